@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Constants of linux/bpf.h that are newer than Debian 12's copy (6.1), with
+ * the values of Linux 6.18.
+ */
+#ifndef SHMAP_BASE_UAPI_H
+#define SHMAP_BASE_UAPI_H
+
+#include <linux/bpf.h>
+
+#define SHMAP_BPF_TOKEN_CREATE 36	/* first command after 6.1's last */
+
+#define SHMAP_MAP_TYPE_CGRP_STORAGE 32
+#define SHMAP_MAP_TYPE_ARENA 33
+#define SHMAP_MAP_TYPE_MAX 34
+
+#define SHMAP_F_VTYPE_BTF_OBJ_FD (1U << 15)
+#define SHMAP_F_TOKEN_FD (1U << 16)
+#define SHMAP_F_SEGV_ON_FAULT (1U << 17)
+#define SHMAP_F_NO_USER_CONV (1U << 18)
+
+/* Instruction set v4 (RFC 9669); linux/bpf.h of 6.6 and later. */
+#ifndef BPF_MEMSX
+#define BPF_MEMSX 0x80
+#endif
+
+#endif

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * BTF blobs: checked when they are loaded, looked up by the map and program
+ * sides. Parsing of types is libbpf's (bpf/btf.h); this adds what BPF_BTF_LOAD
+ * checks, and the questions that the kernel asks of BTF.
+ */
+#ifndef SHMAP_BTF_BTF_H
+#define SHMAP_BTF_BTF_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct btf;				/* libbpf's */
+
+/* BTF_LOAD's checks: 0, -EINVAL, -E2BIG, -ENOTSUPP... *out is freed by btf__free(). */
+int btf_check(const void *data, uint32_t size, struct btf **out, char *log, size_t log_size);
+
+/* MAP_CREATE's checks of key and value type (map_check_btf): sizes match; finds
+ * struct bpf_spin_lock in the value: *spin_lock_off, or -1. 0 or -EINVAL/-EEXIST... */
+int btf_check_map(const struct btf *btf, uint32_t map_type, uint32_t key_size, uint32_t value_size,
+		  uint32_t key_type_id, uint32_t value_type_id, int32_t *spin_lock_off);
+
+/* The running kernel's BTF (/sys/kernel/btf/vmlinux), loaded once; NULL when absent. */
+const struct btf *btf_vmlinux(void);
+
+#endif

@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The only door to the maps.
+ *
+ * struct map is one process's private view of a map file: its attributes are
+ * copied from the file and checked when it is opened, and every offset is
+ * computed from them, so that nothing read later from shared memory decides
+ * where a process reads or writes without a bounds check.
+ */
+#ifndef SHMAP_MAP_MAP_H
+#define SHMAP_MAP_MAP_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <linux/bpf.h>
+
+#include "base/uapi.h"
+#include "shm/object.h"
+
+#define MAP_NAME_LEN 16
+#define MAP_MAX_SPECIAL 1
+
+/* What a map was created with; the shared form, at the start of the trailer's body. */
+struct map_attr {
+	uint32_t map_type;
+	uint32_t key_size;
+	uint32_t value_size;
+	uint32_t max_entries;
+	uint32_t map_flags;		/* as given, BPF_F_RDONLY/WRONLY stripped */
+	uint32_t numa_node;
+	uint64_t map_extra;
+	char name[MAP_NAME_LEN];
+	uint32_t btf_id;		/* 0: none */
+	uint32_t btf_key_type_id;
+	uint32_t btf_value_type_id;
+	uint32_t btf_vmlinux_value_type_id;
+	int32_t spin_lock_off;		/* of struct bpf_spin_lock in the value, or -1 */
+	uint32_t possible_cpus;		/* at creation: per-CPU values are that wide */
+};
+
+/* Mutable, shared, in the trailer's body after map_attr (offset 1024 of it). */
+struct map_shared {
+	uint32_t frozen;		/* 0 -> 1 once */
+	uint32_t writers;		/* writable user mmaps (BPF_MAP_FREEZE: EBUSY); see sys/ */
+	uint32_t changes;		/* reserved for notification */
+	uint32_t damaged;		/* set when a walk met an impossible link */
+	uint32_t owner_prog_type;	/* prog array */
+	uint32_t owner_jited;
+};
+
+struct map_header {
+	struct map_attr attr;
+	uint8_t pad[1024 - sizeof(struct map_attr)];
+	struct map_shared shared;
+};
+
+struct map;
+struct map_batch;
+
+/*
+ * What a map type does. Keys are private memory of key_size bytes (NULL where
+ * the type has no key). `value` of read, pop and batch calls may be a user
+ * pointer: they use uaccess_copy(). `value` of write is private memory.
+ * All return 0 or -errno (the kernel's).
+ *
+ * bpf(2) side (any thread, no lease) : read write erase next_key pop
+ * program side (under a lease)       : lookup update delete lookup_percpu for_each
+ */
+struct map_ops {
+	uint32_t type;
+	const char *name;		/* as bpftool prints it */
+
+	/* Pure: the kernel's checks of MAP_CREATE for this type, in its order. */
+	int (*alloc_check)(const struct map_attr *attr);
+	/* Computes m->private geometry and *data_size, *prealloc from m->attr. -E2BIG/-ENOMEM. */
+	int (*layout)(struct map *m, uint64_t *data_size, uint64_t *prealloc);
+	/* Formats a fresh, zeroed file. */
+	int (*format)(struct map *m);
+
+	int (*read)(struct map *m, const void *key, void *value, uint64_t flags);
+	int (*write)(struct map *m, const void *key, const void *value, uint64_t flags);
+	int (*erase)(struct map *m, const void *key);
+	/* key NULL: first. -ENOENT at the end. Unknown key: first. next: private memory */
+	int (*next_key)(struct map *m, const void *key, void *next);
+	int (*pop)(struct map *m, const void *key, void *value, uint64_t flags);
+
+	void *(*lookup)(struct map *m, const void *key);
+	long (*update)(struct map *m, const void *key, const void *value, uint64_t flags);
+	long (*delete)(struct map *m, const void *key);
+	void *(*lookup_percpu)(struct map *m, const void *key, uint32_t cpu);
+	/* Calls fn(arg, m, key, value) per element; stops when it returns nonzero;
+	 * the number of elements visited. */
+	long (*for_each)(struct map *m, long (*fn)(void *, struct map *, const void *, void *),
+			 void *arg);
+
+	/* Batches; NULL where the kernel has none (-ENOTSUPP). See struct map_batch. */
+	int (*lookup_batch)(struct map *m, struct map_batch *b);
+	int (*lookup_and_delete_batch)(struct map *m, struct map_batch *b);
+	int (*update_batch)(struct map *m, struct map_batch *b);
+	int (*delete_batch)(struct map *m, struct map_batch *b);
+
+	/* May the fd be mmapped with these? 0 or -errno; the offset is in bytes. */
+	int (*mmap_check)(struct map *m, uint64_t offset, uint64_t len, int prot, int flags);
+
+	/* bpf_map_info / fdinfo memlock. */
+	uint64_t (*memlock)(const struct map *m);
+
+	/* Repairs what dead owners left, everywhere in the map. 0 or -errno. */
+	int (*recover)(struct map *m);
+	/* Tests: checks every invariant of a quiescent map; a message in why (or NULL). */
+	int (*validate)(struct map *m, char *why, size_t size);
+
+	/* Access by direct map value (BPF_PSEUDO_MAP_VALUE): address of offset 0, or NULL. */
+	void *(*direct_value)(struct map *m);
+	bool lock_allowed;		/* may hold struct bpf_spin_lock */
+	bool per_cpu;
+	bool inner_allowed;
+};
+
+/* One batch command; user pointers, as in union bpf_attr. */
+struct map_batch {
+	void *in_batch, *out_batch;
+	void *keys, *values;
+	uint32_t count;			/* in: room; out: done */
+	uint64_t elem_flags, flags;
+};
+
+struct map {
+	const struct map_ops *ops;
+	struct map_attr attr;		/* checked private copy */
+	struct object obj;
+	struct map_shared *shared;
+	uint32_t user_value_size;	/* what bpf(2) copies: round_up(value, 8) * cpus for per-CPU */
+	uint32_t elem_size;		/* round_up(value_size, 8) */
+	uint32_t refs;			/* of this process's holders; see map_get/map_put */
+	bool writable;			/* shorthand for obj.writable */
+	union {				/* geometry, private, by type */
+		struct {
+			uint64_t redo_off;
+			uint32_t redo_count, redo_size;
+			uint64_t cpu_stride;
+		} array;
+		struct {
+			uint64_t bucket_off, stripe_off, elem_off;
+			uint32_t buckets, stripes, elems, per_stripe;
+			uint32_t elem_stride, value_off;
+			uint64_t seed;
+		} htab;
+	};
+};
+
+/* The ops of a map type, or NULL (-EINVAL). */
+const struct map_ops *map_ops_find(uint32_t type);
+
+/*
+ * MAP_CREATE below the attr parsing: checks, creates the file, formats and
+ * publishes it. *fd gets the O_RDWR|O_CLOEXEC fd, *out the map (one ref).
+ * btf_fd >= 0: the BTF object that attr.btf_id names; the map keeps it alive.
+ */
+int map_create(const struct map_attr *attr, int btf_fd, struct map **out, int *fd);
+
+/* Opens the map behind fd (maps the file; checks header). One ref. */
+int map_open(int fd, struct map **out);
+void map_get(struct map *m);
+void map_put(struct map *m);		/* the last ref unmaps */
+
+/* Total bytes that one bpf(2) value has. */
+static inline uint32_t map_user_value_size(const struct map *m)
+{
+	return m->user_value_size;
+}
+
+#endif

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The runtime directory: where the objects of one user live.
+ *
+ *   $SHMAP_DIR (default /dev/shm/shmap-UID, mode 0700, on tmpfs)
+ *     layout       one line: the layout version; another version is refused
+ *     ids          shared counters: the next id per kind, the link generation
+ *     cpus         CPU leases (sync/lease.h)
+ *     map/ID  prog/ID  btf/ID  link/ID    anchors, one hard link per object
+ *     ref/         one hard link per reference of an object to another
+ *     fs/          pins: stands in for /sys/fs/bpf
+ */
+#ifndef SHMAP_SHM_RUNDIR_H
+#define SHMAP_SHM_RUNDIR_H
+
+#include <stdint.h>
+
+enum object_kind { OBJECT_MAP, OBJECT_PROG, OBJECT_BTF, OBJECT_LINK, OBJECT_KINDS };
+
+/* The shared page `ids`. */
+struct rundir_ids {
+	uint32_t next[OBJECT_KINDS];	/* last id given out, per kind */
+	uint32_t link_generation;	/* futex word: bumped when links come or go */
+	uint32_t stats_enabled;		/* holders of BPF_ENABLE_STATS */
+};
+
+/*
+ * Opens (creates when missing) the runtime directory, once per process.
+ * 0 or -errno; the text of what went wrong is rundir_error().
+ */
+int rundir_open(void);
+const char *rundir_error(void);
+
+const char *rundir_path(void);		/* absolute, no trailing slash */
+int rundir_fd(void);			/* O_PATH|O_CLOEXEC fd of the directory */
+int rundir_kind_fd(enum object_kind kind); /* fd of map/, prog/, btf/, link/ */
+int rundir_ref_fd(void);
+int rundir_fs_fd(void);
+struct rundir_ids *rundir_ids(void);
+const char *object_kind_name(enum object_kind kind); /* "map", "prog", ... */
+
+#endif

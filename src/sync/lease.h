@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * CPU leases and grace periods.
+ *
+ * A kernel program owns its CPU while it runs; here a program run takes a
+ * lease on a virtual CPU. One cache line per possible CPU stands in the file
+ * $SHMAP_DIR/cpus, shared by every process that uses the runtime directory:
+ *
+ *   offset 0   u64 word: TID in the low half (a robust futex word), the
+ *                        epoch at the start of the lease in the high half
+ *   offset 32  u64 next: the owner's robust list link (the kernel walks it
+ *                        when the owner dies; nobody else reads it)
+ *
+ * The lease is on the thread's robust list proper, not in list_op_pending, so
+ * that robust locks can be taken inside a program run.
+ *
+ * Grace periods: memory that is unlinked under some lock is stamped with the
+ * global epoch; it may be reused when no lease that was taken at or before
+ * that epoch is still held (see lease.c for the proof).
+ */
+#ifndef SHMAP_SYNC_LEASE_H
+#define SHMAP_SYNC_LEASE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* Possible CPUs of the machine (1..LEASE_CPUS_MAX); fixed for the process. */
+#define LEASE_CPUS_MAX 4096
+unsigned int lease_possible_cpus(void);
+
+/*
+ * Maps the lease file fd (created and sized by this call when new: the caller
+ * holds the runtime directory). Once per process; later calls do nothing.
+ * 0 or -errno.
+ */
+int lease_open(int fd);
+
+/*
+ * Takes a lease, preferring the CPU that the thread runs on. The virtual CPU,
+ * 0..possible-1; -EBUSY when every lease stayed held beyond the bound (the
+ * caller counts a recursion miss), or when the thread already has one.
+ */
+int lease_acquire(void);
+void lease_release(void);
+
+/* The virtual CPU of the calling thread's lease, or -1. */
+int lease_cpu(void);
+
+/*
+ * The stamp for memory unlinked just now. Where the lease file is not open in
+ * this process the stamps still work, as the file is opened with the runtime
+ * directory.
+ */
+uint32_t lease_stamp(void);
+
+/* True when no program run that may have seen memory stamped so is still
+ * going on; self_cpu >= 0 leaves out that CPU's lease (a run may reuse what it
+ * unlinked itself). Starts a new epoch when that is needed for progress. */
+bool lease_elapsed(uint32_t stamp, int self_cpu);
+
+/* Waits until lease_elapsed(), or until the leases in the way have not moved
+ * for a bound (then they are marked stalled and no longer waited for, until
+ * they are taken anew). */
+void lease_wait(uint32_t stamp, int self_cpu);
+
+#endif

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What shmap keeps per thread: its TID, its robust list head, and whether it
+ * is inside a map operation.
+ */
+#ifndef SHMAP_SYNC_THREAD_H
+#define SHMAP_SYNC_THREAD_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <linux/futex.h>
+
+struct thread {
+	uint32_t tid;			/* 0 until thread_enter_slow(), and again after fork */
+	uint32_t in_lock;		/* holds, or is about to take, a robust lock */
+	struct robust_list_head *robust; /* glibc's, or ours where libc has none */
+	long futex_offset;
+};
+
+extern __thread struct thread thread_self __attribute__((tls_model("initial-exec")));
+
+/* Fills thread_self. 0 or -errno. */
+int thread_init(void);
+
+#endif

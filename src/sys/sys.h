@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * bpf(2) in user space: the one entry, and the fds.
+ */
+#ifndef SHMAP_SYS_SYS_H
+#define SHMAP_SYS_SYS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "map/map.h"
+#include "vm/vm.h"
+
+/* bpf(cmd, uattr, size): >= 0 or -errno. uattr may be any pointer. */
+long sys_bpf(int cmd, void *uattr, unsigned int size);
+
+/*
+ * The element commands without the attr (the exported fast paths of libbpf's
+ * bpf_map_lookup_elem() and its like). Same results as sys_bpf().
+ */
+long sys_map_lookup(int fd, const void *key, void *value, uint64_t flags);
+long sys_map_update(int fd, const void *key, const void *value, uint64_t flags);
+long sys_map_delete(int fd, const void *key);
+long sys_map_next_key(int fd, const void *key, void *next);
+long sys_map_lookup_and_delete(int fd, const void *key, void *value, uint64_t flags);
+
+/*
+ * The fd table: caches, per fd number, the map behind it. Each way in which an
+ * fd number changes its meaning must pass here (src/preload/ does so).
+ * fd_forget(fd) is called BEFORE the fd is closed or replaced; it never waits.
+ */
+void fd_forget(int fd);
+void fd_forget_range(unsigned int first, unsigned int last);
+/* After close: collects the object that fd_forget() of this fd dropped last. */
+void fd_collect(void);
+
+/* Is fd one of ours, and what: OBJECT_* kind, or -errno. For preload (readlink,
+ * fdinfo, mmap). id may be NULL. */
+int fd_identify(int fd, uint32_t *id);
+/* The text of /proc/self/fdinfo/FD for one of our fds: length or -errno. */
+long fd_fdinfo(int fd, char *buf, size_t size);
+/* mmap(2) of a map fd: checks as the kernel's map_mmap; 0 (the caller then does
+ * the plain mmap), -errno, or 1 when fd is not a map of ours. */
+int fd_mmap_check(int fd, uint64_t offset, uint64_t len, int prot, int flags);
+
+/* Statistics (BPF_ENABLE_STATS) are on. */
+bool sys_stats_enabled(void);
+
+/*
+ * A link file's body: what an event source needs to serve it.
+ */
+enum link_event {			/* see event/event.h for the meaning of name */
+	LINK_RAW_TRACEPOINT,		/* name: "sys_enter" | "sys_exit"; also tp_btf */
+	LINK_TRACEPOINT,		/* name: "syscalls/sys_enter_mmap", "raw_syscalls/sys_enter" */
+	LINK_KPROBE,			/* name: "__x64_sys_mmap" */
+	LINK_KRETPROBE,
+	LINK_FENTRY,
+	LINK_FEXIT,
+	LINK_FMOD_RET,
+	LINK_OTHER,			/* not an event source's; made, shown, never fired */
+};
+
+struct link_header {
+	uint32_t event;			/* enum link_event */
+	uint32_t link_type;		/* enum bpf_link_type, for bpf_link_info */
+	uint32_t prog_id;
+	uint32_t attach_type;
+	uint32_t target_obj_id, target_btf_id;
+	uint32_t detached;		/* 0 -> 1 once */
+	uint32_t pad;
+	uint64_t cookie;
+	char name[128];
+};
+
+/* Opens a program or link by id, for event sources: the private verified copy. */
+int sys_prog_open(uint32_t id, struct vm_prog **out);
+void sys_prog_put(struct vm_prog *p);
+int sys_link_read(uint32_t id, struct link_header *out);
+/* Adds one run to the program's shared statistics. */
+void sys_prog_account(struct vm_prog *p, uint64_t ns, bool missed);
+
+/* Emulated perf events and tracefs ids, for preload (see perf.c). */
+int sys_perf_event_open(const void *attr, pid_t pid, int cpu, int group_fd, unsigned long flags);
+/* 1: not ours (pass on); else 0 or -errno */
+int sys_perf_ioctl(int fd, unsigned long request, unsigned long arg, long *ret);
+
+#endif

@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Programs: what the layers above see of the verifier, the interpreter and
+ * the helpers.
+ */
+#ifndef SHMAP_VM_VM_H
+#define SHMAP_VM_VM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <linux/bpf.h>
+
+#include "map/map.h"
+
+struct btf;				/* btf/btf.h: our parsed BTF */
+
+/* A verified program, private to the process. Immutable after prog_verify(). */
+struct vm_prog {
+	uint32_t type;			/* enum bpf_prog_type */
+	uint32_t expected_attach_type;
+	uint32_t attach_btf_id;		/* type id in vmlinux BTF (tracing programs) */
+	char attach_func[128];		/* its name there: "__x64_sys_mmap", "bpf_trace_..." */
+	char name[16];
+	bool gpl_compatible;
+	bool sleepable;
+	struct bpf_insn *insns;		/* as the user gave them, ldimm64 fds replaced (below) */
+	uint32_t insn_cnt;
+	struct map **maps;		/* the maps that the program uses; refs held */
+	uint32_t *map_ids;
+	uint32_t map_cnt;
+	struct btf *btf;		/* the program's own BTF, or NULL */
+	const void *func_info;
+	uint32_t func_info_cnt, func_info_rec_size;
+	const void *line_info;
+	uint32_t line_info_cnt, line_info_rec_size;
+	/* set by the verifier */
+	struct vm_aux *aux;		/* per instruction; private to vm/ */
+	uint32_t stack_depth;
+	uint32_t verified_insns;
+	uint8_t tag[8];
+};
+
+/*
+ * In struct vm_prog.insns a map reference is kept as in the kernel's xlated
+ * form before it becomes an address:
+ *   src_reg BPF_PSEUDO_MAP_FD / BPF_PSEUDO_MAP_VALUE, imm = index into maps[]
+ *   (next insn's imm = offset for MAP_VALUE).
+ * The sys layer resolves fds to maps and stores the index; prog files store
+ * the same form, with map_ids[] beside it.
+ */
+
+struct vm_log {
+	char *buf;			/* private buffer; the sys layer copies it out */
+	uint32_t size, len;		/* len may exceed size: then it was truncated (ENOSPC) */
+	uint32_t level;			/* BPF_LOG_LEVEL1|2|STATS; 0: none */
+};
+void vm_logf(struct vm_log *log, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+/* Verifies p (fills aux, stack_depth). 0 or the kernel's -EINVAL, -EACCES,
+ * -E2BIG, -EPERM, -ENOMEM... with the reason in log. */
+int vm_verify(struct vm_prog *p, struct vm_log *log);
+void vm_prog_free(struct vm_prog *p);	/* drops map refs, aux, insns */
+
+/*
+ * What an event source gives a program run besides its context. The helpers
+ * ask it; zero/NULL members have sensible answers (own pid and so on).
+ */
+struct vm_env {
+	uint32_t pid, tgid;		/* bpf_get_current_pid_tgid */
+	uint32_t uid, gid;
+	const char *comm;		/* bpf_get_current_comm */
+	/* reads the memory of the traced process: bpf_probe_read_user*; 0 or -EFAULT */
+	int (*read_user)(const struct vm_env *env, void *dst, uint64_t addr, size_t len);
+	int (*write_user)(const struct vm_env *env, uint64_t addr, const void *src, size_t len);
+	void *priv;
+	uint64_t ip;			/* bpf_get_func_ip */
+	/* packet programs (test run) */
+	uint8_t *pkt, *pkt_end;
+};
+
+/*
+ * Runs p on ctx under a CPU lease that the caller holds (lease_acquire()).
+ * *ret gets R0. 0, or -EFAULT etc. only for faults that the verifier excludes
+ * (they are a bug: counted and reported, never a crash).
+ * ctx is the kernel's context layout for the program type.
+ */
+int vm_run(struct vm_prog *p, void *ctx, const struct vm_env *env, uint64_t *ret);
+
+/* The kernel's SHA-1 program tag. */
+void vm_prog_tag(const struct vm_prog *p, uint8_t tag[8]);
+
+/* Where bpf_printk goes: $SHMAP_DIR/trace_pipe by default; tests replace it. */
+void vm_set_trace_fd(int fd);
+
+#endif
