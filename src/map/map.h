@@ -37,6 +37,7 @@ struct map_attr {
 	uint32_t btf_vmlinux_value_type_id;
 	int32_t spin_lock_off;		/* of struct bpf_spin_lock in the value, or -1 */
 	uint32_t possible_cpus;		/* at creation: per-CPU values are that wide */
+	uint64_t hash_seed;		/* hash family; chosen when the map is formatted */
 };
 
 /* Mutable, shared, in the trailer's body after map_attr (offset 1024 of it). */
@@ -145,6 +146,7 @@ struct map {
 			uint64_t bucket_off, stripe_off, elem_off;
 			uint32_t buckets, stripes, elems, per_stripe;
 			uint32_t elem_stride, value_off;
+			uint64_t percpu_off, percpu_stride;
 			uint64_t seed;
 		} htab;
 	};
