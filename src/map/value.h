@@ -85,20 +85,31 @@ static inline void value_store_unlocked(void *dst, const void *src, size_t size,
 		    size - lock_off - VALUE_LOCK_SIZE);
 }
 
-/* Copies a value out, to a user pointer too; the lock's bytes read as 0. 0 or -EFAULT. */
+/*
+ * Copies a value out, to a user pointer too; the lock's bytes read as 0. The
+ * piece after the lock begins at its own alignment, so that an aligned u64 in
+ * the value is one load here as well. 0 or -EFAULT.
+ */
 static inline int value_copy_out(void *dst, const void *src, size_t size, int32_t lock_off)
 {
+	uint8_t *d = dst;
+	const uint8_t *s = src;
+	size_t from, half;
 	int err;
 
 	if (lock_off < 0)
 		return uaccess_copy(dst, src, size);
-	err = uaccess_copy(dst, src, lock_off);
+	from = lock_off + VALUE_LOCK_SIZE;
+	half = from & 4;
+	if (half > size - from)
+		half = 0;
+	err = uaccess_copy(d, s, lock_off);
 	if (!err)
-		err = uaccess_zero((uint8_t *)dst + lock_off, VALUE_LOCK_SIZE);
+		err = uaccess_zero(d + lock_off, VALUE_LOCK_SIZE);
+	if (!err && half)
+		err = uaccess_copy(d + from, s + from, half);
 	if (!err)
-		err = uaccess_copy((uint8_t *)dst + lock_off + VALUE_LOCK_SIZE,
-				   (const uint8_t *)src + lock_off + VALUE_LOCK_SIZE,
-				   size - lock_off - VALUE_LOCK_SIZE);
+		err = uaccess_copy(d + from + half, s + from + half, size - from - half);
 	return err;
 }
 
