@@ -10,6 +10,7 @@
  * Death: a map being made is an unlinked file until object_publish() links it;
  * dying before leaves nothing.
  */
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,6 +19,7 @@
 #include "base/atomic.h"
 #include "base/bits.h"
 #include "base/errors.h"
+#include "base/rawsys.h"
 #include "base/uaccess.h"
 #include "map/map.h"
 #include "sync/lease.h"
@@ -50,7 +52,7 @@ static int map_check_node(const struct map_attr *attr)
 	if (!attr->numa_node)
 		return 0;
 	snprintf(path, sizeof(path), "/sys/devices/system/node/node%u", attr->numa_node);
-	return access(path, F_OK) ? -EINVAL : 0;
+	return raw_faccessat(AT_FDCWD, path, F_OK) ? -EINVAL : 0;
 }
 
 /* What the kernel's map_check_btf asks of a value that holds a lock. */
@@ -153,7 +155,7 @@ int map_create(const struct map_attr *attr, int btf_fd, struct map **out, int *f
 	return 0;
 unmap:
 	object_unmap(&m->obj);
-	close(*fd);
+	raw_close(*fd);
 	/* an anchor that was made before object_ref() failed */
 	if (m->obj.id)
 		object_collect(OBJECT_MAP, m->obj.id);
