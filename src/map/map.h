@@ -95,6 +95,10 @@ struct map_ops {
 	long (*for_each)(struct map *m, long (*fn)(void *, struct map *, const void *, void *),
 			 void *arg);
 
+	/* bpf_spin_lock() of the value took the lock over from a dead holder: finishes
+	 * what an update under BPF_F_LOCK left. Called with the lock held; may be NULL. */
+	void (*lock_died)(struct map *m, void *value);
+
 	/* Batches; NULL where the kernel has none (-ENOTSUPP). See struct map_batch. */
 	int (*lookup_batch)(struct map *m, struct map_batch *b);
 	int (*lookup_and_delete_batch)(struct map *m, struct map_batch *b);
