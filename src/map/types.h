@@ -7,3 +7,5 @@
  */
 MAP_TYPE(ARRAY, array_map_ops)
 MAP_TYPE(PERCPU_ARRAY, percpu_array_map_ops)
+MAP_TYPE(HASH, htab_map_ops)
+MAP_TYPE(PERCPU_HASH, percpu_htab_map_ops)
