@@ -150,8 +150,7 @@ static int htab_search(struct map *m, const void *key, uint64_t hash, struct hta
 			f = link_follow(m, link, hit);
 			if (f != FOLLOW_ELEM)
 				goto astray;
-			if (!((link ^ tag) & LINK_TAG_MASK) &&
-			    htab_key_equal(m, hit->e->key, key))
+			if (!((link ^ tag) & LINK_TAG_MASK) && htab_key_equal(m, hit->e->key, key))
 				return 1;
 			link = load_acquire(&hit->e->next);
 			if (!hit_valid(hit))
@@ -162,10 +161,10 @@ static int htab_search(struct map *m, const void *key, uint64_t hash, struct hta
 			}
 		}
 		return 0;
-astray:
+	astray:
 		if (f == FOLLOW_DAMAGED)
 			break;
-restart:
+	restart:
 		cpu_relax();
 	}
 	htab_damaged(m);
@@ -239,8 +238,8 @@ int htab_read(struct map *m, const void *key, void *value, uint64_t flags)
 		if (ret <= 0)
 			return ret ? ret : -ENOENT;
 		if (unlikely(flags & BPF_F_LOCK) && m->attr.spin_lock_off >= 0) {
-			uint32_t *lock = (uint32_t *)(htab_value(m, hit.index, 0) +
-						      m->attr.spin_lock_off);
+			uint32_t *lock =
+				(uint32_t *)(htab_value(m, hit.index, 0) + m->attr.spin_lock_off);
 
 			if (!m->writable) {
 				ret = read_watching_lock(m, &hit, value);
@@ -359,7 +358,8 @@ int htab_next_key(struct map *m, const void *key, void *next)
 			if (hit_valid(&hit))
 				return 0;
 		}
-		if (f == FOLLOW_DAMAGED || ++stale > HTAB_RESTARTS || ++steps > m->htab.elems + 64) {
+		if (f == FOLLOW_DAMAGED || ++stale > HTAB_RESTARTS ||
+		    ++steps > m->htab.elems + 64) {
 			htab_damaged(m);
 			return -EIO;
 		}
@@ -493,11 +493,11 @@ static void elem_fill(struct map *m, uint32_t index, const void *key, const uint
 		if (only_cpu < 0)
 			uaccess_copy(htab_value(m, index, cpu), value + (size_t)cpu * m->elem_size,
 				     m->elem_size);
-		else if (cpu == (uint32_t)only_cpu)
-			uaccess_copy(htab_value(m, index, cpu), value, m->attr.value_size);
 		else
 			uaccess_zero(htab_value(m, index, cpu), m->elem_size);
 	}
+	if (only_cpu >= 0)
+		uaccess_copy(htab_value(m, index, (uint32_t)only_cpu), value, m->attr.value_size);
 }
 
 /* BPF_F_LOCK on an element that exists: in place, under its own lock. 1 done,
@@ -709,8 +709,7 @@ void *htab_lookup_percpu(struct map *m, const void *key, uint32_t cpu)
 {
 	struct htab_hit hit;
 
-	if (cpu >= m->attr.possible_cpus ||
-	    htab_search(m, key, htab_hash(m, key), &hit) <= 0)
+	if (cpu >= m->attr.possible_cpus || htab_search(m, key, htab_hash(m, key), &hit) <= 0)
 		return NULL;
 	return htab_value(m, hit.index, cpu);
 }

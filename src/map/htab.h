@@ -122,10 +122,10 @@ struct stripe {
 	/* Pools, in one word so that they change by one store: element + 1 of the
 	 * free list's head (low half) and of limbo's (high half). */
 	uint64_t heads;
-	uint64_t gift; /* see htab_pool.c */
-	uint32_t backed;     /* elements of the region that have pages */
-	uint32_t limbo_len;  /* a hint */
-	uint32_t arrivals;   /* times that capacity came to this stripe */
+	uint64_t gift;	    /* see htab_pool.c */
+	uint32_t backed;    /* elements of the region that have pages */
+	uint32_t limbo_len; /* a hint */
+	uint32_t arrivals;  /* times that capacity came to this stripe */
 	uint32_t pad0;
 	uint64_t pad1[2];
 	struct intent intent;
@@ -173,13 +173,14 @@ static inline uint32_t link_index1(uint64_t link)
 /* Is an element of this generation, in the table, what the link means? */
 static inline bool link_fits(uint64_t link, uint32_t gen)
 {
-	return (gen & 1) && ((link >> LINK_INDEX_BITS) & LINK_GEN_MASK) == ((gen >> 1) & LINK_GEN_MASK);
+	return (gen & 1) &&
+	       ((link >> LINK_INDEX_BITS) & LINK_GEN_MASK) == ((gen >> 1) & LINK_GEN_MASK);
 }
 
 /* What the caller of a writer found out about the key's place. */
 struct htab_place {
-	uint64_t *where;    /* the word that holds the link, or that a new one goes to */
-	uint64_t link;	    /* 0: not found */
+	uint64_t *where; /* the word that holds the link, or that a new one goes to */
+	uint64_t link;	 /* 0: not found */
 	uint32_t bucket;
 	uint32_t stripe;
 	uint64_t tag;

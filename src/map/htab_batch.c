@@ -22,7 +22,7 @@ struct walk {
 	struct map *m;
 	struct map_batch *b;
 	bool delete;
-	uint8_t *copy;	/* key and value of one element, private */
+	uint8_t *copy; /* key and value of one element, private */
 	uint32_t bucket, place;
 	uint32_t room, done;
 };
@@ -138,7 +138,7 @@ static int batch(struct map *m, struct map_batch *b, bool delete)
 		return -EINVAL;
 	if (!b->count)
 		return 0;
-	if (delete && !m->writable)
+	if (delete &&!m->writable)
 		return -EPERM;
 	b->count = 0;
 	if (b->in_batch && uaccess_copy(&token, b->in_batch, sizeof(token)))

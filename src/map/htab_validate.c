@@ -64,7 +64,8 @@ static struct elem *audit_link(struct audit *a, uint32_t bucket, uint64_t link)
 	hash = htab_hash(m, e->key);
 	if (!link_fits(link, e->gen))
 		complain(a, "bucket %u: a link to another generation", bucket);
-	if (((uint32_t)hash & (m->htab.buckets - 1)) != bucket || (link & LINK_TAG_MASK) != htab_tag(hash))
+	if (((uint32_t)hash & (m->htab.buckets - 1)) != bucket ||
+	    (link & LINK_TAG_MASK) != htab_tag(hash))
 		complain(a, "bucket %u: a key that does not belong there", bucket);
 	return e;
 }
@@ -85,7 +86,8 @@ static uint32_t audit_bucket(struct audit *a, uint32_t i)
 		n++;
 		for (t = 0; t < s; t++) {
 			if (b->slot[t] && link_index1(b->slot[t]) <= a->m->htab.elems &&
-			    htab_key_equal(a->m, e->key, htab_elem(a->m, link_index1(b->slot[t]) - 1)->key))
+			    htab_key_equal(a->m, e->key,
+					   htab_elem(a->m, link_index1(b->slot[t]) - 1)->key))
 				complain(a, "bucket %u has a key twice", i);
 		}
 	}
@@ -96,7 +98,8 @@ static uint32_t audit_bucket(struct audit *a, uint32_t i)
 		n++;
 		for (t = 0; t < HTAB_SLOTS; t++) {
 			if (b->slot[t] &&
-			    htab_key_equal(a->m, e->key, htab_elem(a->m, link_index1(b->slot[t]) - 1)->key))
+			    htab_key_equal(a->m, e->key,
+					   htab_elem(a->m, link_index1(b->slot[t]) - 1)->key))
 				complain(a, "bucket %u has a key twice", i);
 		}
 	}

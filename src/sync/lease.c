@@ -57,9 +57,9 @@ struct lease_head {
 
 /* Lines 1..possible. */
 struct lease_line {
-	uint64_t word;	    /* {TID, epoch}: see lease.h */
-	uint32_t seq;	    /* tenancies that ended; only the owner writes */
-	uint32_t stalled;   /* == seq, not 0: found stalled */
+	uint64_t word;	  /* {TID, epoch}: see lease.h */
+	uint32_t seq;	  /* tenancies that ended; only the owner writes */
+	uint32_t stalled; /* == seq, not 0: found stalled */
 	uint64_t pad;
 	uint64_t list_prev; /* glibc may store here when a robust mutex follows */
 	uint64_t list_next; /* offset 32 = -futex_offset: read by the kernel */
