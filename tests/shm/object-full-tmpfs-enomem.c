@@ -16,19 +16,27 @@ static void unmount(void)
 	rmdir(mount_dir);
 }
 
+static void map_own(const char *file, const char *format, int id)
+{
+	char text[64];
+	int fd = open(file, O_WRONLY);
+
+	snprintf(text, sizeof(text), format, id);
+	if (fd < 0 || write(fd, text, strlen(text)) < 0)
+		perror(file);
+	close(fd);
+}
+
 /* mount(2) for everybody, where user namespaces are permitted. */
 static void become_root_of_own(void)
 {
-	char map[64];
-	int fd, uid = geteuid();
+	int uid = geteuid(), gid = getegid();
 
 	if (!uid || unshare(CLONE_NEWUSER | CLONE_NEWNS))
 		return;
-	snprintf(map, sizeof(map), "0 %d 1", uid);
-	fd = open("/proc/self/uid_map", O_WRONLY);
-	if (fd < 0 || write(fd, map, strlen(map)) < 0)
-		perror("uid_map");
-	close(fd);
+	map_own("/proc/self/setgroups", "deny", 0);
+	map_own("/proc/self/uid_map", "0 %d 1", uid);
+	map_own("/proc/self/gid_map", "0 %d 1", gid);
 }
 
 int main(void)
