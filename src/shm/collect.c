@@ -276,6 +276,8 @@ int object_ref(enum object_kind kind, uint32_t id, int to_fd)
 	if (to_kind < 0)
 		return to_kind;
 	ret = rundir_open();
+	if (!ret)
+		ret = link_hold(to_fd);
 	if (ret)
 		return ret;
 	ref_name(name, kind, id, to_kind, to_id);

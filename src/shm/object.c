@@ -414,7 +414,7 @@ int object_open_id(enum object_kind kind, uint32_t id, int flags)
 	char name[LINK_NAME_SIZE];
 	int fd, ret;
 
-	if ((unsigned int)kind >= OBJECT_KINDS || !id || flags & ~O_ACCMODE || flags == O_ACCMODE)
+	if ((unsigned int)kind >= OBJECT_KINDS || flags & ~O_ACCMODE || flags == O_ACCMODE)
 		return -EINVAL;
 	ret = rundir_open();
 	if (ret)
