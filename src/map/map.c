@@ -112,6 +112,8 @@ int map_create(const struct map_attr *attr, int btf_fd, struct map **out, int *f
 
 	err = uaccess_init();
 	if (!err)
+		err = lease_open();
+	if (!err)
 		err = map_check_node(attr);
 	if (!err)
 		err = ops ? ops->alloc_check(attr) : -EINVAL;
@@ -196,6 +198,8 @@ int map_open(int fd, struct map **out)
 	if (!m)
 		return -ENOMEM;
 	err = uaccess_init();
+	if (!err)
+		err = lease_open();
 	if (!err)
 		err = object_map(fd, &m->obj);
 	if (err)

@@ -35,10 +35,6 @@
 
 #define LAYOUT_TEXT "shmap-layout 1\n"
 
-/* The layer above (sync/lease.h) formats the file `cpus`: the one call upwards,
- * so that whoever has the runtime directory has its leases too. */
-int lease_open(int fd);
-
 enum { DIR_TOP = OBJECT_KINDS, DIR_REF, DIR_FS, DIR_COUNT };
 
 static const char *const dir_names[DIR_COUNT] = {
@@ -317,20 +313,6 @@ static int open_ids(struct rundir *r)
 	return 0;
 }
 
-static int open_cpus(struct rundir *r)
-{
-	int fd, ret;
-
-	/* Empty is a valid state: lease_open() sizes it, in any process. */
-	fd = raw_openat(r->dir[DIR_TOP].fd, "cpus", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW,
-			0600);
-	if (fd < 0)
-		return fail_inside(r, fd, "cpus");
-	ret = lease_open(fd);
-	raw_close(fd);
-	return ret < 0 ? fail_inside(r, ret, "cpus") : 0;
-}
-
 static void discard(struct rundir *r)
 {
 	for (int i = 0; i < DIR_COUNT; i++)
@@ -378,8 +360,6 @@ int rundir_open(void)
 			ret = open_dir(r, i);
 	if (!ret)
 		ret = open_ids(r);
-	if (!ret)
-		ret = open_cpus(r);
 	if (ret) {
 		discard(r);
 		return ret;
@@ -393,6 +373,16 @@ int rundir_open(void)
 	}
 	object_collect_all(); /* what processes left that died as the last ones here */
 	return 0;
+}
+
+int rundir_open_cpus(void)
+{
+	int dir = rundir_fd();
+
+	if (dir < 0)
+		return dir;
+	/* Empty is a valid state: lease_open() sizes it, in any process. */
+	return raw_openat(dir, "cpus", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 }
 
 /* The fd of a directory, opened anew when the program has closed or replaced it. */
