@@ -164,7 +164,7 @@ static void array_reclaim(struct map *m)
 	struct redo_claims c = array_claims(m);
 
 	for (uint32_t i = 0; i < c.count; i++) {
-		struct redo_record *r = (struct redo_record *)(c.base + c.stride * i);
+		struct redo_record *r = redo_claim_at(&c, i);
 		uint64_t tag = load_acquire(&r->tag) & ~REDO_CLAIMED;
 		uint32_t *word;
 
@@ -457,7 +457,7 @@ static int array_validate(struct map *m, char *why, size_t size)
 		}
 	}
 	for (uint32_t i = 0; i < c.count; i++) {
-		struct redo_record *r = (struct redo_record *)(c.base + c.stride * i);
+		struct redo_record *r = redo_claim_at(&c, i);
 
 		if (r->tag) {
 			snprintf(why, why ? size : 0, "claim %u: tag %#llx", i,

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
+#include <time.h>
 
 #define XXH_INLINE_ALL
 #include <xxhash.h>
@@ -12,6 +13,7 @@
 #include "base/uaccess.h"
 #include "map/generic_batch.h"
 #include "map/htab_ops.h"
+#include "map/redo.h"
 
 /* Reads that race with writers on purpose: what they saw is checked by the
  * element's generation before it is believed. */
@@ -173,11 +175,28 @@ static int htab_search(struct map *m, const void *key, uint64_t hash, struct hta
 
 /* ---- bpf(2) side: reads ---- */
 
+/* One value to user memory. The lock is never copied out: it reads as 0. */
+int htab_copy_out(struct map *m, const uint8_t *from, void *user)
+{
+	uint32_t size = m->attr.value_size;
+	int32_t lock = m->attr.spin_lock_off;
+	int err;
+
+	if (likely(lock < 0))
+		return uaccess_copy(user, from, size);
+	err = uaccess_copy(user, from, (size_t)lock);
+	if (!err)
+		err = uaccess_zero((uint8_t *)user + lock, 4);
+	if (!err)
+		err = uaccess_copy((uint8_t *)user + lock + 4, from + lock + 4,
+				   size - (uint32_t)lock - 4);
+	return err;
+}
+
 /* Copies the value of a found element to user memory, all CPUs of it. */
 int htab_value_out(struct map *m, uint32_t index, void *user)
 {
-	uint32_t cpu, size = m->attr.value_size;
-	int32_t lock = m->attr.spin_lock_off;
+	uint32_t cpu;
 	int err = 0;
 
 	if (m->ops->per_cpu) {
@@ -186,44 +205,7 @@ int htab_value_out(struct map *m, uint32_t index, void *user)
 					   htab_value(m, index, cpu), m->elem_size);
 		return err;
 	}
-	if (likely(lock < 0))
-		return uaccess_copy(user, htab_value(m, index, 0), size);
-	/* The lock is never copied out: it reads as 0. */
-	err = uaccess_copy(user, htab_value(m, index, 0), (size_t)lock);
-	if (!err)
-		err = uaccess_zero((uint8_t *)user + lock, 4);
-	if (!err)
-		err = uaccess_copy((uint8_t *)user + lock + 4, htab_value(m, index, 0) + lock + 4,
-				   size - (uint32_t)lock - 4);
-	return err;
-}
-
-/* BPF_F_LOCK of a file that is mapped read-only: the lock cannot be taken, so
- * the copy is believed when the lock was free before and after it and two copies
- * agree. */
-static int read_watching_lock(struct map *m, const struct htab_hit *hit, void *user)
-{
-	uint32_t *lock = (uint32_t *)(htab_value(m, hit->index, 0) + m->attr.spin_lock_off);
-	uint32_t size = m->attr.value_size;
-	uint8_t *copy = malloc(2 * (size_t)size);
-	unsigned int tries;
-	int err = -EBUSY;
-
-	if (!copy)
-		return -ENOMEM;
-	for (tries = 0; tries < 100000; tries++) {
-		if (!load_acquire(lock) && !htab_value_out(m, hit->index, copy) &&
-		    !htab_value_out(m, hit->index, copy + size)) {
-			fence_acquire();
-			if (!load_relaxed(lock) && !memcmp(copy, copy + size, size)) {
-				err = uaccess_copy(user, copy, size);
-				break;
-			}
-		}
-		cpu_relax();
-	}
-	free(copy);
-	return err;
+	return htab_copy_out(m, htab_value(m, index, 0), user);
 }
 
 int htab_read(struct map *m, const void *key, void *value, uint64_t flags)
@@ -237,22 +219,10 @@ int htab_read(struct map *m, const void *key, void *value, uint64_t flags)
 		ret = htab_search(m, key, hash, &hit);
 		if (ret <= 0)
 			return ret ? ret : -ENOENT;
-		if (unlikely(flags & BPF_F_LOCK) && m->attr.spin_lock_off >= 0) {
-			uint32_t *lock =
-				(uint32_t *)(htab_value(m, hit.index, 0) + m->attr.spin_lock_off);
-
-			if (!m->writable) {
-				ret = read_watching_lock(m, &hit, value);
-			} else {
-				ret = lock_acquire(lock);
-				if (ret < 0)
-					return ret;
-				ret = htab_value_out(m, hit.index, value);
-				lock_release(lock);
-			}
-		} else {
+		if (unlikely(flags & BPF_F_LOCK) && m->attr.spin_lock_off >= 0)
+			ret = htab_read_locked(m, hit.index, hit.gen, value);
+		else
 			ret = htab_value_out(m, hit.index, value);
-		}
 		if (ret)
 			return ret;
 		if (likely(hit_valid(&hit)))
@@ -462,7 +432,7 @@ static void change_commit(struct map *m, struct htab_place *p, uint64_t link, ui
 }
 
 /* Copies a value in: never the lock, which stays as it is. */
-static void value_in(struct map *m, uint8_t *to, const uint8_t *from)
+void htab_value_in(struct map *m, uint8_t *to, const uint8_t *from)
 {
 	int32_t lock = m->attr.spin_lock_off;
 
@@ -486,7 +456,7 @@ static void elem_fill(struct map *m, uint32_t index, const void *key, const uint
 	fence_release();
 	uaccess_copy(e->key, key, m->attr.key_size);
 	if (!m->ops->per_cpu) {
-		value_in(m, htab_value(m, index, 0), value);
+		htab_value_in(m, htab_value(m, index, 0), value);
 		return;
 	}
 	for (cpu = 0; cpu < m->attr.possible_cpus; cpu++) {
@@ -506,7 +476,6 @@ static int update_in_place(struct map *m, const void *key, uint64_t hash, const 
 			   uint64_t flags)
 {
 	struct htab_hit hit;
-	uint32_t *lock;
 	int ret;
 
 	for (;;) {
@@ -517,17 +486,9 @@ static int update_in_place(struct map *m, const void *key, uint64_t hash, const 
 			return flags & BPF_EXIST ? -ENOENT : 0;
 		if (flags & BPF_NOEXIST)
 			return -EEXIST;
-		lock = (uint32_t *)(htab_value(m, hit.index, 0) + m->attr.spin_lock_off);
-		ret = lock_acquire(lock);
-		if (ret < 0)
+		ret = htab_write_locked(m, hit.index, hit.gen, value);
+		if (ret)
 			return ret;
-		/* Still that key's? Memory is type-stable: the lock was a lock. */
-		if (load_acquire(&hit.e->gen) == hit.gen) {
-			value_in(m, htab_value(m, hit.index, 0), value);
-			lock_release(lock);
-			return 1;
-		}
-		lock_release(lock);
 	}
 }
 
@@ -539,7 +500,7 @@ static int change(struct map *m, const void *key, const void *value, uint64_t fl
 	struct stripe *st = htab_stripe(m, stripe);
 	struct htab_alloc a;
 	struct htab_place p;
-	uint32_t stamp;
+	uint32_t stamp, tries = 0;
 	bool force = false;
 	int ret;
 
@@ -601,7 +562,16 @@ again:
 		if (ret != -EAGAIN)
 			return ret;
 		lease_wait(stamp, lease_cpu());
+		/* The second time round what lease_wait() gave up on is taken. More
+		 * times: a writer under BPF_F_LOCK stands still on the last element. */
 		force = true;
+		if (++tries > 20) {
+			struct timespec nap = {0, 500000};
+
+			nanosleep(&nap, NULL);
+		}
+		if (tries > 20000)
+			return -EBUSY;
 		goto again;
 	}
 	elem_fill(m, a.index, key, value, only_cpu);
@@ -808,6 +778,9 @@ int htab_layout(struct map *m, uint64_t *data_size, uint64_t *prealloc)
 	m->htab.percpu_stride = round_up_u64(elems * value, CACHE_LINE);
 	if (m->ops->per_cpu)
 		end = m->htab.percpu_off + m->htab.percpu_stride * m->attr.possible_cpus;
+	m->htab.claim_off = round_up_u64(end, SHMAP_PAGE);
+	if (m->attr.spin_lock_off >= 0)
+		end = m->htab.claim_off + HTAB_CLAIMS * redo_record_size(m->attr.value_size);
 	*data_size = round_up_u64(end, SHMAP_PAGE);
 	/* Buckets always; elements too unless they are to come one by one. */
 	*prealloc = m->attr.map_flags & BPF_F_NO_PREALLOC ? m->htab.elem_off : *data_size;
@@ -827,7 +800,10 @@ int htab_format(struct map *m)
 	h->attr.hash_seed = m->attr.hash_seed;
 	m->htab.seed = m->attr.hash_seed;
 	htab_pool_format(m);
-	return 0;
+	if (m->attr.spin_lock_off < 0)
+		return 0;
+	return object_populate(&m->obj, m->htab.claim_off,
+			       HTAB_CLAIMS * redo_record_size(m->attr.value_size));
 }
 
 /* The kernel's figure (its element header of 48 bytes, its 16-byte buckets), so
@@ -891,6 +867,7 @@ const struct map_ops htab_map_ops = {
 	.update = htab_update,
 	.delete = htab_delete,
 	.for_each = htab_for_each,
+	.lock_died = htab_lock_died,
 	.lookup_batch = htab_lookup_batch,
 	.lookup_and_delete_batch = htab_lookup_and_delete_batch,
 	.update_batch = generic_update_batch,

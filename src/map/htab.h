@@ -8,6 +8,7 @@
  *   bucket_off  | struct bucket [buckets]        one cache line each
  *   elem_off    | struct elem   [elems]          header, key, value
  *   percpu_off  | per CPU: values [elems]        PERCPU_HASH only
+ *   claim_off   | redo records [HTAB_CLAIMS]     values with a bpf_spin_lock only
  *
  * A bucket holds links to its elements: seven slots, then a chain through
  * elem.next. A link is one 64-bit word:
@@ -69,6 +70,7 @@
 #define HTAB_LIMBO_BATCH 16
 #define HTAB_GIFT_MAX 64
 #define HTAB_RESTARTS (1U << 20)
+#define HTAB_CLAIMS 16
 
 #define LINK_INDEX_BITS 28
 #define LINK_GEN_BITS 24
@@ -203,6 +205,15 @@ int htab_find_locked(struct map *m, const void *key, uint64_t hash, struct htab_
 int htab_delete_locked(struct map *m, struct htab_place *p);
 bool htab_key_equal(const struct map *m, const void *a, const void *b);
 int htab_value_out(struct map *m, uint32_t index, void *user_value);
+
+/* htab_locked.c: BPF_F_LOCK */
+int htab_read_locked(struct map *m, uint32_t index, uint32_t gen, void *value);
+/* 1: written; 0: the element has left the table; -EBUSY. */
+int htab_write_locked(struct map *m, uint32_t index, uint32_t gen, const void *value);
+void htab_lock_died(struct map *m, void *value);
+bool htab_elem_busy(struct map *m, uint32_t index);
+void htab_value_in(struct map *m, uint8_t *to, const uint8_t *from);
+int htab_copy_out(struct map *m, const uint8_t *from, void *user);
 
 /* htab_pool.c */
 /* Chooses an element for the stripe, locked. -EAGAIN: wait for *stamp, then

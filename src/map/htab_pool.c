@@ -126,10 +126,16 @@ int htab_alloc(struct map *m, uint32_t stripe, bool force, struct htab_alloc *a,
 		e = elem_at(m, heads_free(heads));
 		if (!e || (e->gen & 1))
 			goto damaged;
+		/* With a lock in the value: a BPF_F_LOCK writer that came before
+		 * the delete may still be writing to it. */
+		if (unlikely(m->attr.spin_lock_off >= 0) &&
+		    htab_elem_busy(m, heads_free(heads) - 1))
+			goto busy;
 		a->index = heads_free(heads) - 1;
 		a->heads_after = heads_make((uint32_t)e->next, heads_limbo(heads));
 		return 0;
 	}
+busy:
 	if (fresh < m->htab.per_stripe) {
 		if (fresh >= st->backed) {
 			err = region_populate(m, stripe, fresh + 1);
@@ -143,12 +149,17 @@ int htab_alloc(struct map *m, uint32_t stripe, bool force, struct htab_alloc *a,
 			goto damaged;
 		return 0;
 	}
+	if (heads_free(heads)) {
+		*stamp = lease_stamp(); /* any: one more look, after a short while */
+		return -EAGAIN;
+	}
 	top = elem_at(m, heads_limbo(heads));
 	if (!top || (top->gen & 1))
 		goto damaged;
 	/* What this very run deleted it may reuse: only others count then. */
 	if (lease_cpu() >= 0 && (top->next >> 32) == (uint64_t)lease_cpu() + 1 &&
-	    lease_elapsed(top->stamp, lease_cpu())) {
+	    lease_elapsed(top->stamp, lease_cpu()) &&
+	    !(m->attr.spin_lock_off >= 0 && htab_elem_busy(m, heads_limbo(heads) - 1))) {
 		a->index = heads_limbo(heads) - 1;
 		a->heads_after = heads_make(0, (uint32_t)top->next);
 		return 0;

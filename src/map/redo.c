@@ -41,17 +41,17 @@ int redo_lock(struct map *m, struct redo_record *r, redo_apply_fn apply, int cpu
 }
 
 /* The caller owns the record and its tag is 0 or CLAIMED. */
-static void redo_do(struct map *m, struct redo_record *r, uint32_t index, const void *value,
+static void redo_do(struct map *m, struct redo_record *r, uint64_t id, const void *value,
 		    size_t size, redo_apply_fn apply, int cpu)
 {
 	value_store(r->staged, value, size);
 	/* The staged value before the tag: who finds the tag (redo_settle's
 	 * acquire) finds all of it. */
-	store_release(&r->tag, (uint64_t)index + 1);
+	store_release(&r->tag, id + 1);
 	/* The tag before the first byte in place: else a death between could
 	 * leave a mixture that nobody knows of. Pairs with redo_settle(). */
 	fence_release();
-	apply(m, index, value, cpu);
+	apply(m, (uint32_t)id, value, cpu);
 	/* The place is complete before the tag is gone. */
 	store_release(&r->tag, 0);
 }
@@ -96,50 +96,45 @@ const void *redo_source_slow(struct map *m, struct redo_record *r, uint32_t inde
 	return load_acquire(&r->tag) == (uint64_t)index + 1 ? r->staged : NULL;
 }
 
-static struct redo_record *redo_claim_at(const struct redo_claims *c, uint32_t i)
-{
-	return (struct redo_record *)(c->base + c->stride * i);
-}
-
-void redo_claims_settle(struct map *m, const struct redo_claims *c, uint32_t index,
+void redo_claims_settle(struct map *m, const struct redo_claims *c, uint64_t id,
 			redo_apply_fn apply)
 {
 	for (uint32_t i = 0; i < c->count; i++) {
 		struct redo_record *r = redo_claim_at(c, i);
 		uint64_t tag = load_acquire(&r->tag);
 
-		if ((tag & ~REDO_CLAIMED) != (uint64_t)index + 1)
+		if (!tag || (uint32_t)((tag & ~REDO_CLAIMED) - 1) != (uint32_t)id)
 			continue;
-		if (!(tag & REDO_CLAIMED))
-			apply(m, index, r->staged, -1);
+		if (tag == id + 1)
+			apply(m, (uint32_t)id, r->staged, -1);
 		store_release(&r->tag, 0);
 	}
 }
 
-int redo_claims_write(struct map *m, const struct redo_claims *c, uint32_t index, const void *value,
+int redo_claims_write(struct map *m, const struct redo_claims *c, uint64_t id, const void *value,
 		      size_t size, redo_apply_fn apply)
 {
 	for (uint32_t i = 0; i < c->count; i++) {
-		struct redo_record *r = redo_claim_at(c, (index + i) & (c->count - 1));
+		struct redo_record *r = redo_claim_at(c, ((uint32_t)id + i) & (c->count - 1));
 		uint64_t none = 0;
 
 		if (load_relaxed(&r->tag))
 			continue;
 		/* Acquire: the owner before is done with the staged bytes. */
-		if (!cas_acquire(&r->tag, &none, ((uint64_t)index + 1) | REDO_CLAIMED))
+		if (!cas_acquire(&r->tag, &none, (id + 1) | REDO_CLAIMED))
 			continue;
-		redo_do(m, r, index, value, size, apply, -1);
+		redo_do(m, r, id, value, size, apply, -1);
 		return 0;
 	}
 	return -EAGAIN;
 }
 
-struct redo_record *redo_claims_find(const struct redo_claims *c, uint32_t index)
+struct redo_record *redo_claims_find(const struct redo_claims *c, uint64_t id)
 {
 	for (uint32_t i = 0; i < c->count; i++) {
 		struct redo_record *r = redo_claim_at(c, i);
 
-		if (load_acquire(&r->tag) == (uint64_t)index + 1)
+		if (load_acquire(&r->tag) == id + 1)
 			return r;
 	}
 	return NULL;

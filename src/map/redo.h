@@ -98,11 +98,13 @@ int redo_recover(struct map *m, struct redo_record *r, redo_apply_fn apply, int 
  * Claims: writes under the element's own lock (BPF_F_LOCK). A thread has one
  * robust lock at a time, so a record for these has no lock of its own; it
  * belongs to the element's lock:
- *   tag = index + 1 | CLAIMED   being staged by the holder of the element's lock
- *       = index + 1             staged
- * Only the holder of the element's lock sets or clears a tag with its index.
- * So whoever takes that lock and finds such a tag has found a dead holder's:
- * it finishes the staged ones and frees the others.
+ *   tag = id + 1 | CLAIMED   being staged by the holder of the element's lock
+ *       = id + 1             staged
+ * where id is the element's index and, in the upper half, which life of it is
+ * meant (0 for arrays, whose elements have one). Only the holder of the
+ * element's lock sets or clears a tag with its index. So whoever takes that lock
+ * and finds such a tag has found a dead holder's: it finishes the staged ones
+ * of this life and frees the others.
  */
 #define REDO_CLAIMED (1ULL << 63)
 
@@ -113,12 +115,17 @@ struct redo_claims {
 };
 
 /* Under the element's lock, when a holder before has died. */
-void redo_claims_settle(struct map *m, const struct redo_claims *c, uint32_t index,
+void redo_claims_settle(struct map *m, const struct redo_claims *c, uint64_t id,
 			redo_apply_fn apply);
 /* Under the element's lock: the write, or -EAGAIN when all records are in use. */
-int redo_claims_write(struct map *m, const struct redo_claims *c, uint32_t index, const void *value,
+int redo_claims_write(struct map *m, const struct redo_claims *c, uint64_t id, const void *value,
 		      size_t size, redo_apply_fn apply);
 /* The record in which the element is staged, or NULL (a read-only mapping asks). */
-struct redo_record *redo_claims_find(const struct redo_claims *c, uint32_t index);
+struct redo_record *redo_claims_find(const struct redo_claims *c, uint64_t id);
+
+static inline struct redo_record *redo_claim_at(const struct redo_claims *c, uint32_t i)
+{
+	return (struct redo_record *)(c->base + c->stride * i);
+}
 
 #endif
