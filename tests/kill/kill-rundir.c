@@ -3,6 +3,7 @@
  * process completes it. */
 #include "../shm/area.h"
 #include "harness.h"
+#include "sync/lease.h"
 
 static char top[64];
 
@@ -23,7 +24,7 @@ static void setup(void *arg)
 
 static void op(void *arg)
 {
-	if (rundir_open())
+	if (rundir_open() || lease_open())
 		_exit(1);
 }
 
@@ -44,7 +45,7 @@ static enum kill_outcome check(void *arg)
 		uint32_t id;
 		int fd;
 
-		if (rundir_open()) {
+		if (rundir_open() || lease_open()) {
 			kill_why("%s", rundir_error());
 			_exit(1);
 		}
