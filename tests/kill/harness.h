@@ -47,7 +47,7 @@ struct kill_case {
 /* SHMAP_TEST_KILLS sets another number; 0 is every instruction however many. */
 #define KILL_POINTS 2500
 
-/* Runs the cases whose names contain argv[1], or all. The program's exit status. */
+/* Runs the cases whose names begin with argv[1], or all. The program's exit status. */
 int kill_main(int argc, char **argv, const struct kill_case *cases, unsigned int n);
 
 /* In kill_main()'s survivor, before the first case; may stay NULL. */

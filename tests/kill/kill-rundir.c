@@ -24,7 +24,7 @@ static void setup(void *arg)
 
 static void op(void *arg)
 {
-	if (lease_open())
+	if (rundir_open() || lease_open())
 		_exit(1);
 }
 

@@ -16,7 +16,7 @@ static struct shared {
 static void begin(void)
 {
 	area_begin();
-	REQUIRE(!rundir_open());
+	REQUIRE(!rundir_open() && !lease_open());
 	s = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	REQUIRE(s != MAP_FAILED);
 	REQUIRE(lease_acquire() >= 0);
