@@ -32,7 +32,7 @@ static void batch_random(int cmd)
 		in = PTR_NULL;
 	if (lookups_differ) {
 		/* only what is refused whatever the table looks like */
-		wrong = bad_fd < 3 || !count || elem_flags & ~4ull || flags ||
+		wrong = bad_fd < 2 || !count || elem_flags & ~4ull || flags ||
 			(elem_flags & 4 && twin.lock_off < 0);
 		if (!wrong)
 			return;

@@ -190,19 +190,35 @@ void destroy_both(void)
 	twin.live = false;
 }
 
-/* Would the kernel really allocate much? Then it is not asked. */
-static bool too_large(const union sys_attr *a)
+/*
+ * Is the kernel safe to be asked for this map? A kernel that is asked for more
+ * memory than there is kills other processes, and 6.18 has a bug besides (a
+ * PERCPU_ARRAY of more than 2^31 entries whose allocation fails). So: only what
+ * is small by a generous estimate, and what is refused before anything is
+ * allocated.
+ */
+static bool kernel_may_be_asked(const union sys_attr *a)
 {
-	bool hash = a->map_create.map_type == BPF_MAP_TYPE_HASH ||
-		    a->map_create.map_type == BPF_MAP_TYPE_PERCPU_HASH;
-	__uint128_t size =
-		(__uint128_t)a->map_create.max_entries *
-		(((uint64_t)a->map_create.value_size + 7) * 2 + a->map_create.key_size + 64);
+	const uint64_t few = 8u << 20, values = ((uint64_t)a->map_create.value_size + 7) / 8 * 8;
+	const uint64_t key = a->map_create.key_size, max = a->map_create.max_entries;
+	const uint64_t cpus = sysconf(_SC_NPROCESSORS_CONF);
 
-	if (hash && a->map_create.max_entries > 1u << 27)
-		return false; /* refused before */
-	/* refused before, or more than any machine has */
-	return size > (8u << 20) && size < ((__uint128_t)1 << 42);
+	if ((__uint128_t)max * (values * cpus + values + key + 128) <= few)
+		return true;
+	switch (a->map_create.map_type) {
+	case BPF_MAP_TYPE_ARRAY:
+		/* E2BIG; or one allocation of 64 TiB and more: ENOMEM at once */
+		return a->map_create.value_size > 0x7fffffff ||
+		       (__uint128_t)max * values > (__uint128_t)1 << 46;
+	case BPF_MAP_TYPE_PERCPU_ARRAY:
+		return values > 32768;
+	case BPF_MAP_TYPE_HASH:
+		return max > 1u << 27 || key + values >= 8u << 20;
+	case BPF_MAP_TYPE_PERCPU_HASH:
+		return max > 1u << 27 || values > 32768 || key >= 8u << 20;
+	default:
+		return false;
+	}
 }
 
 static void mutate(void)
@@ -376,7 +392,7 @@ void op_create_malformed(uint32_t type)
 		for (int s = 0; s < SIDES; s++)
 			attr_of(s)->map_create.btf_value_type_id -= by;
 	}
-	if (too_large(attr_of(KERNEL)))
+	if (!kernel_may_be_asked(attr_of(KERNEL)))
 		return;
 	size = random_size(CREATE_END);
 	attr_note("MAP_CREATE (malformed)", size);

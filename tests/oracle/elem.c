@@ -36,7 +36,8 @@ bool key_exists(uint32_t at)
 
 		memcpy(saved[s], a, sizeof(saved[s]));
 		memset(a, 0, sizeof(*a));
-		a->elem.map_fd = twin.fd[s][FD_RW];
+		/* the fd of MAP_CREATE may be for writing only */
+		a->elem.map_fd = twin.fd[s][twin.flags & BPF_F_WRONLY ? FD_RO : FD_RW];
 		a->elem.key = (uintptr_t)sides[s].mem + at;
 		a->elem.value = (uintptr_t)sides[s].mem + AT_VALUES;
 		there[s] = !sides[s].bpf(BPF_MAP_LOOKUP_ELEM, a, ELEM_END);
@@ -135,6 +136,8 @@ void op_elem(void)
 						      : ELEM_END);
 	if (size < ELEM_END)
 		size &= ~7u;
+	if (next && size < offsetof(union sys_attr, elem.next_key) + 8)
+		value = PTR_NULL;
 	note("command %d size %u fd mode %d%s key %#x (%s) value %s flags %#llx", cmd, size, mode,
 	     bad_fd < 3 ? " (bad)" : "", *(uint32_t *)(sides[KERNEL].mem + AT_KEY),
 	     pointer_name(key), no_value ? "none" : pointer_name(value), (unsigned long long)flags);
