@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <linux/bpf.h>
 #include <net/if.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/bits.h"

@@ -64,12 +64,12 @@ static void note_fd(int fd)
 		fd_install_object(fd, kind, id);
 }
 
+static const uint8_t zeros[sizeof(union sys_attr)];
+
 long sys_bpf(int cmd, void *uattr, unsigned int size)
 {
 	const struct sys_command *c;
 	union sys_attr attr;
-	const uint8_t *rest;
-	uint32_t i;
 	long ret;
 
 	ret = uaccess_init();
@@ -85,10 +85,9 @@ long sys_bpf(int cmd, void *uattr, unsigned int size)
 	c = sys_command_find(cmd);
 	if (!c)
 		return -EINVAL;
-	rest = (const uint8_t *)&attr;
-	for (i = c->end; i < sizeof(attr); i++)
-		if (rest[i])
-			return -EINVAL;
+	/* what is beyond size is zero already */
+	if (size > c->end && memcmp((uint8_t *)&attr + c->end, zeros, size - c->end))
+		return -EINVAL;
 	ret = c->fn(&attr, uattr, size);
 	if (ret >= 0 && makes_fd(cmd))
 		note_fd(ret);

@@ -100,6 +100,7 @@ int fd_freeze(int fd, struct fd_ref *r)
 
 int fd_mmap_check(int fd, uint64_t offset, uint64_t len, int prot, int flags)
 {
+	bool shared = (flags & MAP_TYPE) != MAP_PRIVATE;
 	struct fd_op op;
 	uint32_t access;
 	struct map *m;
@@ -113,15 +114,14 @@ int fd_mmap_check(int fd, uint64_t offset, uint64_t len, int prot, int flags)
 	/* The generic part of mmap(2), for a file without execute permission. */
 	if (!len || offset % SHMAP_PAGE)
 		err = -EINVAL;
-	else if (!(access & FD_READ) || (flags & MAP_TYPE) != MAP_PRIVATE && prot & PROT_WRITE &&
-						!(access & FD_WRITE))
+	else if (!(access & FD_READ) || (shared && prot & PROT_WRITE && !(access & FD_WRITE)))
 		err = -EACCES;
 	else if (prot & PROT_EXEC)
 		err = -EPERM;
 	/* The map's part. A mapping of an fd that cannot write is not a shared one. */
 	else if (!m->ops->mmap_check || op.ref->has_lock)
 		err = -ENOTSUPP;
-	else if ((flags & MAP_TYPE) == MAP_PRIVATE || !(access & FD_WRITE))
+	else if (!shared || !(access & FD_WRITE))
 		err = -EINVAL;
 	else if (prot & PROT_WRITE && load_relaxed(op.ref->frozen))
 		err = -EPERM;
