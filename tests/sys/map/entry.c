@@ -13,6 +13,7 @@ static void attr_size(void)
 	static uint8_t big[8192];
 	union sys_attr attr = plain;
 
+	memset(big, 0, sizeof(big));
 	memcpy(big, &plain, sizeof(plain));
 	CHECK_EQ(bpf(BPF_MAP_CREATE, big, 4097), -E2BIG);
 	CHECK_EQ(bpf(99, NULL, 4097), -E2BIG);
@@ -36,7 +37,7 @@ static void attr_pointer(void)
 	uint8_t *end = page + 4096;
 	size_t n = sizeof(plain);
 
-	REQUIRE(page != MAP_FAILED && !munmap(end, 4096));
+	REQUIRE(page != MAP_FAILED && !mprotect(end, 4096, PROT_NONE));
 	CHECK_EQ(bpf(BPF_MAP_CREATE, NULL, n), -EFAULT);
 	CHECK_EQ(bpf(BPF_MAP_CREATE, (void *)BAD, n), -EFAULT);
 	CHECK_EQ(bpf(BPF_MAP_CREATE, (void *)-4096L, n), -EFAULT);
@@ -49,7 +50,7 @@ static void attr_pointer(void)
 	/* the tail is looked at byte by byte: the first of them decides */
 	end[-1] = 1;
 	CHECK_EQ(bpf(BPF_MAP_CREATE, end - n - 1, n + 100), -E2BIG);
-	munmap(page, 4096);
+	munmap(page, 8192);
 }
 
 static void unknown_command(void)
@@ -120,10 +121,10 @@ static void zero_tails(void)
 	CHECK_EQ(bpf(BPF_MAP_GET_FD_BY_ID, attr, sizeof(attr)), -ENOENT);
 }
 
-#define CREATE(change)                                                                             \
+#define CREATE(...)                                                                                \
 	({                                                                                         \
 		union sys_attr attr = plain;                                                       \
-		change;                                                                            \
+		__VA_ARGS__;                                                                          \
 		only_err(bpf(BPF_MAP_CREATE, &attr, sizeof(attr)));                                \
 	})
 
