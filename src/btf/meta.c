@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Each type alone: is its description complete and well formed? */
-#include <ctype.h>
 #include <stdlib.h>
 
 #include "base/bits.h"
@@ -12,11 +11,23 @@
 #define VLEN(t) BTF_INFO_VLEN((t)->info)
 #define KFLAG(t) BTF_INFO_KFLAG((t)->info)
 
+/* Letters and printable characters as the kernel has them: of Latin-1. */
+static bool latin_alpha(unsigned char ch)
+{
+	if ((ch | 0x20) >= 'a' && (ch | 0x20) <= 'z')
+		return true;
+	return ch >= 0xc0 && ch != 0xd7 && ch != 0xf7;
+}
+
+static bool latin_print(unsigned char ch)
+{
+	return (ch >= 0x20 && ch < 0x7f) || ch >= 0xa0;
+}
+
 static bool name_char(char ch, bool first)
 {
-	unsigned char u = (unsigned char)ch;
-
-	return (first ? isalpha(u) : isalnum(u)) || ch == '_' || ch == '.';
+	return latin_alpha((unsigned char)ch) || (!first && ch >= '0' && ch <= '9') || ch == '_' ||
+	       ch == '.';
 }
 
 static bool offset_valid(const struct check *c, uint32_t off)
@@ -45,7 +56,7 @@ static bool section_name_valid(const struct check *c, uint32_t off)
 	if (!s || !s[0])
 		return false;
 	for (i = 0; s[i] && i < CHECK_NAME_LEN; i++)
-		if (!isprint((unsigned char)s[i]))
+		if (!latin_print((unsigned char)s[i]))
 			return false;
 	return !s[i];
 }
