@@ -47,15 +47,14 @@ void lease_release(void);
 int lease_cpu(void);
 
 /*
- * The stamp for memory unlinked just now. Where the lease file is not open in
- * this process the stamps still work, as the file is opened with the runtime
- * directory.
+ * The stamp for memory unlinked just now. The unlinking store must be a
+ * sequentially consistent exchange (see the proof in lease.c).
  */
 uint32_t lease_stamp(void);
 
 /* True when no program run that may have seen memory stamped so is still
  * going on; self_cpu >= 0 leaves out that CPU's lease (a run may reuse what it
- * unlinked itself). Starts a new epoch when that is needed for progress. */
+ * unlinked itself). Starts a new epoch when one is in the way. */
 bool lease_elapsed(uint32_t stamp, int self_cpu);
 
 /* Waits until lease_elapsed(), or until the leases in the way have not moved
