@@ -8,7 +8,7 @@
 
 #include <linux/bpf.h>
 
-#define SHMAP_BPF_TOKEN_CREATE 36	/* first command after 6.1's last */
+#define SHMAP_BPF_TOKEN_CREATE 36 /* first command after 6.1's last */
 
 #define SHMAP_MAP_TYPE_CGRP_STORAGE 32
 #define SHMAP_MAP_TYPE_ARENA 33

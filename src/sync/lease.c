@@ -42,6 +42,8 @@
 #include "base/atomic.h"
 #include "base/bits.h"
 #include "base/errors.h"
+#include "base/rawsys.h"
+#include "shm/rundir.h"
 #include "sync/thread.h"
 
 #define LEASE_STALL_MS 1000
@@ -57,9 +59,9 @@ struct lease_head {
 
 /* Lines 1..possible. */
 struct lease_line {
-	uint64_t word;	    /* {TID, epoch}: see lease.h */
-	uint32_t seq;	    /* tenancies that ended; only the owner writes */
-	uint32_t stalled;   /* == seq, not 0: found stalled */
+	uint64_t word;	  /* {TID, epoch}: see lease.h */
+	uint32_t seq;	  /* tenancies that ended; only the owner writes */
+	uint32_t stalled; /* == seq, not 0: found stalled */
 	uint64_t pad;
 	uint64_t list_prev; /* glibc may store here when a robust mutex follows */
 	uint64_t list_next; /* offset 32 = -futex_offset: read by the kernel */
@@ -91,11 +93,10 @@ unsigned int lease_possible_cpus(void)
 	if (n)
 		return n;
 	n = 0;
-	fd = (int)syscall(SYS_openat, (long)AT_FDCWD, "/sys/devices/system/cpu/possible",
-			  (long)(O_RDONLY | O_CLOEXEC), 0L);
+	fd = raw_openat(AT_FDCWD, "/sys/devices/system/cpu/possible", O_RDONLY | O_CLOEXEC, 0);
 	if (fd >= 0) {
-		len = syscall(SYS_read, (long)fd, buf, sizeof(buf) - 1);
-		syscall(SYS_close, (long)fd);
+		len = raw_read(fd, buf, sizeof(buf) - 1);
+		raw_close(fd);
 		/* "0-1", "0", "0,2-3": one more than the last number */
 		if (len > 0) {
 			char *p;
@@ -122,26 +123,36 @@ unsigned int lease_possible_cpus(void)
 	return n;
 }
 
-int lease_open(int fd)
+int lease_open(void)
 {
 	unsigned int cpus = lease_possible_cpus();
 	size_t size = round_up_u64((1 + (uint64_t)cpus) * CACHE_LINE, SHMAP_PAGE);
+	struct lease_line *none = NULL;
 	struct stat st;
 	void *base;
+	int fd, err;
 
-	if (load_acquire(&lines))
+	if (likely(load_acquire(&lines)))
 		return 0;
-	if (fstat(fd, &st) < 0)
-		return -errno;
+	err = rundir_open();
+	if (err)
+		return err;
+	fd = rundir_open_cpus();
+	if (fd < 0)
+		return fd;
+	err = raw_fstat(fd, &st);
 	/* Grows and fills holes; never shrinks what another process sized. */
-	if ((size_t)st.st_size < size && syscall(SYS_fallocate, (long)fd, 0L, 0L, (long)size) < 0)
-		return errno == ENOSPC ? -ENOMEM : -errno;
-	base = (void *)syscall(SYS_mmap, NULL, size, (long)(PROT_READ | PROT_WRITE),
-			       (long)MAP_SHARED, (long)fd, 0L);
-	if (base == MAP_FAILED)
-		return -errno;
-	head = base;
-	store_release(&lines, (struct lease_line *)((char *)base + CACHE_LINE));
+	if (!err && (size_t)st.st_size < size)
+		err = raw_fallocate(fd, 0, 0, (off_t)size);
+	base = err ? NULL : raw_mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	raw_close(fd);
+	if (err)
+		return err == -ENOSPC ? -ENOMEM : err;
+	if (raw_is_error(base))
+		return (int)(intptr_t)base;
+	store_release(&head, (struct lease_head *)base);
+	/* Two threads at once: both have mapped the same file. */
+	cas_seq_cst(&lines, &none, (struct lease_line *)((char *)base + CACHE_LINE));
 	return 0;
 }
 
@@ -287,7 +298,9 @@ int lease_acquire(void)
 
 	if (unlikely(!t->tid) && thread_init())
 		return -EBUSY;
-	if (unlikely(!lines || t->in_lock || (mine.line && mine.tid == t->tid)))
+	if (unlikely(t->in_lock || (mine.line && mine.tid == t->tid)))
+		return -EBUSY;
+	if (unlikely(!load_acquire(&lines)) && lease_open())
 		return -EBUSY;
 	for (;;) {
 		cpu = cpu_now() % cpus;

@@ -29,11 +29,11 @@
 unsigned int lease_possible_cpus(void);
 
 /*
- * Maps the lease file fd (created and sized by this call when new: the caller
- * holds the runtime directory). Once per process; later calls do nothing.
+ * Maps the lease file of the runtime directory, once per process. Whoever opens
+ * a map calls it: stamps mean something only where the leases are known.
  * 0 or -errno.
  */
-int lease_open(int fd);
+int lease_open(void);
 
 /*
  * Takes a lease, preferring the CPU that the thread runs on. The virtual CPU,
