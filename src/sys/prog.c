@@ -17,6 +17,8 @@
 #include "sys/prog.h"
 #include "sys/sys.h"
 
+#define VALUE_OFF_MAX (1U << 29)
+
 static struct prog_shared *prog_shared(const struct object *obj)
 {
 	return &((struct prog_body *)obj->trailer->body)->shared;
@@ -109,6 +111,10 @@ int prog_map_value_check(struct map *m, uint32_t off, struct vm_log *log)
 
 	if (!m->ops->direct_value) {
 		vm_logf(log, "no direct value access support for this map type\n");
+		return -EINVAL;
+	}
+	if (off >= VALUE_OFF_MAX) {
+		vm_logf(log, "direct value offset of %u is not allowed\n", off);
 		return -EINVAL;
 	}
 	if (m->attr.max_entries != 1)
