@@ -8,7 +8,7 @@
 
 #include <linux/bpf.h>
 
-#define SHMAP_BPF_TOKEN_CREATE 36	/* first command after 6.1's last */
+#define SHMAP_BPF_TOKEN_CREATE 36 /* first command after 6.1's last */
 
 #define SHMAP_MAP_TYPE_CGRP_STORAGE 32
 #define SHMAP_MAP_TYPE_ARENA 33
@@ -23,5 +23,8 @@
 #ifndef BPF_MEMSX
 #define BPF_MEMSX 0x80
 #endif
+#define SHMAP_BPF_JCOND 0xe0	   /* may_goto */
+#define SHMAP_BPF_LOAD_ACQ 0x100   /* imm of BPF_ATOMIC */
+#define SHMAP_BPF_STORE_REL 0x110
 
 #endif

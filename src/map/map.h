@@ -37,6 +37,7 @@ struct map_attr {
 	uint32_t btf_vmlinux_value_type_id;
 	int32_t spin_lock_off;		/* of struct bpf_spin_lock in the value, or -1 */
 	uint32_t possible_cpus;		/* at creation: per-CPU values are that wide */
+	uint64_t hash_seed;		/* hash family; chosen when the map is formatted */
 };
 
 /* Mutable, shared, in the trailer's body after map_attr (offset 1024 of it). */
@@ -94,6 +95,10 @@ struct map_ops {
 	long (*for_each)(struct map *m, long (*fn)(void *, struct map *, const void *, void *),
 			 void *arg);
 
+	/* bpf_spin_lock() of the value took the lock over from a dead holder: finishes
+	 * what an update under BPF_F_LOCK left. Called with the lock held; may be NULL. */
+	void (*lock_died)(struct map *m, void *value);
+
 	/* Batches; NULL where the kernel has none (-ENOTSUPP). See struct map_batch. */
 	int (*lookup_batch)(struct map *m, struct map_batch *b);
 	int (*lookup_and_delete_batch)(struct map *m, struct map_batch *b);
@@ -145,6 +150,8 @@ struct map {
 			uint64_t bucket_off, stripe_off, elem_off;
 			uint32_t buckets, stripes, elems, per_stripe;
 			uint32_t elem_stride, value_off;
+			uint64_t percpu_off, percpu_stride;
+			uint64_t claim_off;	/* HTAB_CLAIMS redo records, with a lock in the value */
 			uint64_t seed;
 		} htab;
 	};

@@ -113,5 +113,7 @@ void object_unref(enum object_kind kind, uint32_t id, enum object_kind to_kind, 
 int object_pin(int fd, const char *path);
 /* Opens a pin with open flags; a reference is taken. -ENOENT, -EACCES, -EINVAL. */
 int object_open_pin(const char *path, int flags);
+/* Removes a pin, and the object when that was all that held it. -ENOENT, -EISDIR. */
+int object_unpin(const char *path);
 
 #endif

@@ -36,6 +36,7 @@ int rundir_fd(void);			/* O_PATH|O_CLOEXEC fd of the directory */
 int rundir_kind_fd(enum object_kind kind); /* fd of map/, prog/, btf/, link/ */
 int rundir_ref_fd(void);
 int rundir_fs_fd(void);
+int rundir_open_cpus(void);		/* a new fd of the file `cpus`, or -errno */
 struct rundir_ids *rundir_ids(void);
 const char *object_kind_name(enum object_kind kind); /* "map", "prog", ... */
 

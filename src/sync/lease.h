@@ -29,11 +29,11 @@
 unsigned int lease_possible_cpus(void);
 
 /*
- * Maps the lease file fd (created and sized by this call when new: the caller
- * holds the runtime directory). Once per process; later calls do nothing.
+ * Maps the lease file of the runtime directory, once per process. Whoever opens
+ * a map calls it: stamps mean something only where the leases are known.
  * 0 or -errno.
  */
-int lease_open(int fd);
+int lease_open(void);
 
 /*
  * Takes a lease, preferring the CPU that the thread runs on. The virtual CPU,
@@ -47,15 +47,14 @@ void lease_release(void);
 int lease_cpu(void);
 
 /*
- * The stamp for memory unlinked just now. Where the lease file is not open in
- * this process the stamps still work, as the file is opened with the runtime
- * directory.
+ * The stamp for memory unlinked just now. The unlinking store must be a
+ * sequentially consistent exchange (see the proof in lease.c).
  */
 uint32_t lease_stamp(void);
 
 /* True when no program run that may have seen memory stamped so is still
  * going on; self_cpu >= 0 leaves out that CPU's lease (a run may reuse what it
- * unlinked itself). Starts a new epoch when that is needed for progress. */
+ * unlinked itself). Starts a new epoch when one is in the way. */
 bool lease_elapsed(uint32_t stamp, int self_cpu);
 
 /* Waits until lease_elapsed(), or until the leases in the way have not moved

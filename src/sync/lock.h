@@ -47,8 +47,9 @@
  * for LOCK_WAIT_SECONDS (a stopped process, or a damaged word).
  */
 #define LOCK_WAIT_SECONDS 10
-int lock_acquire_slow(uint32_t *word);
-void lock_release_slow(uint32_t *word);
+int lock_acquire_first(uint32_t *word);	    /* the thread is new, or already inside a lock */
+int lock_acquire_contended(uint32_t *word); /* the CAS failed; pending is set */
+void lock_wake(uint32_t *word);
 
 static inline int lock_acquire(uint32_t *word)
 {
@@ -56,7 +57,7 @@ static inline int lock_acquire(uint32_t *word)
 	uint32_t free_word = 0;
 
 	if (unlikely(!t->tid || t->in_lock))
-		return lock_acquire_slow(word);
+		return lock_acquire_first(word);
 	t->in_lock = 1;
 	/* Both before the CAS, and in this order for the kernel that looks at
 	 * them when we die: a compiler fence is enough. */
@@ -65,7 +66,7 @@ static inline int lock_acquire(uint32_t *word)
 	fence_compiler();
 	if (likely(cas_acquire(word, &free_word, t->tid)))
 		return 0;
-	return lock_acquire_slow(word);
+	return lock_acquire_contended(word);
 }
 
 static inline void lock_release(uint32_t *word)
@@ -74,7 +75,7 @@ static inline void lock_release(uint32_t *word)
 
 	/* Pairs with the acquire CAS of the next owner. */
 	if (unlikely(exchange_release(word, 0) & FUTEX_WAITERS))
-		lock_release_slow(word);
+		lock_wake(word);
 	fence_compiler();
 	store_relaxed(&t->robust->list_op_pending, (struct robust_list *)0);
 	fence_compiler();

@@ -11,8 +11,8 @@
 #include <linux/futex.h>
 
 struct thread {
-	uint32_t tid;			/* 0 until thread_enter_slow(), and again after fork */
-	uint32_t in_lock;		/* holds, or is about to take, a robust lock */
+	uint32_t tid;			 /* 0 until thread_init(), and again after fork */
+	uint32_t in_lock;		 /* holds, or is about to take, a robust lock */
 	struct robust_list_head *robust; /* glibc's, or ours where libc has none */
 	long futex_offset;
 };

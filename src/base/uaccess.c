@@ -1,0 +1,377 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "base/uaccess.h"
+
+#include <stdint.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <ucontext.h>
+#include <unistd.h>
+
+#include "base/atomic.h"
+#include "base/bits.h"
+#include "base/errors.h"
+#include "base/guard.h"
+
+/*
+ * The kernel's struct sigaction: the handlers are installed by the raw system
+ * call, because libc's sigaction() is interposed by the preload layer, which
+ * calls uaccess_sigaction().
+ */
+struct kernel_sigaction {
+	void (*handler)(int, siginfo_t *, void *);
+	unsigned long flags;
+	void (*restorer)(void);
+	uint64_t mask;
+};
+
+#ifndef SA_RESTORER
+#define SA_RESTORER 0x04000000
+#endif
+
+static const int guarded[] = {SIGSEGV, SIGBUS};
+/* What the application asked for; written by uaccess_sigaction(). */
+static struct sigaction chained[ARRAY_SIZE(guarded)];
+static uint32_t chain_lock;
+static uint32_t installed; /* 0 no, 1 being done, 2 yes */
+
+#if defined(__x86_64__)
+
+/*
+ * Everything between uaccess_begin and uaccess_end may fault; the handler
+ * then resumes at uaccess_fault, in the same frame: none of these functions
+ * has touched the stack pointer.
+ */
+__asm__(".pushsection .text\n"
+	".balign 64\n"
+	".globl uaccess_begin, uaccess_end, uaccess_fault, uaccess_restore\n"
+	".hidden uaccess_begin, uaccess_end, uaccess_fault, uaccess_restore\n"
+	"uaccess_begin:\n"
+
+	".globl uaccess_copy_raw\n.hidden uaccess_copy_raw\n"
+	".type uaccess_copy_raw, @function\n"
+	"uaccess_copy_raw:\n"
+	"	cmpq $64, %rdx\n"
+	"	jb 2f\n"
+	"1:	movups (%rsi), %xmm0\n"
+	"	movups 16(%rsi), %xmm1\n"
+	"	movups 32(%rsi), %xmm2\n"
+	"	movups 48(%rsi), %xmm3\n"
+	"	movups %xmm0, (%rdi)\n"
+	"	movups %xmm1, 16(%rdi)\n"
+	"	movups %xmm2, 32(%rdi)\n"
+	"	movups %xmm3, 48(%rdi)\n"
+	"	addq $64, %rsi\n"
+	"	addq $64, %rdi\n"
+	"	subq $64, %rdx\n"
+	"	cmpq $64, %rdx\n"
+	"	jae 1b\n"
+	"2:	cmpq $8, %rdx\n"
+	"	jb 4f\n"
+	"3:	movq (%rsi), %rax\n"
+	"	movq %rax, (%rdi)\n"
+	"	addq $8, %rsi\n"
+	"	addq $8, %rdi\n"
+	"	subq $8, %rdx\n"
+	"	cmpq $8, %rdx\n"
+	"	jae 3b\n"
+	"4:	testb $4, %dl\n"
+	"	jz 5f\n"
+	"	movl (%rsi), %eax\n"
+	"	movl %eax, (%rdi)\n"
+	"	addq $4, %rsi\n"
+	"	addq $4, %rdi\n"
+	"5:	testb $2, %dl\n"
+	"	jz 6f\n"
+	"	movw (%rsi), %ax\n"
+	"	movw %ax, (%rdi)\n"
+	"	addq $2, %rsi\n"
+	"	addq $2, %rdi\n"
+	"6:	testb $1, %dl\n"
+	"	jz 7f\n"
+	"	movb (%rsi), %al\n"
+	"	movb %al, (%rdi)\n"
+	"7:	xorl %eax, %eax\n"
+	"	ret\n"
+	".size uaccess_copy_raw, .-uaccess_copy_raw\n"
+
+	".globl uaccess_zero_raw\n.hidden uaccess_zero_raw\n"
+	".type uaccess_zero_raw, @function\n"
+	"uaccess_zero_raw:\n"
+	"	xorl %eax, %eax\n"
+	"1:	cmpq $8, %rsi\n"
+	"	jb 2f\n"
+	"	movq %rax, (%rdi)\n"
+	"	addq $8, %rdi\n"
+	"	subq $8, %rsi\n"
+	"	jmp 1b\n"
+	"2:	testq %rsi, %rsi\n"
+	"	jz 3f\n"
+	"	movb %al, (%rdi)\n"
+	"	incq %rdi\n"
+	"	decq %rsi\n"
+	"	jmp 2b\n"
+	"3:	ret\n"
+	".size uaccess_zero_raw, .-uaccess_zero_raw\n"
+
+	/* rdi dst, rsi src, rdx size: copies up to and including the NUL; the
+	 * number of bytes copied, with or without a NUL among them. */
+	".globl uaccess_string_raw\n.hidden uaccess_string_raw\n"
+	".type uaccess_string_raw, @function\n"
+	"uaccess_string_raw:\n"
+	"	xorl %ecx, %ecx\n"
+	"1:	cmpq %rdx, %rcx\n"
+	"	jae 2f\n"
+	"	movb (%rsi,%rcx), %al\n"
+	"	movb %al, (%rdi,%rcx)\n"
+	"	incq %rcx\n"
+	"	testb %al, %al\n"
+	"	jnz 1b\n"
+	"2:	movq %rcx, %rax\n"
+	"	ret\n"
+	".size uaccess_string_raw, .-uaccess_string_raw\n"
+	"uaccess_end:\n"
+
+	"uaccess_fault:\n"
+	"	movq $-14, %rax\n" /* -EFAULT */
+	"	ret\n"
+
+	".type uaccess_restore, @function\n"
+	"uaccess_restore:\n"
+	"	movl $15, %eax\n" /* rt_sigreturn */
+	"	syscall\n"
+	".size uaccess_restore, .-uaccess_restore\n"
+	".popsection\n");
+
+extern const char uaccess_begin[], uaccess_end[], uaccess_fault[];
+void uaccess_restore(void);
+int uaccess_copy_raw(void *dst, const void *src, size_t n);
+int uaccess_zero_raw(void *dst, size_t n);
+long uaccess_string_raw(char *dst, const char *src, size_t size);
+
+int uaccess_copy(void *dst, const void *src, size_t n)
+{
+	return uaccess_copy_raw(dst, src, n);
+}
+
+int uaccess_zero(void *dst, size_t n)
+{
+	return uaccess_zero_raw(dst, n);
+}
+
+long uaccess_copy_string(char *dst, const char *src, size_t size)
+{
+	long n = uaccess_string_raw(dst, src, size);
+
+	if (n > 0 && dst[n - 1] != '\0') {
+		dst[n - 1] = '\0';
+		return -E2BIG;
+	}
+	return n;
+}
+
+static bool fault_resume(void *context)
+{
+	greg_t *regs = ((ucontext_t *)context)->uc_mcontext.gregs;
+	uintptr_t ip = (uintptr_t)regs[REG_RIP];
+
+	if (ip < (uintptr_t)uaccess_begin || ip >= (uintptr_t)uaccess_end)
+		return false;
+	regs[REG_RIP] = (greg_t)(uintptr_t)uaccess_fault;
+	return true;
+}
+
+#define RESTORER uaccess_restore
+
+#else
+
+/* Elsewhere the kernel checks the addresses for us: one system call a copy. */
+static int copy_by_kernel(void *dst, const void *src, size_t n)
+{
+	struct iovec local = {dst, n}, remote = {(void *)src, n};
+	long pid = syscall(SYS_getpid);
+
+	if (!n)
+		return 0;
+	return syscall(SYS_process_vm_readv, pid, &local, 1UL, &remote, 1UL, 0UL) == (long)n
+		       ? 0
+		       : -EFAULT;
+}
+
+int uaccess_copy(void *dst, const void *src, size_t n)
+{
+	return copy_by_kernel(dst, src, n);
+}
+
+int uaccess_zero(void *dst, size_t n)
+{
+	static const char zeros[256];
+	size_t part;
+
+	for (; n; n -= part, dst = (char *)dst + part) {
+		part = n < sizeof(zeros) ? n : sizeof(zeros);
+		if (copy_by_kernel(dst, zeros, part))
+			return -EFAULT;
+	}
+	return 0;
+}
+
+long uaccess_copy_string(char *dst, const char *src, size_t size)
+{
+	size_t i;
+
+	for (i = 0; i < size; i++) {
+		if (copy_by_kernel(dst + i, src + i, 1))
+			return -EFAULT;
+		if (!dst[i])
+			return (long)i + 1;
+	}
+	if (size)
+		dst[size - 1] = '\0';
+	return -E2BIG;
+}
+
+static bool fault_resume(void *context)
+{
+	return false;
+}
+
+#define RESTORER NULL
+#endif
+
+static int guarded_index(int sig)
+{
+	return sig == SIGSEGV ? 0 : sig == SIGBUS ? 1 : -1;
+}
+
+static long raw_sigaction(int sig, const struct kernel_sigaction *act, struct kernel_sigaction *old)
+{
+	long ret;
+
+#if defined(__x86_64__)
+	register long r10 __asm__("r10") = sizeof(act->mask);
+
+	__asm__ volatile("syscall"
+			 : "=a"(ret)
+			 : "a"(SYS_rt_sigaction), "D"((long)sig), "S"(act), "d"(old), "r"(r10)
+			 : "rcx", "r11", "memory");
+#else
+	register long x8 __asm__("x8") = SYS_rt_sigaction;
+	register long x0 __asm__("x0") = sig;
+	register const void *x1 __asm__("x1") = act;
+	register void *x2 __asm__("x2") = old;
+	register long x3 __asm__("x3") = sizeof(act->mask);
+
+	__asm__ volatile("svc 0" : "+r"(x0) : "r"(x8), "r"(x1), "r"(x2), "r"(x3) : "memory");
+	ret = x0;
+#endif
+	return ret;
+}
+
+static void chain_read(int index, struct sigaction *act)
+{
+	uint32_t unlocked = 0;
+
+	/* Held for a copy only, with no fault possible inside; a signal
+	 * handler of the same thread cannot meet it held, as SIGSEGV and
+	 * SIGBUS are not raised in between. */
+	while (!cas_acquire(&chain_lock, &unlocked, 1))
+		unlocked = 0;
+	*act = chained[index];
+	store_release(&chain_lock, 0);
+}
+
+static void on_fault(int sig, siginfo_t *info, void *context)
+{
+	struct sigaction act;
+	int index = guarded_index(sig);
+
+	if (info->si_code > 0 && (fault_resume(context) || fault_guard_resume(context)))
+		return;
+
+	chain_read(index, &act);
+	if (!(act.sa_flags & SA_SIGINFO) &&
+	    (act.sa_handler == SIG_DFL || act.sa_handler == SIG_IGN)) {
+		struct kernel_sigaction dfl = {0};
+
+		/* Sent by kill(2) and ignored: nothing happens. A real fault
+		 * that is ignored kills, as the kernel has it. */
+		if (info->si_code <= 0 && act.sa_handler == SIG_IGN)
+			return;
+		raw_sigaction(sig, &dfl, NULL);
+		if (info->si_code <= 0)
+			syscall(SYS_tgkill, (long)getpid(), syscall(SYS_gettid), (long)sig);
+		return; /* the instruction faults again, now for the default */
+	}
+	if (act.sa_flags & SA_RESETHAND) {
+		struct sigaction reset = {.sa_handler = SIG_DFL};
+
+		uaccess_sigaction(sig, &reset, NULL);
+	}
+	if (act.sa_flags & SA_SIGINFO)
+		act.sa_sigaction(sig, info, context);
+	else
+		act.sa_handler(sig);
+}
+
+static long install(int sig, int extra_flags)
+{
+	struct kernel_sigaction act = {
+		.handler = on_fault,
+		.flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER | SA_RESTORER | extra_flags,
+		.restorer = RESTORER,
+	};
+
+	return raw_sigaction(sig, &act, NULL);
+}
+
+int uaccess_init(void)
+{
+	uint32_t state = 0;
+	unsigned int i;
+
+	if (load_acquire(&installed) == 2)
+		return 0;
+	if (!cas_acquire(&installed, &state, 1)) {
+		while (load_acquire(&installed) == 1)
+			cpu_relax();
+		return 0;
+	}
+	for (i = 0; i < ARRAY_SIZE(guarded); i++) {
+		struct kernel_sigaction old = {0};
+
+		raw_sigaction(guarded[i], NULL, &old);
+		chained[i].sa_sigaction = old.handler;
+		chained[i].sa_flags = (int)(old.flags & ~(unsigned long)SA_RESTORER);
+		memcpy(&chained[i].sa_mask, &old.mask, sizeof(old.mask));
+		install(guarded[i], 0);
+	}
+	store_release(&installed, 2);
+	return 0;
+}
+
+int uaccess_sigaction(int sig, const struct sigaction *act, struct sigaction *old)
+{
+	int index = guarded_index(sig);
+	struct sigaction now, then;
+	uint32_t unlocked = 0;
+
+	if (index < 0)
+		return -EINVAL;
+	uaccess_init();
+	/* The caller's pointers are touched outside the lock. */
+	if (act)
+		now = *act;
+	while (!cas_acquire(&chain_lock, &unlocked, 1))
+		unlocked = 0;
+	then = chained[index];
+	if (act)
+		chained[index] = now;
+	store_release(&chain_lock, 0);
+	/* The default action may have put SIG_DFL back in the kernel. */
+	if (act)
+		install(sig, now.sa_flags & SA_RESTART);
+	if (old)
+		*old = then;
+	return 0;
+}

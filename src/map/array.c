@@ -1,0 +1,508 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * BPF_MAP_TYPE_ARRAY.
+ *
+ *   offset 0      values: max_entries slots of round_up(value_size, 8) bytes
+ *                 (BPF_F_MMAPABLE: rounded up to pages, so that a mapping of
+ *                 the values shows nothing else)
+ *   redo_off      redo_count records (values of more than 8 bytes; redo.h),
+ *                 chosen by index
+ *   after them    as many claims, in maps whose values hold a lock
+ *
+ * Values never move and are never freed: a lookup is a bounds check and an
+ * address. Programs and mappings store in place, as they like. Updates:
+ *
+ *   up to 8 bytes           one store: it happened or not
+ *   larger                  a redo record under its own robust lock
+ *   BPF_F_LOCK              under the robust lock in the value; up to 8 bytes
+ *                           one store, larger ones staged in a claim
+ *
+ * Readers through bpf(2) take no lock, but for BPF_F_LOCK: they look at one
+ * lock word, to finish what a dead writer left.
+ *
+ * Lock order: none; a thread holds one robust lock at a time.
+ */
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <time.h>
+
+#include "base/errors.h"
+#include "map/array_common.h"
+#include "map/generic_batch.h"
+#include "map/redo.h"
+#include "map/value.h"
+
+static inline uint8_t *array_slot(const struct map *m, uint32_t index)
+{
+	return m->obj.base + (uint64_t)m->elem_size * index;
+}
+
+static inline bool array_has_lock(const struct map *m)
+{
+	return m->attr.spin_lock_off >= 0;
+}
+
+/* Only where m->array.redo_count is not 0. */
+static inline struct redo_record *array_record(const struct map *m, uint32_t index)
+{
+	uint32_t i = index & (m->array.redo_count - 1);
+
+	return (struct redo_record *)(m->obj.base + m->array.redo_off +
+				      (uint64_t)i * m->array.redo_size);
+}
+
+static struct redo_claims array_claims(const struct map *m)
+{
+	uint64_t records = (uint64_t)m->array.redo_count * m->array.redo_size;
+	struct redo_claims c = {
+		.base = m->obj.base + m->array.redo_off + records,
+		.stride = m->array.redo_size,
+		.count = array_has_lock(m) ? m->array.redo_count : 0,
+	};
+
+	return c;
+}
+
+static inline uint32_t *array_lock_word(const struct map *m, uint32_t index)
+{
+	return (uint32_t *)(array_slot(m, index) + m->attr.spin_lock_off);
+}
+
+static int array_alloc_check(const struct map_attr *attr)
+{
+	return array_check_attr(attr, BPF_F_NUMA_NODE | BPF_F_RDONLY | BPF_F_WRONLY |
+					      BPF_F_RDONLY_PROG | BPF_F_WRONLY_PROG |
+					      BPF_F_MMAPABLE | BPF_F_INNER_MAP);
+}
+
+static int array_layout(struct map *m, uint64_t *data_size, uint64_t *prealloc)
+{
+	/* < 2^32 * 2^31: no overflow here or below */
+	uint64_t values = (uint64_t)m->elem_size * m->attr.max_entries;
+
+	m->array.redo_off =
+		round_up_u64(values, m->attr.map_flags & BPF_F_MMAPABLE ? SHMAP_PAGE : CACHE_LINE);
+	m->array.redo_count = 0;
+	m->array.redo_size = 0;
+	if (m->attr.value_size > 8) {
+		uint64_t size = redo_record_size(m->attr.value_size);
+
+		m->array.redo_count = redo_records(m->attr.max_entries, m->attr.value_size, values);
+		m->array.redo_size = size; /* < 2^32: value_size <= INT_MAX */
+	}
+	*data_size = m->array.redo_off + (uint64_t)m->array.redo_count * m->array.redo_size *
+						 (array_has_lock(m) ? 2 : 1);
+	*prealloc = *data_size;
+	return 0;
+}
+
+/* Zero bytes are the right beginning for values, locks and records. */
+static int array_format(struct map *m)
+{
+	return 0;
+}
+
+/* The place of a value gets all but its lock. Repeatable: redo_apply_fn. */
+static void array_apply(struct map *m, uint32_t index, const void *value, int cpu)
+{
+	value_store_unlocked(array_slot(m, index), value, m->attr.value_size,
+			     m->attr.spin_lock_off);
+}
+
+/* A value of up to 8 bytes: one store. The lock, if any, is 4 of the 8 bytes. */
+static void array_store_small(struct map *m, uint32_t index, const void *value)
+{
+	uint32_t from = 0, to = m->attr.value_size;
+
+	if (m->attr.spin_lock_off == 0)
+		from = VALUE_LOCK_SIZE;
+	else if (m->attr.spin_lock_off > 0)
+		to = m->attr.spin_lock_off;
+	if (to > from)
+		value_store_small(array_slot(m, index), from, (const uint8_t *)value + from,
+				  to - from);
+}
+
+/*
+ * Takes the lock in the value; first finishes what a holder that died in
+ * array_write_locked() left. (A program that died in its own critical section
+ * left what it left, as its stores are in place.) 0 or -EBUSY.
+ */
+static int array_lock(struct map *m, uint32_t index)
+{
+	struct redo_claims c = array_claims(m);
+	int err = lock_acquire(array_lock_word(m, index));
+
+	if (err < 0)
+		return err;
+	if (unlikely(err == LOCK_OWNER_DIED))
+		redo_claims_settle(m, &c, index, array_apply);
+	return 0;
+}
+
+/* vm's bpf_spin_lock() took the lock at value + spin_lock_off over from the dead. */
+static void array_lock_died(struct map *m, void *value)
+{
+	uint64_t off = (uint8_t *)value - m->obj.base;
+	struct redo_claims c = array_claims(m);
+
+	if ((uint8_t *)value < m->obj.base || off / m->elem_size >= m->attr.max_entries)
+		return;
+	redo_claims_settle(m, &c, off / m->elem_size, array_apply);
+}
+
+/*
+ * All claims are in use: frees those of the dead. A claim's index names the
+ * lock that it belongs to; once that lock is ours, a claim with this index
+ * still there has no owner. Called without a lock. Locks whose holders live
+ * are left alone.
+ */
+static void array_reclaim(struct map *m)
+{
+	struct redo_claims c = array_claims(m);
+
+	for (uint32_t i = 0; i < c.count; i++) {
+		struct redo_record *r = redo_claim_at(&c, i);
+		uint64_t tag = load_acquire(&r->tag) & ~REDO_CLAIMED;
+		uint32_t *word;
+
+		if (!tag)
+			continue;
+		if (tag > m->attr.max_entries) {
+			store_release(&r->tag, 0); /* damage: nobody owns it */
+			continue;
+		}
+		word = array_lock_word(m, tag - 1);
+		if (load_relaxed(word) && !lock_owner_died(word))
+			continue;
+		if (lock_acquire(word) < 0)
+			continue;
+		redo_claims_settle(m, &c, tag - 1, array_apply);
+		lock_release(word);
+	}
+}
+
+static int64_t array_seconds(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec;
+}
+
+/* BPF_F_LOCK: the copy excludes the programs' bpf_spin_lock sections (G3). */
+static int array_write_locked(struct map *m, uint32_t index, const void *value)
+{
+	struct redo_claims c = array_claims(m);
+	int64_t until = 0;
+	int err;
+
+	for (;;) {
+		err = array_lock(m, index);
+		if (err)
+			return err;
+		if (!c.count) {
+			array_store_small(m, index, value);
+			err = 0;
+		} else {
+			err = redo_claims_write(m, &c, index, value, m->attr.value_size,
+						array_apply);
+		}
+		lock_release(array_lock_word(m, index));
+		if (err != -EAGAIN)
+			return err;
+		/* Each claim in use is a write of some thread that goes on, died
+		 * (reclaimed here), or is stopped: then the bound. */
+		array_reclaim(m);
+		if (!until)
+			until = array_seconds() + LOCK_WAIT_SECONDS;
+		else if (array_seconds() > until)
+			return -EBUSY;
+		sched_yield();
+	}
+}
+
+static int array_write(struct map *m, const void *key, const void *value, uint64_t flags)
+{
+	uint32_t index = array_index(key);
+	int err = array_check_update(m, index, flags);
+
+	if (err)
+		return err;
+	if (flags & BPF_F_LOCK)
+		return array_write_locked(m, index, value);
+	if (m->attr.value_size == 8 && !array_has_lock(m)) {
+		uint64_t v;
+
+		memcpy(&v, value, 8);
+		store_relaxed((uint64_t *)array_slot(m, index), v);
+		return 0;
+	}
+	if (!m->array.redo_count) {
+		array_store_small(m, index, value);
+		return 0;
+	}
+	return redo_write(m, array_record(m, index), index, value, m->attr.value_size, array_apply,
+			  -1);
+}
+
+static int array_copy_out(struct map *m, const void *from, void *value)
+{
+	return value_copy_out(value, from, m->attr.value_size, m->attr.spin_lock_off);
+}
+
+/*
+ * A locked read of a read-only mapping, which cannot take the lock: two
+ * copies that agree, each made while the lock word was 0. A writer between
+ * would have to leave the same mixture twice. When the holder has died, its
+ * staged value is the value (it happened), or else the place is.
+ */
+static int array_read_locked_ro(struct map *m, uint32_t index, void *value)
+{
+	struct redo_claims c = array_claims(m);
+	const uint32_t size = m->attr.value_size;
+	const uint32_t *word = array_lock_word(m, index);
+	int64_t until = array_seconds() + LOCK_WAIT_SECONDS;
+	uint8_t *copy = malloc(2 * (size_t)size);
+	int err;
+
+	if (!copy)
+		return -ENOMEM;
+	do {
+		struct redo_record *r;
+		bool free_before, free_after;
+
+		err = -EBUSY;
+		if (lock_owner_died(word)) {
+			r = redo_claims_find(&c, index);
+			err = array_copy_out(m, r ? r->staged : array_slot(m, index), copy);
+			fence_acquire();
+			if (err || (lock_owner_died(word) && redo_claims_find(&c, index) == r))
+				break;
+			continue;
+		}
+		free_before = !load_acquire(word);
+		err = array_copy_out(m, array_slot(m, index), copy);
+		fence_acquire();
+		if (!err)
+			err = array_copy_out(m, array_slot(m, index), copy + size);
+		fence_acquire();
+		free_after = !load_relaxed(word);
+		if (err)
+			break;
+		if (free_before && free_after && !memcmp(copy, copy + size, size))
+			break;
+		err = -EBUSY;
+		sched_yield();
+	} while (array_seconds() <= until);
+	if (!err)
+		err = uaccess_copy(value, copy, size);
+	free(copy);
+	return err;
+}
+
+static int array_read_locked(struct map *m, uint32_t index, void *value)
+{
+	int err;
+
+	if (!m->writable)
+		return array_read_locked_ro(m, index, value);
+	err = array_lock(m, index);
+	if (err)
+		return err;
+	err = array_copy_out(m, array_slot(m, index), value);
+	lock_release(array_lock_word(m, index));
+	return err;
+}
+
+/* Reads of values of more than 8 bytes, after a look at who may have died. */
+static int array_read_large(struct map *m, uint32_t index, void *value)
+{
+	struct redo_record *r = array_record(m, index);
+	int err;
+
+	if (array_has_lock(m) && lock_owner_died(array_lock_word(m, index))) {
+		if (!m->writable)
+			return array_read_locked_ro(m, index, value);
+		if (!array_lock(m, index))
+			lock_release(array_lock_word(m, index));
+	}
+	for (int i = 0; i < REDO_READ_TRIES; i++) {
+		const void *staged = redo_source(m, r, index, array_apply, -1);
+
+		err = array_copy_out(m, staged ? staged : array_slot(m, index), value);
+		if (err || !staged || redo_still(r, index))
+			return err;
+	}
+	return array_copy_out(m, array_slot(m, index), value);
+}
+
+static int array_read(struct map *m, const void *key, void *value, uint64_t flags)
+{
+	uint32_t index = array_index(key);
+
+	if (unlikely(flags)) {
+		if (flags & ~(uint64_t)BPF_F_LOCK || !array_has_lock(m))
+			return -EINVAL;
+		if (index >= m->attr.max_entries)
+			return -ENOENT;
+		return array_read_locked(m, index, value);
+	}
+	if (index >= m->attr.max_entries)
+		return -ENOENT;
+	if (!m->array.redo_count)
+		return array_copy_out(m, array_slot(m, index), value);
+	return array_read_large(m, index, value);
+}
+
+static void *array_lookup(struct map *m, const void *key)
+{
+	uint32_t index = array_index(key);
+
+	if (unlikely(index >= m->attr.max_entries))
+		return NULL;
+	return array_slot(m, index);
+}
+
+static long array_update(struct map *m, const void *key, const void *value, uint64_t flags)
+{
+	return array_write(m, key, value, flags);
+}
+
+static long array_for_each(struct map *m, long (*fn)(void *, struct map *, const void *, void *),
+			   void *arg)
+{
+	uint32_t i;
+
+	for (i = 0; i < m->attr.max_entries; i++)
+		if (fn(arg, m, &i, array_slot(m, i)))
+			return (long)i + 1;
+	return i;
+}
+
+/*
+ * In the order of the kernel's do_mmap and bpf_map_mmap. A mapping that was
+ * made read-only cannot be made writable later there; here the preload layer
+ * refuses the mprotect.
+ */
+static int array_mmap_check(struct map *m, uint64_t offset, uint64_t len, int prot, int flags)
+{
+	uint64_t values = round_up_u64((uint64_t)m->elem_size * m->attr.max_entries, SHMAP_PAGE);
+
+	if (prot & PROT_EXEC)
+		return -EPERM;
+	if (array_has_lock(m))
+		return -ENOTSUPP;
+	if ((flags & MAP_TYPE) == MAP_PRIVATE)
+		return -EINVAL;
+	if (prot & PROT_WRITE) {
+		if (load_acquire(&m->shared->frozen))
+			return -EPERM;
+		if (m->attr.map_flags & BPF_F_RDONLY_PROG)
+			return -EACCES;
+	}
+	if (!(m->attr.map_flags & BPF_F_MMAPABLE))
+		return -EINVAL;
+	if (offset > values || round_up_u64(len, SHMAP_PAGE) > values - offset)
+		return -EINVAL;
+	return 0;
+}
+
+static uint64_t array_memlock(const struct map *m)
+{
+	uint64_t values = (uint64_t)m->elem_size * m->attr.max_entries;
+
+	if (m->attr.map_flags & BPF_F_MMAPABLE)
+		return SHMAP_PAGE + round_up_u64(values, SHMAP_PAGE);
+	return ARRAY_KERNEL_HEADER + values;
+}
+
+static int array_recover(struct map *m)
+{
+	int err;
+
+	if (!m->writable)
+		return -EPERM;
+	for (uint32_t i = 0; i < m->array.redo_count; i++) {
+		err = redo_recover(m, array_record(m, i), array_apply, -1);
+		if (err)
+			return err;
+	}
+	if (!array_has_lock(m))
+		return 0;
+	for (uint32_t i = 0; i < m->attr.max_entries; i++) {
+		if (!lock_owner_died(array_lock_word(m, i)))
+			continue;
+		err = array_lock(m, i);
+		if (err)
+			return err;
+		lock_release(array_lock_word(m, i));
+	}
+	return 0;
+}
+
+static int array_validate(struct map *m, char *why, size_t size)
+{
+	struct redo_claims c = array_claims(m);
+
+	for (uint32_t i = 0; i < m->array.redo_count; i++) {
+		struct redo_record *r = array_record(m, i);
+
+		if (r->lock || r->tag) {
+			snprintf(why, why ? size : 0, "redo record %u: lock %#x tag %#llx", i,
+				 r->lock, (unsigned long long)r->tag);
+			return -EINVAL;
+		}
+	}
+	for (uint32_t i = 0; i < c.count; i++) {
+		struct redo_record *r = redo_claim_at(&c, i);
+
+		if (r->tag) {
+			snprintf(why, why ? size : 0, "claim %u: tag %#llx", i,
+				 (unsigned long long)r->tag);
+			return -EINVAL;
+		}
+	}
+	if (!array_has_lock(m))
+		return 0;
+	for (uint32_t i = 0; i < m->attr.max_entries; i++)
+		if (*array_lock_word(m, i)) {
+			snprintf(why, why ? size : 0, "value %u: lock %#x", i,
+				 *array_lock_word(m, i));
+			return -EINVAL;
+		}
+	return 0;
+}
+
+static void *array_direct_value(struct map *m)
+{
+	return m->attr.max_entries == 1 ? m->obj.base : NULL;
+}
+
+const struct map_ops array_map_ops = {
+	.type = BPF_MAP_TYPE_ARRAY,
+	.name = "array",
+	.alloc_check = array_alloc_check,
+	.layout = array_layout,
+	.format = array_format,
+	.read = array_read,
+	.write = array_write,
+	.erase = array_erase,
+	.next_key = array_next_key,
+	.lookup = array_lookup,
+	.update = array_update,
+	.delete = array_delete,
+	.for_each = array_for_each,
+	.lock_died = array_lock_died,
+	.lookup_batch = generic_lookup_batch,
+	.update_batch = generic_update_batch,
+	.mmap_check = array_mmap_check,
+	.memlock = array_memlock,
+	.recover = array_recover,
+	.validate = array_validate,
+	.direct_value = array_direct_value,
+	.lock_allowed = true,
+	.inner_allowed = true,
+};

@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The hash table below BPF_MAP_TYPE_HASH and PERCPU_HASH.
+ *
+ * File:
+ *
+ *   stripe_off  | struct stripe [stripes]        locks, pools, intents
+ *   bucket_off  | struct bucket [buckets]        one cache line each
+ *   elem_off    | struct elem   [elems]          header, key, value
+ *   percpu_off  | per CPU: values [elems]        PERCPU_HASH only
+ *   claim_off   | redo records [HTAB_CLAIMS]     values with a bpf_spin_lock only
+ *
+ * A bucket holds links to its elements: seven slots, then a chain through
+ * elem.next. A link is one 64-bit word:
+ *
+ *   63        52 51              28 27             0
+ *   | tag (hash) | generation       | element + 1    |
+ *
+ * and 0 is no link. Storing one link commits a change: insert, replace (the new
+ * element takes the old one's place in slot or chain) or delete.
+ *
+ * elem.gen is odd while the element is in the table, even otherwise; it grows
+ * by one at each change, and a link carries its low bits. A reader that has
+ * come to an element by a link and finds another generation before or after
+ * it has looked at the element starts over: so it never takes an element of
+ * another life, another key or another bucket for what it wanted, and a value
+ * that it has copied out was written by one update (G1). It takes no lock and
+ * waits for nobody: an element that a stopped writer is filling is in no
+ * bucket.
+ *
+ * Why a miss is right: an element that stays in the table keeps its place (its
+ * slot, or its order in the chain), also through replacement. So a reader that
+ * passed all places without meeting the key did so because at some moment in
+ * between it was not there. In the chain: a node that the reader stands on may
+ * be unlinked, but then its next was right when that happened, which was
+ * after the reader had come there.
+ *
+ * Writers hold the stripe's robust lock (stripe = bucket modulo stripes), which
+ * also covers the stripe's pool of elements and its counters, so that one
+ * lock, of which a thread may hold one, covers a whole operation. Before the
+ * commit the stripe's intent says what is about to happen; after it the pool and
+ * the counters are brought up to date from the intent. Whoever takes the lock of
+ * a dead owner does the same: if the slot holds the new link the change
+ * happened and is completed, otherwise nothing did.
+ *
+ * Capacity (G6). max_entries is split into the stripes' quotas; live <= quota.
+ * A stripe that has none left takes quota, with as many elements, from
+ * another as a gift: the giver, under its own lock, moves both into its gift
+ * word; the taker, under its own lock, claims the word by compare-and-swap.
+ * At each instant each element and each unit of quota stands in exactly one
+ * place that survivors can read.
+ *
+ * Reuse (G2). An element that leaves the table goes to the stripe's limbo, stamped
+ * (sync/lease.h), and is used again when no program run that may have looked it
+ * up goes on. Each stripe has HTAB_SPARES elements beyond its quota for this.
+ */
+#ifndef SHMAP_MAP_HTAB_H
+#define SHMAP_MAP_HTAB_H
+
+#include "base/atomic.h"
+#include "base/bits.h"
+#include "base/errors.h"
+#include "map/map.h"
+#include "sync/lease.h"
+#include "sync/lock.h"
+
+#define HTAB_SLOTS 7
+#define HTAB_SPARES 8
+#define HTAB_STRIPES_MAX 256
+#define HTAB_LIMBO_BATCH 16
+#define HTAB_GIFT_MAX 64
+#define HTAB_RESTARTS (1U << 20)
+#define HTAB_CLAIMS 16
+
+#define LINK_INDEX_BITS 28
+#define LINK_GEN_BITS 24
+#define LINK_INDEX_MASK ((1ULL << LINK_INDEX_BITS) - 1)
+#define LINK_GEN_MASK ((1ULL << LINK_GEN_BITS) - 1)
+#define LINK_TAG_SHIFT (LINK_INDEX_BITS + LINK_GEN_BITS)
+#define LINK_TAG_MASK (~0ULL << LINK_TAG_SHIFT)
+
+struct bucket {
+	uint64_t slot[HTAB_SLOTS];
+	uint64_t chain;
+};
+
+struct elem {
+	uint32_t gen;	/* odd: in the table */
+	uint32_t stamp; /* in limbo: lease_stamp() */
+	/* in a chain: the next link. In a pool: next element + 1 in the low half,
+	 * and in limbo the deleting program's CPU + 1 in the high half. */
+	uint64_t next;
+	uint8_t key[];
+};
+
+enum intent_op {
+	INTENT_NONE,
+	INTENT_CHANGE, /* store `link` in the word at `where` */
+	INTENT_GIVE,   /* store `link` in the gift word */
+	INTENT_TAKE,   /* claim stripe `where`'s gift word, now `link` */
+};
+
+/* Written before the commit, read by the next owner when we die. All *_after are
+ * what the stripe's fields become once the commit is done. */
+struct intent {
+	uint32_t op;
+	uint32_t live_after;
+	uint64_t where; /* file offset of the word (CHANGE); stripe (TAKE) */
+	uint64_t link;
+	uint64_t heads_after;
+	uint64_t old_next; /* what goes into the freed element's next */
+	uint32_t fresh_after;
+	uint32_t quota_after;
+	uint32_t new_elem; /* element + 1, or 0 */
+	uint32_t old_elem;
+	uint32_t pad[2];
+};
+
+struct stripe {
+	uint32_t lock;
+	uint32_t live;	/* elements in the buckets of this stripe */
+	uint32_t quota; /* how many there may be */
+	uint32_t fresh; /* elements of this stripe's region never used: fresh..per_stripe */
+	/* Pools, in one word so that they change by one store: element + 1 of the
+	 * free list's head (low half) and of limbo's (high half). */
+	uint64_t heads;
+	uint64_t gift;	    /* see htab_pool.c */
+	uint32_t backed;    /* elements of the region that have pages */
+	uint32_t limbo_len; /* a hint */
+	uint32_t arrivals;  /* times that capacity came to this stripe */
+	uint32_t pad0;
+	uint64_t pad1[2];
+	struct intent intent;
+};
+
+_Static_assert(sizeof(struct bucket) == CACHE_LINE, "a bucket is one cache line");
+_Static_assert(offsetof(struct stripe, intent) == CACHE_LINE, "intents have their own line");
+_Static_assert(sizeof(struct stripe) % CACHE_LINE == 0, "stripes do not share lines");
+
+static inline struct stripe *htab_stripe(const struct map *m, uint32_t i)
+{
+	return (struct stripe *)(m->obj.base + m->htab.stripe_off) + i;
+}
+
+static inline struct bucket *htab_bucket(const struct map *m, uint32_t i)
+{
+	return (struct bucket *)(m->obj.base + m->htab.bucket_off) + i;
+}
+
+static inline struct elem *htab_elem(const struct map *m, uint32_t i)
+{
+	return (struct elem *)(m->obj.base + m->htab.elem_off + (uint64_t)i * m->htab.elem_stride);
+}
+
+/* The value, or for PERCPU_HASH the value of `cpu`. */
+static inline uint8_t *htab_value(const struct map *m, uint32_t i, uint32_t cpu)
+{
+	if (m->ops->per_cpu)
+		return m->obj.base + m->htab.percpu_off + cpu * m->htab.percpu_stride +
+		       (uint64_t)i * m->elem_size;
+	return (uint8_t *)htab_elem(m, i) + m->htab.value_off;
+}
+
+static inline uint64_t link_make(uint32_t index, uint32_t gen, uint64_t tag)
+{
+	return tag | ((uint64_t)(gen >> 1) & LINK_GEN_MASK) << LINK_INDEX_BITS | (index + 1);
+}
+
+/* element + 1, unchecked */
+static inline uint32_t link_index1(uint64_t link)
+{
+	return (uint32_t)(link & LINK_INDEX_MASK);
+}
+
+/* Is an element of this generation, in the table, what the link means? */
+static inline bool link_fits(uint64_t link, uint32_t gen)
+{
+	return (gen & 1) &&
+	       ((link >> LINK_INDEX_BITS) & LINK_GEN_MASK) == ((gen >> 1) & LINK_GEN_MASK);
+}
+
+/* What the caller of a writer found out about the key's place. */
+struct htab_place {
+	uint64_t *where; /* the word that holds the link, or that a new one goes to */
+	uint64_t link;	 /* 0: not found */
+	uint32_t bucket;
+	uint32_t stripe;
+	uint64_t tag;
+};
+
+/* One allocation in the making; nothing has changed yet. */
+struct htab_alloc {
+	uint32_t index;
+	uint64_t heads_after;
+	uint32_t fresh_after;
+};
+
+/* htab.c */
+uint64_t htab_hash(const struct map *m, const void *key);
+uint64_t htab_tag(uint64_t hash);
+void htab_damaged(struct map *m);
+int htab_lock(struct map *m, uint32_t stripe);
+void htab_unlock(struct map *m, uint32_t stripe);
+int htab_find_locked(struct map *m, const void *key, uint64_t hash, struct htab_place *p);
+int htab_delete_locked(struct map *m, struct htab_place *p);
+bool htab_key_equal(const struct map *m, const void *a, const void *b);
+int htab_value_out(struct map *m, uint32_t index, void *user_value);
+
+/* htab_locked.c: BPF_F_LOCK */
+int htab_read_locked(struct map *m, uint32_t index, uint32_t gen, void *value);
+/* 1: written; 0: the element has left the table; -EBUSY. */
+int htab_write_locked(struct map *m, uint32_t index, uint32_t gen, const void *value);
+void htab_lock_died(struct map *m, void *value);
+bool htab_elem_busy(struct map *m, uint32_t index);
+void htab_value_in(struct map *m, uint8_t *to, const uint8_t *from);
+int htab_copy_out(struct map *m, const uint8_t *from, void *user);
+
+/* htab_pool.c */
+/* Chooses an element for the stripe, locked. -EAGAIN: wait for *stamp, then
+ * call with force. -ENOMEM: tmpfs is full. */
+int htab_alloc(struct map *m, uint32_t stripe, bool force, struct htab_alloc *a, uint32_t *stamp);
+/* Finds quota for the stripe, unlocked: 0 (try again), -E2BIG, -EBUSY. */
+int htab_steal(struct map *m, uint32_t stripe);
+/* Completes or undoes what a dead owner of the stripe's lock began. */
+void htab_recover_stripe(struct map *m, uint32_t stripe);
+void htab_pool_format(struct map *m);
+
+/* htab_batch.c */
+int htab_lookup_batch(struct map *m, struct map_batch *b);
+int htab_lookup_and_delete_batch(struct map *m, struct map_batch *b);
+
+/* htab_validate.c */
+int htab_validate(struct map *m, char *why, size_t size);
+
+#endif

@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * BPF_F_LOCK on hash elements: copies in and out, in place, under the
+ * bpf_spin_lock inside the value (G3).
+ *
+ * A writer finds the element, takes its lock and looks whether it is still in
+ * the table, in the life that was found. If so it writes; deleting the element
+ * meanwhile does not disturb it, because an element whose lock is held is not
+ * used again (htab_elem_busy()): the writer's compare-and-swap and the
+ * reuser's stripe lock are both full barriers between "generation" and "lock
+ * word", so one of the two sees the other.
+ *
+ * Death: the write is staged in a redo record (redo.h) named by element and
+ * life; who takes the dead writer's lock finishes it, unless that life is over.
+ */
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/uaccess.h"
+#include "map/htab.h"
+#include "map/redo.h"
+
+static uint32_t *lock_word(const struct map *m, uint32_t index)
+{
+	return (uint32_t *)(htab_value(m, index, 0) + m->attr.spin_lock_off);
+}
+
+static struct redo_claims claims(const struct map *m)
+{
+	struct redo_claims c = {
+		.base = m->obj.base + m->htab.claim_off,
+		.stride = redo_record_size(m->attr.value_size),
+		.count = HTAB_CLAIMS,
+	};
+
+	return c;
+}
+
+/* An element in this life; see redo.h. The top bit is REDO_CLAIMED's. */
+static uint64_t claim_id(uint32_t index, uint32_t gen)
+{
+	return index | (uint64_t)(gen & 0x3fffffff) << 32;
+}
+
+static void apply(struct map *m, uint32_t index, const void *value, int cpu)
+{
+	htab_value_in(m, htab_value(m, index, 0), value);
+}
+
+/* Takes the lock, and finishes what a dead holder had begun in this life. */
+static int elem_lock(struct map *m, uint32_t index)
+{
+	struct redo_claims c = claims(m);
+	int ret = lock_acquire(lock_word(m, index));
+
+	if (ret < 0)
+		return ret;
+	if (unlikely(ret == LOCK_OWNER_DIED))
+		redo_claims_settle(m, &c, claim_id(index, load_acquire(&htab_elem(m, index)->gen)),
+				   apply);
+	return 0;
+}
+
+void htab_lock_died(struct map *m, void *value)
+{
+	uint64_t off = (uint64_t)((uint8_t *)value - (m->obj.base + m->htab.elem_off));
+	struct redo_claims c = claims(m);
+	uint32_t index;
+
+	if (m->attr.spin_lock_off < 0 || off / m->htab.elem_stride >= m->htab.elems)
+		return;
+	index = (uint32_t)(off / m->htab.elem_stride);
+	redo_claims_settle(m, &c, claim_id(index, load_acquire(&htab_elem(m, index)->gen)), apply);
+}
+
+/*
+ * Is a free element's lock held? By a writer that came before the delete, then.
+ * A dead one's mark is wiped off: what it had begun concerns a life that is
+ * over. Called under the stripe's lock.
+ */
+bool htab_elem_busy(struct map *m, uint32_t index)
+{
+	uint32_t *word = lock_word(m, index), old = load_seq_cst(word);
+
+	if (!old)
+		return false;
+	return !(old & FUTEX_OWNER_DIED) || !cas_seq_cst(word, &old, 0);
+}
+
+/* All records are claimed: frees those whose owners are dead. Without a lock. */
+static void reclaim(struct map *m)
+{
+	struct redo_claims c = claims(m);
+	uint32_t i;
+
+	for (i = 0; i < c.count; i++) {
+		uint64_t tag = load_acquire(&redo_claim_at(&c, i)->tag) & ~REDO_CLAIMED;
+		uint32_t index = (uint32_t)(tag - 1);
+
+		if (!tag)
+			continue;
+		if (index >= m->htab.elems) {
+			store_release(&redo_claim_at(&c, i)->tag, 0); /* damage */
+			continue;
+		}
+		if (load_relaxed(lock_word(m, index)) && !lock_owner_died(lock_word(m, index)))
+			continue;
+		if (lock_acquire(lock_word(m, index)) < 0)
+			continue;
+		redo_claims_settle(m, &c, claim_id(index, load_acquire(&htab_elem(m, index)->gen)),
+				   apply);
+		lock_release(lock_word(m, index));
+	}
+}
+
+static time_t seconds(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec;
+}
+
+int htab_write_locked(struct map *m, uint32_t index, uint32_t gen, const void *value)
+{
+	struct redo_claims c = claims(m);
+	time_t until = 0;
+	int ret;
+
+	for (;;) {
+		ret = elem_lock(m, index);
+		if (ret)
+			return ret;
+		if (load_acquire(&htab_elem(m, index)->gen) != gen)
+			ret = 0;
+		else
+			ret = redo_claims_write(m, &c, claim_id(index, gen), value,
+						m->attr.value_size, apply)
+				      ? -EAGAIN
+				      : 1;
+		lock_release(lock_word(m, index));
+		if (ret != -EAGAIN)
+			return ret;
+		reclaim(m);
+		if (!until)
+			until = seconds() + LOCK_WAIT_SECONDS;
+		else if (seconds() > until)
+			return -EBUSY;
+		sched_yield();
+	}
+}
+
+/*
+ * A file that is mapped read-only: the lock cannot be taken. What was copied is
+ * believed when the lock was free before and after and two copies agree; of
+ * a dead holder, when what it had staged is still there.
+ */
+static int read_watching(struct map *m, uint32_t index, uint32_t gen, void *value)
+{
+	struct redo_claims c = claims(m);
+	const uint32_t *word = lock_word(m, index);
+	uint32_t size = m->attr.value_size;
+	time_t until = seconds() + LOCK_WAIT_SECONDS;
+	uint8_t *copy = calloc(2, size);
+	int err = -EBUSY;
+
+	if (!copy)
+		return -ENOMEM;
+	do {
+		bool died = lock_owner_died(word);
+		struct redo_record *r = died ? redo_claims_find(&c, claim_id(index, gen)) : NULL;
+		const uint8_t *from = r ? r->staged : htab_value(m, index, 0);
+
+		if (load_acquire(word) && !died) {
+			sched_yield();
+			continue;
+		}
+		htab_copy_out(m, from, copy);
+		fence_acquire();
+		htab_copy_out(m, from, copy + size);
+		fence_acquire();
+		if (died == lock_owner_died(word) && (died || !load_relaxed(word)) &&
+		    (!died || redo_claims_find(&c, claim_id(index, gen)) == r) &&
+		    !memcmp(copy, copy + size, size)) {
+			err = uaccess_copy(value, copy, size);
+			break;
+		}
+	} while (seconds() <= until);
+	free(copy);
+	return err;
+}
+
+/* The caller checks the generation afterwards. */
+int htab_read_locked(struct map *m, uint32_t index, uint32_t gen, void *value)
+{
+	int err;
+
+	if (!m->writable)
+		return read_watching(m, index, gen, value);
+	err = elem_lock(m, index);
+	if (err)
+		return err;
+	err = htab_value_out(m, index, value);
+	lock_release(lock_word(m, index));
+	return err;
+}

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The operations that HASH and PERCPU_HASH share; struct map_ops says what each is. */
+#ifndef SHMAP_MAP_HTAB_OPS_H
+#define SHMAP_MAP_HTAB_OPS_H
+
+#include "map/map.h"
+
+/* sizeof(struct bpf_htab) of Linux 6.18 on x86-64: part of the memlock figure. */
+#define HTAB_KERNEL_STRUCT 1024
+
+int htab_alloc_check(const struct map_attr *attr);
+int htab_layout(struct map *m, uint64_t *data_size, uint64_t *prealloc);
+int htab_format(struct map *m);
+int htab_read(struct map *m, const void *key, void *value, uint64_t flags);
+int htab_write(struct map *m, const void *key, const void *value, uint64_t flags);
+int htab_erase(struct map *m, const void *key);
+int htab_next_key(struct map *m, const void *key, void *next);
+int htab_pop(struct map *m, const void *key, void *value, uint64_t flags);
+void *htab_lookup(struct map *m, const void *key);
+long htab_update(struct map *m, const void *key, const void *value, uint64_t flags);
+long htab_delete(struct map *m, const void *key);
+void *htab_lookup_percpu(struct map *m, const void *key, uint32_t cpu);
+long htab_for_each(struct map *m, long (*fn)(void *, struct map *, const void *, void *),
+		   void *arg);
+uint64_t htab_memlock(const struct map *m);
+int htab_recover(struct map *m);
+
+#endif

@@ -1,0 +1,506 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Where a hash table's elements come from, and what is left when a process dies
+ * (see htab.h for the whole).
+ *
+ * Each stripe owns a region of elements, used from `fresh` upwards, a free
+ * list, and limbo: elements that left the table and may still be in the
+ * hands of a running program. Both lists are stacks through elem.next, both
+ * heads stand in one word.
+ *
+ * The gift word:   63       48 47       36 35    28 27          0
+ *                  | sequence  | taker + 1 | count  | first + 1   |
+ * 0: none. Count elements, linked from the first, and as much quota. It has
+ * left its giver and belongs to nobody until a taker has put its stripe
+ * into the word; then it is the taker's, which clears the word when it has
+ * taken everything over.
+ */
+#include "map/htab.h"
+
+#include <sched.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#define GIFT_COUNT_SHIFT 28
+#define GIFT_TAKER_SHIFT 36
+#define GIFT_SEQ_SHIFT 48
+
+static uint32_t gift_count(uint64_t gift)
+{
+	return (gift >> GIFT_COUNT_SHIFT) & 0xff;
+}
+
+static uint32_t gift_taker1(uint64_t gift)
+{
+	return (gift >> GIFT_TAKER_SHIFT) & 0xfff;
+}
+
+static uint64_t heads_make(uint32_t free1, uint32_t limbo1)
+{
+	return free1 | (uint64_t)limbo1 << 32;
+}
+
+static uint32_t heads_free(uint64_t heads)
+{
+	return (uint32_t)heads;
+}
+
+static uint32_t heads_limbo(uint64_t heads)
+{
+	return (uint32_t)(heads >> 32);
+}
+
+/* element + 1 as read from shared memory: the element, or NULL when it cannot be. */
+static struct elem *elem_at(struct map *m, uint32_t index1)
+{
+	if (!index1 || index1 > m->htab.elems)
+		return NULL;
+	return htab_elem(m, index1 - 1);
+}
+
+void htab_pool_format(struct map *m)
+{
+	uint32_t n = m->htab.stripes, i;
+
+	for (i = 0; i < n; i++) {
+		struct stripe *st = htab_stripe(m, i);
+
+		st->quota = m->attr.max_entries / n + (i < m->attr.max_entries % n);
+		st->backed = m->attr.map_flags & BPF_F_NO_PREALLOC ? 0 : m->htab.per_stripe;
+	}
+}
+
+/* Gives pages to the next elements of the region, a chunk at a time. */
+static int region_populate(struct map *m, uint32_t stripe, uint32_t upto)
+{
+	struct stripe *st = htab_stripe(m, stripe);
+	uint32_t from = st->backed, chunk = 64, cpu;
+	uint64_t first;
+	int err;
+
+	if (upto <= from)
+		return 0;
+	if (upto < from + chunk)
+		upto = from + chunk;
+	if (upto > m->htab.per_stripe)
+		upto = m->htab.per_stripe;
+	first = (uint64_t)stripe * m->htab.per_stripe + from;
+	err = object_populate(&m->obj, m->htab.elem_off + first * m->htab.elem_stride,
+			      (uint64_t)(upto - from) * m->htab.elem_stride);
+	for (cpu = 0; !err && m->ops->per_cpu && cpu < m->attr.possible_cpus; cpu++)
+		err = object_populate(&m->obj,
+				      m->htab.percpu_off + cpu * m->htab.percpu_stride +
+					      first * m->elem_size,
+				      (uint64_t)(upto - from) * m->elem_size);
+	/* A death before this store: the next one populates again, which does
+	 * nothing to pages that are there. */
+	if (!err)
+		st->backed = upto;
+	return err;
+}
+
+int htab_alloc(struct map *m, uint32_t stripe, bool force, struct htab_alloc *a, uint32_t *stamp)
+{
+	struct stripe *st = htab_stripe(m, stripe);
+	uint64_t heads = st->heads;
+	uint32_t fresh = st->fresh < m->htab.per_stripe ? st->fresh : m->htab.per_stripe;
+	struct elem *e, *top;
+	int err;
+
+	a->fresh_after = fresh;
+	if (!heads_free(heads) && heads_limbo(heads)) {
+		top = elem_at(m, heads_limbo(heads));
+		if (!top)
+			goto damaged;
+		/* Stamps grow towards the top: when the top has elapsed all have. */
+		if (fresh < m->htab.per_stripe && st->limbo_len < HTAB_LIMBO_BATCH) {
+			/* not worth a look at the leases yet */
+		} else if (force || lease_elapsed(top->stamp, -1)) {
+			heads = heads_make(heads_limbo(heads), 0);
+			st->heads = heads;
+			st->limbo_len = 0;
+		}
+	}
+	if (heads_free(heads)) {
+		e = elem_at(m, heads_free(heads));
+		if (!e || (e->gen & 1))
+			goto damaged;
+		/* With a lock in the value: a BPF_F_LOCK writer that came before
+		 * the delete may still be writing to it. */
+		if (unlikely(m->attr.spin_lock_off >= 0) &&
+		    htab_elem_busy(m, heads_free(heads) - 1))
+			goto busy;
+		a->index = heads_free(heads) - 1;
+		a->heads_after = heads_make((uint32_t)e->next, heads_limbo(heads));
+		return 0;
+	}
+busy:
+	if (fresh < m->htab.per_stripe) {
+		if (fresh >= st->backed) {
+			err = region_populate(m, stripe, fresh + 1);
+			if (err)
+				return err;
+		}
+		a->index = stripe * m->htab.per_stripe + fresh;
+		a->fresh_after = fresh + 1;
+		a->heads_after = heads;
+		if (htab_elem(m, a->index)->gen & 1)
+			goto damaged;
+		return 0;
+	}
+	if (heads_free(heads)) {
+		*stamp = lease_stamp(); /* any: one more look, after a short while */
+		return -EAGAIN;
+	}
+	top = elem_at(m, heads_limbo(heads));
+	if (!top || (top->gen & 1))
+		goto damaged;
+	/* What this very run deleted it may reuse: only others count then. */
+	if (lease_cpu() >= 0 && (top->next >> 32) == (uint64_t)lease_cpu() + 1 &&
+	    lease_elapsed(top->stamp, lease_cpu()) &&
+	    !(m->attr.spin_lock_off >= 0 && htab_elem_busy(m, heads_limbo(heads) - 1))) {
+		a->index = heads_limbo(heads) - 1;
+		a->heads_after = heads_make(0, (uint32_t)top->next);
+		return 0;
+	}
+	*stamp = top->stamp;
+	return -EAGAIN;
+
+damaged:
+	/* A damaged list cannot be told from a cyclic one: it is given up. */
+	htab_damaged(m);
+	st->heads = 0;
+	return -EIO;
+}
+
+/*
+ * Makes a gift of up to half of what this stripe, locked, has to spare. The
+ * word must be 0. *stamp gets STAMP_WAIT | stamp when only elements in limbo
+ * are left; force leaves the caller's own lease out of account.
+ */
+#define STAMP_WAIT (1ULL << 32)
+
+static void gift_make(struct map *m, uint32_t stripe, bool force, uint64_t *stamp)
+{
+	struct stripe *st = htab_stripe(m, stripe);
+	struct intent *in = &st->intent;
+	uint32_t want, fresh, first1 = 0, n = 0, next1;
+	uint64_t heads = st->heads;
+	struct elem *e;
+
+	if (st->gift || st->live >= st->quota || st->quota > m->attr.max_entries)
+		return;
+	want = (st->quota - st->live + 1) / 2;
+	if (want > HTAB_GIFT_MAX)
+		want = HTAB_GIFT_MAX;
+
+	if (!heads_free(heads) && heads_limbo(heads)) {
+		e = elem_at(m, heads_limbo(heads));
+		if (e && lease_elapsed(e->stamp, force ? lease_cpu() : -1)) {
+			heads = heads_make(heads_limbo(heads), 0);
+			st->heads = heads;
+			st->limbo_len = 0;
+		}
+	}
+	fresh = st->fresh < m->htab.per_stripe ? st->fresh : m->htab.per_stripe;
+	if (heads_free(heads)) {
+		/* A prefix of the free list; the taker counts. */
+		first1 = next1 = heads_free(heads);
+		while (n < want) {
+			e = elem_at(m, next1);
+			if (!e || (e->gen & 1))
+				break;
+			n++;
+			next1 = (uint32_t)e->next;
+			if (!next1)
+				break;
+		}
+		heads = heads_make(next1, heads_limbo(heads));
+	} else if (fresh < m->htab.per_stripe) {
+		if (want > m->htab.per_stripe - fresh)
+			want = m->htab.per_stripe - fresh;
+		if (region_populate(m, stripe, fresh + want))
+			return;
+		/* Linking them changes nothing: a fresh element's next is not
+		 * read before it has been given out. */
+		for (n = 0; n < want; n++) {
+			uint32_t i = stripe * m->htab.per_stripe + fresh + n;
+
+			htab_elem(m, i)->next = n + 1 < want ? i + 2 : 0;
+		}
+		first1 = stripe * m->htab.per_stripe + fresh + 1;
+		fresh += n;
+	} else if (heads_limbo(heads)) {
+		e = elem_at(m, heads_limbo(heads));
+		if (e)
+			*stamp = STAMP_WAIT | e->stamp;
+	}
+	if (!n)
+		return;
+
+	in->heads_after = heads;
+	in->fresh_after = fresh;
+	in->quota_after = st->quota - n;
+	in->link = first1 | (uint64_t)n << GIFT_COUNT_SHIFT |
+		   (uint64_t)(st->arrivals & 0xffff) << GIFT_SEQ_SHIFT;
+	fence_compiler();
+	in->op = INTENT_GIVE;
+	fence_compiler();
+	store_release(&st->gift, in->link);
+	htab_recover_stripe(m, stripe);
+}
+
+static void give_complete(struct stripe *st)
+{
+	const struct intent *in = &st->intent;
+
+	st->heads = in->heads_after;
+	st->fresh = in->fresh_after;
+	st->quota = in->quota_after;
+}
+
+/* Takes what the claimed gift word holds into the free list. Idempotent. */
+static void take_complete(struct map *m, uint32_t stripe, uint64_t *gift)
+{
+	struct stripe *st = htab_stripe(m, stripe);
+	const struct intent *in = &st->intent;
+	uint32_t i, index1 = link_index1(in->link);
+	struct elem *e = NULL;
+
+	if (heads_free(st->heads) != link_index1(in->link)) {
+		for (i = 0; i < gift_count(in->link); i++) {
+			e = elem_at(m, index1);
+			if (!e) {
+				htab_damaged(m);
+				return;
+			}
+			index1 = (uint32_t)e->next;
+		}
+		if (e)
+			e->next = heads_free(st->heads);
+		fence_compiler();
+		st->heads = in->heads_after;
+	}
+	/* Before the quota: see htab_steal(). */
+	store_relaxed(&st->arrivals, st->arrivals + 1);
+	store_release(&st->quota, in->quota_after);
+	/* The last step: the word is the record that we own its contents. */
+	store_release(gift, 0);
+}
+
+/* Claims the gift of stripe `from` for `stripe`, which is locked. */
+static bool gift_take(struct map *m, uint32_t stripe, uint32_t from)
+{
+	struct stripe *st = htab_stripe(m, stripe);
+	uint64_t *word = &htab_stripe(m, from)->gift, gift = load_acquire(word);
+	struct intent *in = &st->intent;
+	uint64_t claimed;
+
+	if (!gift || gift_taker1(gift) || gift_count(gift) > HTAB_GIFT_MAX ||
+	    !elem_at(m, link_index1(gift)))
+		return false;
+	/* The giver has committed, but not yet struck what it gave from its own
+	 * books; if it is dead its recovery needs to find the word. */
+	if (load_acquire(&htab_stripe(m, from)->intent.op) == INTENT_GIVE)
+		return false;
+	claimed = gift | (uint64_t)(stripe + 1) << GIFT_TAKER_SHIFT;
+	in->where = from;
+	in->link = claimed;
+	in->heads_after = heads_make(link_index1(gift), heads_limbo(st->heads));
+	in->quota_after = st->quota + gift_count(gift);
+	fence_compiler();
+	in->op = INTENT_TAKE;
+	fence_compiler();
+	if (cas_seq_cst(word, &gift, claimed))
+		take_complete(m, stripe, word);
+	fence_compiler();
+	in->op = INTENT_NONE;
+	return true;
+}
+
+/* A word that a CHANGE may store to: in a bucket, or some element's next. */
+static uint64_t *change_word(struct map *m, uint64_t off)
+{
+	uint64_t rel;
+
+	if (off % 8)
+		return NULL;
+	if (off >= m->htab.bucket_off &&
+	    off < m->htab.bucket_off + (uint64_t)m->htab.buckets * sizeof(struct bucket))
+		return (uint64_t *)(m->obj.base + off);
+	rel = off - m->htab.elem_off;
+	if (off >= m->htab.elem_off && rel / m->htab.elem_stride < m->htab.elems &&
+	    rel % m->htab.elem_stride == offsetof(struct elem, next))
+		return (uint64_t *)(m->obj.base + off);
+	return NULL;
+}
+
+/*
+ * Also the ordinary end of every change: after the commit the owner itself
+ * calls this, so the path that repairs is the path that always runs.
+ */
+void htab_recover_stripe(struct map *m, uint32_t stripe)
+{
+	struct stripe *st = htab_stripe(m, stripe);
+	struct intent *in = &st->intent;
+	struct elem *old_elem, *new_elem;
+	uint64_t *word;
+
+	switch (in->op) {
+	case INTENT_CHANGE:
+		word = change_word(m, in->where);
+		old_elem = elem_at(m, in->old_elem);
+		new_elem = elem_at(m, in->new_elem);
+		if (!word) {
+			htab_damaged(m);
+			break;
+		}
+		if (load_relaxed(word) != in->link) {
+			/* Not committed. The new element is still in its pool; if it
+			 * was already given its generation take that back, forwards. */
+			if (new_elem && (new_elem->gen & 1))
+				store_release(&new_elem->gen, new_elem->gen + 1);
+			break;
+		}
+		if (old_elem) {
+			/* Readers that look at it start over from here on. */
+			if (old_elem->gen & 1)
+				store_release(&old_elem->gen, old_elem->gen + 1);
+			if (st->heads != in->heads_after) {
+				/* the lease's stamp must follow the unlink: it does */
+				old_elem->stamp = lease_stamp();
+				store_release(&old_elem->next, in->old_next);
+				st->limbo_len++;
+			}
+		}
+		fence_compiler();
+		st->heads = in->heads_after;
+		st->fresh = in->fresh_after;
+		if (in->live_after < st->live)
+			store_relaxed(&st->arrivals, st->arrivals + 1);
+		store_release(&st->live, in->live_after);
+		break;
+	case INTENT_GIVE:
+		/* The word was 0, and nobody takes it while the intent stands. */
+		if (load_relaxed(&st->gift))
+			give_complete(st);
+		break;
+	case INTENT_TAKE:
+		if (in->where >= m->htab.stripes) {
+			htab_damaged(m);
+			break;
+		}
+		word = &htab_stripe(m, (uint32_t)in->where)->gift;
+		if (load_acquire(word) == in->link)
+			take_complete(m, stripe, word);
+		break;
+	default:
+		break;
+	}
+	fence_compiler();
+	in->op = INTENT_NONE;
+}
+
+/*
+ * Looks at every stripe once, takes the first gift it can. *seen is the sum of
+ * arrivals: a fingerprint of the pass.
+ */
+static bool steal_pass(struct map *m, uint32_t stripe, unsigned int tries, uint64_t *seen,
+		       bool *again, uint64_t *stamp, int *err)
+{
+	uint32_t n = m->htab.stripes, i;
+
+	*seen = 0;
+	*again = false;
+	for (i = 0; i < n; i++) {
+		uint32_t from = (stripe + i) % n;
+		struct stripe *other = htab_stripe(m, from);
+		uint64_t gift;
+		bool taken;
+
+		*seen += load_acquire(&other->arrivals);
+		gift = load_acquire(&other->gift);
+		if (!gift && load_relaxed(&other->live) >= load_relaxed(&other->quota) &&
+		    !lock_owner_died(&other->lock)) {
+			/* A delete may have committed without having counted yet. A
+			 * stopped one is not waited for. */
+			if (tries < 64 && load_relaxed(&other->intent.op) == INTENT_CHANGE)
+				*again = true;
+			continue;
+		}
+		if (gift_taker1(gift) && !lock_owner_died(&other->lock)) {
+			uint32_t taker = gift_taker1(gift) - 1;
+
+			/* In other hands. If these are dead ones, free them. */
+			*again = true;
+			if (taker >= n || !lock_owner_died(&htab_stripe(m, taker)->lock))
+				continue;
+			from = taker;
+			other = htab_stripe(m, from);
+		}
+		*err = htab_lock(m, from);
+		if (*err)
+			return false;
+		if (!other->gift)
+			gift_make(m, from, tries > 0, stamp);
+		gift = other->gift;
+		htab_unlock(m, from);
+		if (!gift || gift_taker1(gift)) {
+			/* It has quota, but its elements wait for a grace period;
+			 * or what it had is gone: in both cases look again. */
+			*again = true;
+			continue;
+		}
+		*err = htab_lock(m, stripe);
+		if (*err)
+			return false;
+		taken = htab_stripe(m, stripe)->live < htab_stripe(m, stripe)->quota ||
+			gift_take(m, stripe, from);
+		htab_unlock(m, stripe);
+		if (taken)
+			return true;
+		*again = true;
+	}
+	return false;
+}
+
+/*
+ * Full is an answer about an instant. Two passes that find nothing, with no
+ * arrival anywhere between the first's look at a stripe and the second's, prove
+ * that at the moment between the passes no stripe had anything.
+ */
+int htab_steal(struct map *m, uint32_t stripe)
+{
+	uint64_t before = 0, seen;
+	bool have_before = false, again;
+	unsigned int tries;
+	int err = 0;
+
+	for (tries = 0; tries < 20000; tries++) {
+		uint64_t stamp = 0;
+
+		if (steal_pass(m, stripe, tries, &seen, &again, &stamp, &err))
+			return 0;
+		if (err)
+			return err;
+		if (stamp)
+			lease_wait((uint32_t)stamp, lease_cpu());
+		if (again) {
+			have_before = false;
+			if (tries > 100) {
+				struct timespec nap = {0, 500000};
+
+				nanosleep(&nap, NULL);
+			} else if (tries > 10) {
+				sched_yield();
+			}
+			continue;
+		}
+		if (have_before && seen == before)
+			return -E2BIG;
+		before = seen;
+		have_before = true;
+	}
+	return -EBUSY; /* somebody has stood still inside an operation for 10 s */
+}

@@ -1,0 +1,294 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * BPF_MAP_TYPE_PERCPU_ARRAY.
+ *
+ *   offset 0      CPU 0: max_entries slots of round_up(value_size, 8) bytes
+ *   cpu_stride    CPU 1: the same; each CPU's region has its own cache lines
+ *   ...
+ *   redo_off      redo_count records that stage a value of all CPUs, chosen by
+ *                 index: updates through bpf(2)
+ *   after them    one record per CPU that stages one CPU's value: updates by
+ *                 programs (values of more than 8 bytes)
+ *
+ * A program has its CPU to itself (sync/lease.h): its stores in place need
+ * nothing. An update by bpf(2) writes every CPU's slot while programs run, as
+ * in the kernel; the padding up to 8 bytes is part of what it copies.
+ *
+ * Death: an update by bpf(2) goes through a record of the whole (redo.h): it
+ * happened on all CPUs or on none. A program's update of its own slot goes
+ * through its CPU's record, whose lock nobody else waits for while it lives.
+ */
+#include <stdio.h>
+
+#include "base/errors.h"
+#include "map/array_common.h"
+#include "map/generic_batch.h"
+#include "map/redo.h"
+#include "map/value.h"
+#include "sync/lease.h"
+
+#define PERCPU_VALUE_MAX 32768U
+
+static inline uint8_t *percpu_slot(const struct map *m, uint32_t index, uint32_t cpu)
+{
+	return m->obj.base + m->array.cpu_stride * cpu + (uint64_t)m->elem_size * index;
+}
+
+static struct redo_record *percpu_record(const struct map *m, uint32_t index)
+{
+	uint32_t i = index & (m->array.redo_count - 1);
+
+	return (struct redo_record *)(m->obj.base + m->array.redo_off +
+				      (uint64_t)i * m->array.redo_size);
+}
+
+static inline bool percpu_cpu_records(const struct map *m)
+{
+	return m->attr.value_size > 8;
+}
+
+static struct redo_record *percpu_cpu_record(const struct map *m, uint32_t cpu)
+{
+	return (struct redo_record *)(m->obj.base + m->array.redo_off +
+				      (uint64_t)m->array.redo_count * m->array.redo_size +
+				      redo_record_size(m->elem_size) * cpu);
+}
+
+static int percpu_alloc_check(const struct map_attr *attr)
+{
+	int err = array_check_attr(attr, BPF_F_NUMA_NODE | BPF_F_RDONLY | BPF_F_WRONLY |
+						 BPF_F_RDONLY_PROG | BPF_F_WRONLY_PROG);
+
+	if (err == -E2BIG || !err) {
+		/* the flag is allowed, a node is not */
+		if (attr->map_flags & BPF_F_NUMA_NODE && attr->numa_node != (uint32_t)-1)
+			return -EINVAL;
+	}
+	if (err)
+		return err;
+	return round_up_u64(attr->value_size, 8) > PERCPU_VALUE_MAX ? -E2BIG : 0;
+}
+
+static int percpu_layout(struct map *m, uint64_t *data_size, uint64_t *prealloc)
+{
+	/* <= 2^32 * 2^15 * 2^12: no overflow here or below */
+	uint32_t cpus = m->attr.possible_cpus;
+	uint64_t values;
+
+	m->array.cpu_stride =
+		round_up_u64((uint64_t)m->elem_size * m->attr.max_entries, CACHE_LINE);
+	values = m->array.cpu_stride * cpus;
+	m->array.redo_off = values;
+	m->array.redo_count = 0;
+	m->array.redo_size = 0;
+	if (m->user_value_size > 8) {
+		m->array.redo_count = redo_records(m->attr.max_entries, m->user_value_size, values);
+		m->array.redo_size = redo_record_size(m->user_value_size);
+	}
+	*data_size = values + (uint64_t)m->array.redo_count * m->array.redo_size;
+	if (percpu_cpu_records(m))
+		*data_size += redo_record_size(m->elem_size) * cpus;
+	*prealloc = *data_size;
+	return 0;
+}
+
+/* Zero bytes are the right beginning for values and records. */
+static int percpu_format(struct map *m)
+{
+	return 0;
+}
+
+/* redo_apply_fn: all CPUs' slots. */
+static void percpu_apply_all(struct map *m, uint32_t index, const void *value, int cpu)
+{
+	for (uint32_t i = 0; i < m->attr.possible_cpus; i++)
+		value_store(percpu_slot(m, index, i),
+			    (const uint8_t *)value + (uint64_t)i * m->elem_size, m->elem_size);
+}
+
+/* redo_apply_fn: one CPU's value; its padding stays. */
+static void percpu_apply_one(struct map *m, uint32_t index, const void *value, int cpu)
+{
+	value_store(percpu_slot(m, index, cpu), value, m->attr.value_size);
+}
+
+static int percpu_write(struct map *m, const void *key, const void *value, uint64_t flags)
+{
+	uint32_t index = array_index(key);
+	int err;
+
+	if (flags > BPF_EXIST)
+		return -EINVAL;
+	err = array_check_update(m, index, flags);
+	if (err)
+		return err;
+	if (!m->array.redo_count) {
+		percpu_apply_all(m, index, value, -1); /* one CPU, 8 bytes: one store */
+		return 0;
+	}
+	return redo_write(m, percpu_record(m, index), index, value, m->user_value_size,
+			  percpu_apply_all, -1);
+}
+
+/* One CPU's copy, after a look at whether a program died updating it. */
+static int percpu_read_cpu(struct map *m, uint32_t index, uint32_t cpu, void *value)
+{
+	struct redo_record *r = percpu_cpu_record(m, cpu);
+	const uint8_t *slot = percpu_slot(m, index, cpu);
+	const uint32_t size = m->attr.value_size;
+
+	if (!percpu_cpu_records(m))
+		return uaccess_copy(value, slot, m->elem_size);
+	for (int i = 0; i < REDO_READ_TRIES; i++) {
+		const void *staged = redo_source(m, r, index, percpu_apply_one, cpu);
+		int err;
+
+		if (!staged)
+			break;
+		err = uaccess_copy(value, staged, size);
+		if (!err)
+			err = uaccess_copy((uint8_t *)value + size, slot + size,
+					   m->elem_size - size);
+		if (err || redo_still(r, index))
+			return err;
+	}
+	return uaccess_copy(value, slot, m->elem_size);
+}
+
+static int percpu_read(struct map *m, const void *key, void *value, uint64_t flags)
+{
+	uint32_t index = array_index(key);
+	int err = 0;
+
+	if (flags)
+		return -EINVAL; /* no lock in per-CPU values */
+	if (index >= m->attr.max_entries)
+		return -ENOENT;
+	for (int i = 0; m->array.redo_count && i < REDO_READ_TRIES; i++) {
+		struct redo_record *r = percpu_record(m, index);
+		const void *staged = redo_source(m, r, index, percpu_apply_all, -1);
+
+		if (!staged)
+			break;
+		err = uaccess_copy(value, staged, m->user_value_size);
+		if (err || redo_still(r, index))
+			return err;
+	}
+	for (uint32_t cpu = 0; !err && cpu < m->attr.possible_cpus; cpu++)
+		err = percpu_read_cpu(m, index, cpu,
+				      (uint8_t *)value + (uint64_t)cpu * m->elem_size);
+	return err;
+}
+
+static void *percpu_lookup_cpu(struct map *m, const void *key, uint32_t cpu)
+{
+	uint32_t index = array_index(key);
+
+	if (unlikely(index >= m->attr.max_entries || cpu >= m->attr.possible_cpus))
+		return NULL;
+	return percpu_slot(m, index, cpu);
+}
+
+/* Without a lease there is no CPU (-1 as unsigned is out of range). */
+static void *percpu_lookup(struct map *m, const void *key)
+{
+	return percpu_lookup_cpu(m, key, (uint32_t)lease_cpu());
+}
+
+static long percpu_update(struct map *m, const void *key, const void *value, uint64_t flags)
+{
+	uint32_t index = array_index(key), cpu = lease_cpu();
+	int err = array_check_update(m, index, flags);
+
+	if (err)
+		return err;
+	if (cpu >= m->attr.possible_cpus)
+		return -EINVAL;
+	if (!percpu_cpu_records(m)) {
+		value_store_small(percpu_slot(m, index, cpu), 0, value, m->attr.value_size);
+		return 0;
+	}
+	return redo_write(m, percpu_cpu_record(m, cpu), index, value, m->attr.value_size,
+			  percpu_apply_one, cpu);
+}
+
+static long percpu_for_each(struct map *m, long (*fn)(void *, struct map *, const void *, void *),
+			    void *arg)
+{
+	uint32_t i, cpu = lease_cpu();
+
+	if (cpu >= m->attr.possible_cpus)
+		return -EINVAL;
+	for (i = 0; i < m->attr.max_entries; i++)
+		if (fn(arg, m, &i, percpu_slot(m, i, cpu)))
+			return (long)i + 1;
+	return i;
+}
+
+static uint64_t percpu_memlock(const struct map *m)
+{
+	uint64_t n = m->attr.max_entries;
+
+	return ARRAY_KERNEL_HEADER + n * sizeof(void *) + n * m->elem_size * m->attr.possible_cpus;
+}
+
+static int percpu_recover(struct map *m)
+{
+	int err;
+
+	if (!m->writable)
+		return -EPERM;
+	for (uint32_t i = 0; i < m->array.redo_count; i++) {
+		err = redo_recover(m, percpu_record(m, i), percpu_apply_all, -1);
+		if (err)
+			return err;
+	}
+	for (uint32_t i = 0; percpu_cpu_records(m) && i < m->attr.possible_cpus; i++) {
+		err = redo_recover(m, percpu_cpu_record(m, i), percpu_apply_one, i);
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
+static int percpu_validate(struct map *m, char *why, size_t size)
+{
+	uint32_t cpus = percpu_cpu_records(m) ? m->attr.possible_cpus : 0;
+
+	for (uint32_t i = 0; i < m->array.redo_count + cpus; i++) {
+		struct redo_record *r = i < m->array.redo_count
+						? percpu_record(m, i)
+						: percpu_cpu_record(m, i - m->array.redo_count);
+
+		if (r->lock || r->tag) {
+			snprintf(why, why ? size : 0, "redo record %u: lock %#x tag %#llx", i,
+				 r->lock, (unsigned long long)r->tag);
+			return -EINVAL;
+		}
+	}
+	return 0;
+}
+
+const struct map_ops percpu_array_map_ops = {
+	.type = BPF_MAP_TYPE_PERCPU_ARRAY,
+	.name = "percpu_array",
+	.alloc_check = percpu_alloc_check,
+	.layout = percpu_layout,
+	.format = percpu_format,
+	.read = percpu_read,
+	.write = percpu_write,
+	.erase = array_erase,
+	.next_key = array_next_key,
+	.lookup = percpu_lookup,
+	.update = percpu_update,
+	.delete = array_delete,
+	.lookup_percpu = percpu_lookup_cpu,
+	.for_each = percpu_for_each,
+	.lookup_batch = generic_lookup_batch,
+	.update_batch = generic_update_batch,
+	.memlock = percpu_memlock,
+	.recover = percpu_recover,
+	.validate = percpu_validate,
+	.per_cpu = true,
+	.inner_allowed = true,
+};

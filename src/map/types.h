@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The map types that there are: MAP_TYPE(T, ops) for enum value
+ * BPF_MAP_TYPE_T, served by the `const struct map_ops ops` at the end of the
+ * type's file. Included more than once, with MAP_TYPE defined to what the
+ * includer needs; to add a type is to add its file and one line here.
+ */
+MAP_TYPE(ARRAY, array_map_ops)
+MAP_TYPE(PERCPU_ARRAY, percpu_array_map_ops)
+MAP_TYPE(HASH, htab_map_ops)
+MAP_TYPE(PERCPU_HASH, percpu_htab_map_ops)

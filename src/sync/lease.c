@@ -1,0 +1,408 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * CPU leases: proof.
+ *
+ * Exclusion. A lease is held from the compare-and-swap of its word from free
+ * to {TID, epoch} until the store of 0. Only the owner stores 0; the kernel
+ * replaces the TID by FUTEX_OWNER_DIED when the owner dies, because the word is
+ * on the owner's robust list (or pending, while it is being put there or taken
+ * off), and then one compare-and-swap takes it over.
+ *
+ * Grace. D unlinks memory, passes a full fence and reads the epoch: the stamp s.
+ * R, who knows of the unlink (through the lock), reuses the memory after
+ * lease_elapsed(s), which (1) passes a full fence, (2) finds every word free,
+ * dead, or with an epoch greater than s. Take a run P that can still see the memory:
+ * its loads came before D's unlink in P's view.
+ *  - P's word was free at (2): then P took its lease after R's load; P's
+ *    compare-and-swap is a full barrier, so P's loads are after D's unlink,
+ *    which R knew of before its fence. Contradiction.
+ *  - P's epoch e > s: P read e from the shared epoch, which became greater than
+ *    s after D read s, so after the unlink. P's loads follow that read (full
+ *    barrier), so they see the unlink. Contradiction.
+ * An old epoch in a word (the reader was slow between reading the epoch and
+ * its compare-and-swap) only makes R wait longer.
+ *
+ * Stopping. A lease that has not moved for LEASE_STALL_MS is marked with its
+ * own sequence number, which its owner changes before it gives the lease back:
+ * no later tenant is taken for stalled. A marked lease is not waited for:
+ * memory is type-stable, so its program can misread but never fault.
+ */
+#include "sync/lease.h"
+
+#include <fcntl.h>
+#include <sched.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/rseq.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/atomic.h"
+#include "base/bits.h"
+#include "base/errors.h"
+#include "base/rawsys.h"
+#include "shm/rundir.h"
+#include "sync/thread.h"
+
+#define LEASE_STALL_MS 1000
+#define LEASE_SPINS 200
+#define LEASE_NEXT_OFF 32
+#define LEASE_LIST_MAX 2048 /* the kernel's own bound (ROBUST_LIST_LIMIT) */
+
+/* Line 0 of the file. */
+struct lease_head {
+	uint32_t epoch;
+	uint8_t pad[CACHE_LINE - 4];
+};
+
+/* Lines 1..possible. */
+struct lease_line {
+	uint64_t word;	  /* {TID, epoch}: see lease.h */
+	uint32_t seq;	  /* tenancies that ended; only the owner writes */
+	uint32_t stalled; /* == seq, not 0: found stalled */
+	uint64_t pad;
+	uint64_t list_prev; /* glibc may store here when a robust mutex follows */
+	uint64_t list_next; /* offset 32 = -futex_offset: read by the kernel */
+	uint8_t rest[CACHE_LINE - 40];
+};
+
+_Static_assert(sizeof(struct lease_head) == CACHE_LINE, "one line");
+_Static_assert(sizeof(struct lease_line) == CACHE_LINE, "one line");
+_Static_assert(offsetof(struct lease_line, list_next) == LEASE_NEXT_OFF, "robust list link");
+
+static struct lease_head *head;
+static struct lease_line *lines;
+static unsigned int possible;
+
+static __thread struct {
+	struct lease_line *line;
+	struct robust_list *next; /* what follows us on the robust list */
+	uint32_t tid;		  /* of the owner: a forked child has none */
+	int cpu;
+} mine __attribute__((tls_model("initial-exec")));
+
+unsigned int lease_possible_cpus(void)
+{
+	unsigned int n = load_relaxed(&possible);
+	char buf[64];
+	long len;
+	int fd;
+
+	if (n)
+		return n;
+	n = 0;
+	fd = raw_openat(AT_FDCWD, "/sys/devices/system/cpu/possible", O_RDONLY | O_CLOEXEC, 0);
+	if (fd >= 0) {
+		len = raw_read(fd, buf, sizeof(buf) - 1);
+		raw_close(fd);
+		/* "0-1", "0", "0,2-3": one more than the last number */
+		if (len > 0) {
+			char *p;
+
+			buf[len] = '\0';
+			for (p = buf; *p; p++) {
+				if (*p < '0' || *p > '9')
+					continue;
+				for (n = 0; *p >= '0' && *p <= '9'; p++)
+					n = n * 10 + (unsigned int)(*p - '0');
+				n++;
+				p--;
+			}
+		}
+	}
+	if (!n) {
+		long conf = sysconf(_SC_NPROCESSORS_CONF);
+
+		n = conf > 0 ? (unsigned int)conf : 1;
+	}
+	if (n > LEASE_CPUS_MAX)
+		n = LEASE_CPUS_MAX;
+	store_relaxed(&possible, n);
+	return n;
+}
+
+int lease_open(void)
+{
+	unsigned int cpus = lease_possible_cpus();
+	size_t size = round_up_u64((1 + (uint64_t)cpus) * CACHE_LINE, SHMAP_PAGE);
+	struct lease_line *none = NULL;
+	struct stat st;
+	void *base;
+	int fd, err;
+
+	if (likely(load_acquire(&lines)))
+		return 0;
+	err = rundir_open();
+	if (err)
+		return err;
+	fd = rundir_open_cpus();
+	if (fd < 0)
+		return fd;
+	err = raw_fstat(fd, &st);
+	/* Grows and fills holes; never shrinks what another process sized. */
+	if (!err && (size_t)st.st_size < size)
+		err = raw_fallocate(fd, 0, 0, (off_t)size);
+	base = err ? NULL : raw_mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	raw_close(fd);
+	if (err)
+		return err == -ENOSPC ? -ENOMEM : err;
+	if (raw_is_error(base))
+		return (int)(intptr_t)base;
+	store_release(&head, (struct lease_head *)base);
+	/* Two threads at once: both have mapped the same file. */
+	cas_seq_cst(&lines, &none, (struct lease_line *)((char *)base + CACHE_LINE));
+	return 0;
+}
+
+static unsigned int cpu_now(void)
+{
+	int cpu;
+
+	if (__rseq_size) {
+		const struct rseq *rs =
+			(const void *)((char *)__builtin_thread_pointer() + __rseq_offset);
+
+		cpu = (int)load_relaxed(&rs->cpu_id);
+	} else {
+		cpu = sched_getcpu();
+	}
+	return cpu < 0 ? 0 : (unsigned int)cpu;
+}
+
+static bool line_stalled(const struct lease_line *line)
+{
+	uint32_t stalled = load_relaxed(&line->stalled);
+
+	return stalled && stalled == load_relaxed(&line->seq);
+}
+
+static struct robust_list *line_entry(struct lease_line *line)
+{
+	return (struct robust_list *)&line->list_next;
+}
+
+static void pending_set(struct thread *t, struct robust_list *entry)
+{
+	store_relaxed(&t->robust->list_op_pending, entry);
+	fence_compiler();
+}
+
+/* Takes the line if it is free or its owner is dead. */
+static bool line_take(struct thread *t, struct lease_line *line, bool unmarked_dead)
+{
+	uint64_t old = load_relaxed(&line->word);
+	uint64_t new;
+
+	if ((uint32_t)old && !((uint32_t)old & FUTEX_OWNER_DIED) && !unmarked_dead)
+		return false;
+	new = t->tid | (uint64_t)load_relaxed(&head->epoch) << 32;
+	/* A dead owner that had been found stopped left its mark. */
+	if (unlikely((uint32_t)old))
+		store_relaxed(&line->stalled, 0);
+
+	/* From here to the release a death is seen by the kernel: first by
+	 * list_op_pending, then by the list, with an overlap. */
+	t->in_lock = 1;
+	pending_set(t, line_entry(line));
+	/* seq_cst: partner of the fence in lease_elapsed(). */
+	if (!cas_seq_cst(&line->word, &old, new)) {
+		pending_set(t, NULL);
+		t->in_lock = 0;
+		return false;
+	}
+	mine.next = t->robust->list.next;
+	store_relaxed(&line->list_next, (uint64_t)(uintptr_t)mine.next);
+	fence_compiler();
+	store_relaxed(&t->robust->list.next, line_entry(line));
+	pending_set(t, NULL);
+	t->in_lock = 0;
+	mine.line = line;
+	mine.tid = t->tid;
+	return true;
+}
+
+static uint64_t now_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
+}
+
+/*
+ * Waits a little for the others; after LEASE_STALL_MS without any motion of
+ * the lines seen at first, marks those that stood still and returns true.
+ */
+struct lease_watch {
+	uint32_t seq[64];
+	uint64_t since;
+	unsigned int spins;
+};
+
+static bool watch_wait(struct lease_watch *w)
+{
+	unsigned int cpus = lease_possible_cpus();
+	unsigned int watched = cpus < ARRAY_SIZE(w->seq) ? cpus : ARRAY_SIZE(w->seq);
+	struct timespec nap = {0, 50000};
+	unsigned int i;
+	int saved = errno;
+
+	if (++w->spins < LEASE_SPINS) {
+		cpu_relax();
+		return false;
+	}
+	if (w->spins < LEASE_SPINS + 20) {
+		sched_yield();
+		return false;
+	}
+	if (!w->since) {
+		w->since = now_ms();
+		for (i = 0; i < watched; i++)
+			w->seq[i] = load_relaxed(&lines[i].seq);
+	}
+	nanosleep(&nap, NULL);
+	errno = saved;
+	if (now_ms() - w->since < LEASE_STALL_MS)
+		return false;
+	for (i = 0; i < watched; i++) {
+		uint64_t word = load_relaxed(&lines[i].word);
+
+		if ((uint32_t)word && !((uint32_t)word & FUTEX_OWNER_DIED) &&
+		    load_relaxed(&lines[i].seq) == w->seq[i])
+			store_relaxed(&lines[i].stalled, w->seq[i]);
+	}
+	w->since = 0;
+	return true;
+}
+
+/* The owner of a stalled lease may be gone without a mark (a damaged file). */
+static bool owner_gone(const struct lease_line *line)
+{
+	uint32_t tid = (uint32_t)load_relaxed(&line->word) & FUTEX_TID_MASK;
+	int saved = errno;
+	bool gone = tid && syscall(SYS_kill, (long)tid, 0L) < 0 && errno == ESRCH;
+
+	errno = saved;
+	return gone;
+}
+
+int lease_acquire(void)
+{
+	struct thread *t = &thread_self;
+	unsigned int cpus = lease_possible_cpus();
+	struct lease_watch watch = {.spins = 0};
+	unsigned int cpu, i;
+	bool all_stalled;
+
+	if (unlikely(!t->tid) && thread_init())
+		return -EBUSY;
+	if (unlikely(t->in_lock || (mine.line && mine.tid == t->tid)))
+		return -EBUSY;
+	if (unlikely(!load_acquire(&lines)) && lease_open())
+		return -EBUSY;
+	for (;;) {
+		cpu = cpu_now() % cpus;
+		all_stalled = true;
+		for (i = 0; i < cpus; i++) {
+			struct lease_line *line = &lines[cpu];
+			bool stalled = line_stalled(line);
+
+			if (line_take(t, line, stalled && owner_gone(line)))
+				return mine.cpu = (int)cpu;
+			all_stalled &= stalled;
+			if (++cpu == cpus)
+				cpu = 0;
+		}
+		if (all_stalled)
+			return -EBUSY;
+		watch_wait(&watch);
+	}
+}
+
+void lease_release(void)
+{
+	struct thread *t = &thread_self;
+	struct lease_line *line = mine.line;
+	struct robust_list *at = &t->robust->list;
+	unsigned int steps;
+
+	if (!line)
+		return;
+	mine.line = NULL;
+	if (mine.tid != t->tid)
+		return; /* inherited by fork: the parent's */
+	t->in_lock = 1;
+	pending_set(t, line_entry(line));
+	/* We are first on the list unless the run took a robust pthread mutex and
+	 * kept it. `next` is our own copy: the shared one may be damaged. */
+	for (steps = 0; at->next != line_entry(line) && steps < LEASE_LIST_MAX; steps++) {
+		if (at->next == &t->robust->list)
+			break;
+		at = at->next;
+	}
+	if (at->next == line_entry(line))
+		store_relaxed(&at->next, mine.next);
+	store_relaxed(&line->seq, load_relaxed(&line->seq) + 1);
+	fence_compiler();
+	/* Pairs with the acquire load in lease_elapsed(): what the run read is
+	 * read before the memory is reused. */
+	store_release(&line->word, 0);
+	fence_compiler();
+	pending_set(t, NULL);
+	t->in_lock = 0;
+}
+
+int lease_cpu(void)
+{
+	return mine.line && mine.tid == thread_self.tid ? mine.cpu : -1;
+}
+
+uint32_t lease_stamp(void)
+{
+	if (!head)
+		return 0;
+#if !defined(__x86_64__)
+	/* Between the unlink and the stamp: see the proof. On x86 the caller's
+	 * unlink is a locked exchange, which is a full fence. */
+	fence_seq_cst();
+#endif
+	return load_relaxed(&head->epoch);
+}
+
+bool lease_elapsed(uint32_t stamp, int self_cpu)
+{
+	unsigned int cpus = lease_possible_cpus();
+	uint32_t epoch;
+	unsigned int i;
+
+	if (!head)
+		return true;
+	/* Partner: the compare-and-swap in line_take(). */
+	fence_seq_cst();
+	for (i = 0; i < cpus; i++) {
+		uint64_t word = load_acquire(&lines[i].word);
+
+		if ((int)i == self_cpu || !(uint32_t)word || ((uint32_t)word & FUTEX_OWNER_DIED))
+			continue;
+		if ((int32_t)((uint32_t)(word >> 32) - stamp) > 0 || line_stalled(&lines[i]))
+			continue;
+		/* Leases taken from now on are not in the way. */
+		epoch = load_relaxed(&head->epoch);
+		if ((int32_t)(epoch - stamp) <= 0)
+			cas_seq_cst(&head->epoch, &epoch, stamp + 1);
+		return false;
+	}
+	return true;
+}
+
+void lease_wait(uint32_t stamp, int self_cpu)
+{
+	struct lease_watch watch = {.spins = 0};
+
+	while (!lease_elapsed(stamp, self_cpu)) {
+		if (watch_wait(&watch))
+			return;
+	}
+}
