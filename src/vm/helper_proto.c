@@ -87,8 +87,8 @@ const struct helper_proto *helper_proto_find(uint32_t id)
 
 #define NAME(fn) [BPF_FUNC_##fn] = "bpf_" #fn
 static const char *const names[] = {__BPF_FUNC_MAPPER(NAME)
-				    /* newer than the build machine's header may be */
-				    [210] = "bpf_cgrp_storage_get",
+					    /* newer than the build machine's header may be */
+					    [210] = "bpf_cgrp_storage_get",
 				    [211] = "bpf_cgrp_storage_delete"};
 
 bool helper_id_valid(int32_t id)

@@ -191,8 +191,8 @@ static const char *alu_fault(const struct bpf_insn *insn, enum insn_form form, c
 	case INSN_MOV:
 		if (!x)
 			return insn->src_reg || insn->off ? "BPF_MOV uses reserved fields" : NULL;
-		if (insn->imm || (insn->off && insn->off != 8 && insn->off != 16 &&
-				  (insn->off != 32 || !wide)))
+		if (insn->imm ||
+		    (insn->off && insn->off != 8 && insn->off != 16 && (insn->off != 32 || !wide)))
 			return "BPF_MOV uses reserved fields";
 		return NULL;
 	default:
@@ -287,10 +287,10 @@ const char *insn_fault(const struct bpf_insn *insn, char *buf, size_t size)
 	}
 }
 
-static const char *const alu_text[] = {"+=", "-=", "*=", "/=", "|=",  "&=", "<<=",
-				       ">>=", "neg", "%=", "^=", "=", "s>>="};
-static const char *const jmp_text[] = {"goto", "==", ">", ">=", "&",  "!=", "s>", "s>=",
-				       "call", "exit", "<", "<=", "s<", "s<="};
+static const char *const alu_text[] = {
+	"+=", "-=", "*=", "/=", "|=", "&=", "<<=", ">>=", "neg", "%=", "^=", "=", "s>>="};
+static const char *const jmp_text[] = {"goto", "==",   ">",    ">=", "&",  "!=", "s>",
+				       "s>=",  "call", "exit", "<",  "<=", "s<", "s<="};
 
 static const char *size_text(uint8_t code)
 {
@@ -337,9 +337,9 @@ static void print_alu(const struct bpf_insn *insn, enum insn_form form, char *bu
 {
 	const char w = INSN_CLASS(insn->code) == BPF_ALU ? 'w' : 'r';
 	const char *sign = form == INSN_ALU && insn->off == 1 ? "s" : "";
-	const char *op = alu_text[INSN_OP(insn->code) >> 4 < ARRAY_SIZE(alu_text)
-					  ? INSN_OP(insn->code) >> 4
-					  : 0];
+	const char *op =
+		alu_text[INSN_OP(insn->code) >> 4 < ARRAY_SIZE(alu_text) ? INSN_OP(insn->code) >> 4
+									 : 0];
 	const int d = insn->dst_reg, s = insn->src_reg;
 
 	if (form == INSN_END)
@@ -361,9 +361,9 @@ static void print_alu(const struct bpf_insn *insn, enum insn_form form, char *bu
 static void print_jmp(const struct bpf_insn *insn, enum insn_form form, char *buf, size_t size)
 {
 	const char w = INSN_CLASS(insn->code) == BPF_JMP32 ? 'w' : 'r';
-	const char *op = jmp_text[INSN_OP(insn->code) >> 4 < ARRAY_SIZE(jmp_text)
-					  ? INSN_OP(insn->code) >> 4
-					  : 0];
+	const char *op =
+		jmp_text[INSN_OP(insn->code) >> 4 < ARRAY_SIZE(jmp_text) ? INSN_OP(insn->code) >> 4
+									 : 0];
 
 	if (form == INSN_EXIT)
 		snprintf(buf, size, "(%02x) exit", insn->code);

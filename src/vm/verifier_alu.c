@@ -7,8 +7,8 @@
 
 static const char *op_text(uint8_t op)
 {
-	static const char *const text[] = {"+=", "-=", "*=", "/=", "|=",  "&=", "<<=",
-					   ">>=", "neg", "%=", "^=", "=", "s>>="};
+	static const char *const text[] = {
+		"+=", "-=", "*=", "/=", "|=", "&=", "<<=", ">>=", "neg", "%=", "^=", "=", "s>>="};
 
 	return text[op >> 4];
 }
@@ -20,9 +20,8 @@ int check_ptr_off(struct verifier *v, const struct reg *r, enum reg_kind kind)
 
 	as.kind = kind;
 	name = reg_kind_name(&as);
-	if (tnum_is_const(r->var_off) &&
-	    ((int64_t)r->var_off.value >= VER_MAX_VAR_OFF ||
-	     (int64_t)r->var_off.value <= -VER_MAX_VAR_OFF)) {
+	if (tnum_is_const(r->var_off) && ((int64_t)r->var_off.value >= VER_MAX_VAR_OFF ||
+					  (int64_t)r->var_off.value <= -VER_MAX_VAR_OFF)) {
 		verbose(v, "math between %s pointer and %lld is not allowed\n", name,
 			(long long)r->var_off.value);
 		return -EACCES;
@@ -121,7 +120,7 @@ static int ptr_alu(struct verifier *v, const struct bpf_insn *insn, const struct
 	case REG_MAP_PTR:
 		if (const_off && !s.var_off.value && op == BPF_ADD)
 			break; /* clang adds 0 to a map's address at times */
-		/* fallthrough */
+			       /* fallthrough */
 	case REG_PKT_END:
 	case REG_FUNC:
 	case REG_NOT_INIT:

@@ -87,8 +87,8 @@ static int equal_taken(const struct reg *a, const struct reg *b, bool is32)
 	if (a->u32_max < b->u32_min || b->u32_max < a->u32_min || a->s32_max < b->s32_min ||
 	    b->s32_max < a->s32_min)
 		return 0;
-	if (!is32 && (a->umax < b->umin || b->umax < a->umin || a->smax < b->smin ||
-		      b->smax < a->smin))
+	if (!is32 &&
+	    (a->umax < b->umin || b->umax < a->umin || a->smax < b->smin || b->smax < a->smin))
 		return 0;
 	return -1;
 }
@@ -117,8 +117,8 @@ int branch_taken(const struct reg *a, const struct reg *b, uint8_t op, bool is32
 		return set_taken(a, b, is32);
 	}
 	if (is32) {
-		RANGES(a->u32_min, a->u32_max, b->u32_min, b->u32_max, op, BPF_JGT, BPF_JGE, BPF_JLT,
-		       BPF_JLE);
+		RANGES(a->u32_min, a->u32_max, b->u32_min, b->u32_max, op, BPF_JGT, BPF_JGE,
+		       BPF_JLT, BPF_JLE);
 		RANGES(a->s32_min, a->s32_max, b->s32_min, b->s32_max, op, BPF_JSGT, BPF_JSGE,
 		       BPF_JSLT, BPF_JSLE);
 	} else {

@@ -152,8 +152,7 @@ int cfg_check_insns(struct verifier *v)
 			verbose(v, "%u: %s\n%s\n", i, text, fault);
 			return -EINVAL;
 		}
-		if (form == INSN_LD_ABS &&
-		    !(v->group & (HPROG_SOCKET_FILTER | HPROG_TC))) {
+		if (form == INSN_LD_ABS && !(v->group & (HPROG_SOCKET_FILTER | HPROG_TC))) {
 			verbose(v, "BPF_LD_[ABS|IND] instructions not allowed for this program "
 				   "type\n");
 			return -EINVAL;

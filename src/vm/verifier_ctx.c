@@ -9,8 +9,8 @@
 #include <linux/ptrace.h>
 #include <asm/ptrace.h>
 
-#define RAW_TP_ARGS 12			/* u64 arguments of a raw tracepoint or function */
-#define TRACEPOINT_MAX 8192		/* bytes of a tracepoint record */
+#define RAW_TP_ARGS 12	    /* u64 arguments of a raw tracepoint or function */
+#define TRACEPOINT_MAX 8192 /* bytes of a tracepoint record */
 #define SYSCALL_CTX_MAX UINT16_MAX
 
 #define FIELD_END(type, member) (offsetof(type, member) + sizeof(((type *)0)->member))

@@ -120,7 +120,7 @@ struct frame {
 	uint32_t subprog;
 	uint32_t callsite;	/* the call instruction in the caller */
 	uint32_t callback;	/* enum frame_callback: how this frame came to be */
-	uint32_t callback_depth;
+	uint32_t ref_base;	/* references held when it was entered */
 };
 
 struct ref {
@@ -387,7 +387,10 @@ void btf_print_line(struct verifier *v, uint32_t insn);
 /* verifier_call.c */
 int check_call(struct verifier *v, const struct bpf_insn *insn, uint32_t *next);
 int check_exit(struct verifier *v, uint32_t *next, bool *done);
+/* Pushes the path on which helper p calls function `subprog` once more. */
 int call_callback(struct verifier *v, const struct helper_proto *p, uint32_t subprog);
+int check_no_leak(struct verifier *v, const char *what);
+void clobber_caller_saved(struct verifier *v);
 
 /* verifier_helper.c */
 int check_helper(struct verifier *v, const struct bpf_insn *insn);

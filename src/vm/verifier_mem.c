@@ -79,7 +79,8 @@ int check_region(struct verifier *v, int regno, int32_t off, uint32_t size, uint
 		return -EACCES;
 	}
 	if (r->umax >= VER_MAX_VAR_OFF) {
-		verbose(v, "R%d unbounded memory access, make sure to bounds check any such access\n",
+		verbose(v,
+			"R%d unbounded memory access, make sure to bounds check any such access\n",
 			regno);
 		return -EACCES;
 	}
@@ -111,7 +112,8 @@ int check_map_region(struct verifier *v, int regno, int32_t off, uint32_t size, 
 	if (err || m->attr.spin_lock_off < 0)
 		return err;
 	/* any byte that may be reached */
-	if (r->smin + r->off + off < m->attr.spin_lock_off + (int64_t)sizeof(struct bpf_spin_lock) &&
+	if (r->smin + r->off + off <
+		    m->attr.spin_lock_off + (int64_t)sizeof(struct bpf_spin_lock) &&
 	    (int64_t)r->umax + r->off + off + size > m->attr.spin_lock_off) {
 		verbose(v, "bpf_spin_lock cannot be accessed directly by load/store\n");
 		return -EACCES;
@@ -130,7 +132,8 @@ int check_packet(struct verifier *v, int regno, int32_t off, uint32_t size, bool
 			regno);
 		return -EACCES;
 	}
-	if (r->range < 0 || check_bounds(v, regno, (int64_t)r->off + off, size, r->range, zero_ok)) {
+	if (r->range < 0 ||
+	    check_bounds(v, regno, (int64_t)r->off + off, size, r->range, zero_ok)) {
 		verbose(v, "R%d offset is outside of the packet\n", regno);
 		return r->range < 0 ? -EINVAL : -EACCES;
 	}
@@ -223,7 +226,8 @@ static int ctx_access(struct verifier *v, uint32_t insn, int regno, int32_t off,
 	int err;
 
 	if (r->off) {
-		verbose(v, "dereference of modified ctx ptr R%d off=%d disallowed\n", regno, r->off);
+		verbose(v, "dereference of modified ctx ptr R%d off=%d disallowed\n", regno,
+			r->off);
 		return -EACCES;
 	}
 	if (!tnum_is_const(r->var_off) || r->var_off.value) {
@@ -366,8 +370,7 @@ static int access_mem(struct verifier *v, uint32_t insn, int regno, int32_t off,
 int check_mem(struct verifier *v, uint32_t insn, int regno, int32_t off, unsigned int size,
 	      bool write, int value_regno, bool strict, bool sign_extend)
 {
-	return access_mem(v, insn, regno, off, size, write, value_regno, NULL, strict,
-			  sign_extend);
+	return access_mem(v, insn, regno, off, size, write, value_regno, NULL, strict, sign_extend);
 }
 
 int check_load(struct verifier *v, const struct bpf_insn *insn)

@@ -415,9 +415,9 @@ void scalar_alu(struct reg *dst, const struct reg *src, uint8_t op, bool is32, b
 
 void scalar_end(struct reg *dst, const struct bpf_insn *insn)
 {
-	const bool swap = INSN_CLASS(insn->code) == BPF_ALU64 ||
-			  (INSN_SRC(insn->code) == BPF_TO_BE) ==
-				  (__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__);
+	const bool swap =
+		INSN_CLASS(insn->code) == BPF_ALU64 ||
+		(INSN_SRC(insn->code) == BPF_TO_BE) == (__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__);
 	struct tnum t = dst->var_off;
 
 	t = swap ? tnum_bswap(t, insn->imm) : tnum_cast(t, insn->imm / 8);

@@ -91,7 +91,8 @@ static int write_fixed(struct verifier *v, const struct reg *ptr, int64_t off, u
 			return -EACCES;
 		}
 		if (value->kind == REG_STACK && ptr->frame != v->cur->cur) {
-			verbose(v, "cannot spill pointers to stack into stack frame of the caller\n");
+			verbose(v,
+				"cannot spill pointers to stack into stack frame of the caller\n");
 			return -EINVAL;
 		}
 	}
@@ -164,8 +165,8 @@ static int write_variable(struct verifier *v, const struct reg *ptr, int64_t min
 	return 0;
 }
 
-int stack_write(struct verifier *v, const struct reg *ptr, int regno, int32_t off, unsigned int size,
-		int value_regno, const struct reg *imm)
+int stack_write(struct verifier *v, const struct reg *ptr, int regno, int32_t off,
+		unsigned int size, int value_regno, const struct reg *imm)
 {
 	const struct reg *value = value_regno >= 0 ? &cur_regs(v)[value_regno] : imm;
 	const struct reg p = *ptr;
@@ -174,8 +175,8 @@ int stack_write(struct verifier *v, const struct reg *ptr, int regno, int32_t of
 	if (err)
 		return err;
 	if (tnum_is_const(p.var_off))
-		return write_fixed(v, &p, (int64_t)p.var_off.value + p.off + off, size,
-				   value_regno, value);
+		return write_fixed(v, &p, (int64_t)p.var_off.value + p.off + off, size, value_regno,
+				   value);
 	if (value_regno >= 0 && value->kind == REG_SCALAR)
 		flow_need_reg(v, v->cur->cur, value_regno);
 	return write_variable(v, &p, p.smin + p.off + off, p.smax + p.off + off, size, value);
@@ -246,8 +247,7 @@ static int read_fixed(struct verifier *v, const struct reg *ptr, int regno, int6
 				flow_add_fill(v, 1ULL << SLOT_OF(off));
 			else
 				flow_need_slots(v, ptr->frame, 1ULL << SLOT_OF(off));
-			if (dst_regno >= 0 && !s->spilled.id &&
-			    !tnum_is_const(s->spilled.var_off))
+			if (dst_regno >= 0 && !s->spilled.id && !tnum_is_const(s->spilled.var_off))
 				s->spilled.id = ++v->id_gen;
 		}
 		result = s->spilled;

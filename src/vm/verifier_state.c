@@ -385,8 +385,8 @@ int state_visited(struct verifier *v, uint32_t insn)
 	const bool force = v->info[insn].checkpoint;
 	uint32_t states = 0;
 	/* a checkpoint pays off only after some distance */
-	bool add = force || (v->jumps_walked - v->prev_jumps >= 2 &&
-			     v->walked - v->prev_walked >= 8);
+	bool add =
+		force || (v->jumps_walked - v->prev_jumps >= 2 && v->walked - v->prev_walked >= 8);
 
 	flow_settle(v);
 	drop_lonely_ids(v->cur);
@@ -413,7 +413,8 @@ int state_visited(struct verifier *v, uint32_t insn)
 			if (!force && v->jumps_walked - v->prev_jumps < 20 &&
 			    v->walked - v->prev_walked < 100)
 				add = false;
-		} else if (state_equal(v, s, v->cur, insn, s->loops ? MATCH_WITHIN : MATCH_COVERED)) {
+		} else if (state_equal(v, s, v->cur, insn,
+				       s->loops ? MATCH_WITHIN : MATCH_COVERED)) {
 			s->hit++;
 			if (s->loops)
 				taint_ancestors(v);
@@ -421,7 +422,8 @@ int state_visited(struct verifier *v, uint32_t insn)
 		}
 		if (add)
 			s->miss++;
-		if (s->miss > s->hit * (force && s->branches ? 64 : 3) + (force && s->branches ? 64 : 3)) {
+		if (s->miss >
+		    s->hit * (force && s->branches ? 64 : 3) + (force && s->branches ? 64 : 3)) {
 			drop_checkpoint(v, link);
 			continue;
 		}
