@@ -151,7 +151,7 @@ struct map {
 			uint32_t buckets, stripes, elems, per_stripe;
 			uint32_t elem_stride, value_off;
 			uint64_t percpu_off, percpu_stride;
-			uint64_t claim_off;	/* HTAB_CLAIMS redo records, with a lock in the value */
+			uint64_t claim_off, extra; /* what stands behind the elements, and its size */
 			uint64_t seed;
 		} htab;
 	};
