@@ -175,6 +175,11 @@ static int htab_search(struct map *m, const void *key, uint64_t hash, struct hta
 
 /* ---- bpf(2) side: reads ---- */
 
+static void *staged_value(struct map *m, uint32_t stripe)
+{
+	return m->obj.base + m->htab.claim_off + (uint64_t)stripe * m->elem_size;
+}
+
 /* One value to user memory. The lock is never copied out: it reads as 0. */
 int htab_copy_out(struct map *m, const uint8_t *from, void *user)
 {
@@ -208,6 +213,34 @@ int htab_value_out(struct map *m, uint32_t index, void *user)
 	return htab_copy_out(m, htab_value(m, index, 0), user);
 }
 
+/*
+ * PERCPU_HASH: did a writer die while it copied a CPU's value into place? Then the
+ * value is finished first; or, where the file is mapped read-only, read from
+ * where it was staged.
+ */
+static int percpu_value_out(struct map *m, uint32_t stripe, uint32_t index, void *user)
+{
+	struct stripe *st = htab_stripe(m, stripe);
+	const struct intent *in = &st->intent;
+	int err;
+
+	if (likely(!lock_owner_died(&st->lock)))
+		return htab_value_out(m, index, user);
+	if (m->writable) {
+		err = htab_lock(m, stripe);
+		if (err)
+			return err;
+		htab_unlock(m, stripe);
+		return htab_value_out(m, index, user);
+	}
+	err = htab_value_out(m, index, user);
+	if (!err && load_acquire(&in->op) == INTENT_PLACE && in->new_elem == index + 1 &&
+	    in->where < m->attr.possible_cpus)
+		err = uaccess_copy((uint8_t *)user + in->where * m->elem_size,
+				   staged_value(m, stripe), m->attr.value_size);
+	return err;
+}
+
 int htab_read(struct map *m, const void *key, void *value, uint64_t flags)
 {
 	uint64_t hash = htab_hash(m, key);
@@ -221,6 +254,10 @@ int htab_read(struct map *m, const void *key, void *value, uint64_t flags)
 			return ret ? ret : -ENOENT;
 		if (unlikely(flags & BPF_F_LOCK) && m->attr.spin_lock_off >= 0)
 			ret = htab_read_locked(m, hit.index, hit.gen, value);
+		else if (m->ops->per_cpu)
+			ret = percpu_value_out(
+				m, (uint32_t)hash & (m->htab.buckets - 1) & (m->htab.stripes - 1),
+				hit.index, value);
 		else
 			ret = htab_value_out(m, hit.index, value);
 		if (ret)
@@ -433,11 +470,6 @@ static void change_commit(struct map *m, struct htab_place *p, uint64_t link, ui
 	/* The commit. seq_cst: lease_stamp() needs a full fence after an unlink. */
 	exchange_seq_cst(p->where, link);
 	htab_recover_stripe(m, p->stripe);
-}
-
-static void *staged_value(struct map *m, uint32_t stripe)
-{
-	return m->obj.base + m->htab.claim_off + (uint64_t)stripe * m->elem_size;
 }
 
 void htab_place(struct map *m, uint32_t stripe, uint32_t index, uint32_t cpu, const void *value)
