@@ -13,7 +13,7 @@
 
 static struct shared {
 	uint64_t a, b, flag;
-} *s;
+} * s;
 
 static void begin(void)
 {
@@ -99,13 +99,13 @@ static bool peek_bad(void *arg)
 }
 
 static const struct kill_case cases[] = {
-	{ "good", NULL, setup, NULL, op_whole, NULL, check },
-	{ "torn", NULL, setup, NULL, op_torn, NULL, check },
-	{ "flag", NULL, setup, NULL, op_flag, NULL, check_flag },
-	{ "nothing", NULL, setup, NULL, op_nothing, NULL, check },
-	{ "crash", NULL, setup, NULL, op_crash, NULL, check },
-	{ "late", NULL, setup, NULL, op_late, NULL, check_late },
-	{ "peek", NULL, setup, NULL, op_whole, peek_bad, check },
+	{"good", NULL, setup, NULL, op_whole, NULL, check},
+	{"torn", NULL, setup, NULL, op_torn, NULL, check},
+	{"flag", NULL, setup, NULL, op_flag, NULL, check_flag},
+	{"nothing", NULL, setup, NULL, op_nothing, NULL, check},
+	{"crash", NULL, setup, NULL, op_crash, NULL, check},
+	{"late", NULL, setup, NULL, op_late, NULL, check_late},
+	{"peek", NULL, setup, NULL, op_whole, peek_bad, check},
 };
 
 int main(int argc, char **argv)
