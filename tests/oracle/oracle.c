@@ -288,8 +288,6 @@ int main(int argc, char **argv)
 	for (int s = 0; s < SIDES; s++)
 		side_memory(&sides[s]);
 	btf_load_both();
-	if (argc > 2 && !strcmp(argv[2], "programs"))
-		return programs_oracle(type, ops / 10) || oracle_failed;
 	for (op_no = 0; op_no < ops && !oracle_failed; op_no++)
 		one_op(type);
 	destroy_both();
