@@ -30,7 +30,7 @@
 #define GUARD (1UL << 20)
 #define FILE_MAX (1UL << 20)
 #define DAMAGES 32
-#define WALK_MAX 4096
+#define WALK_MAX 400
 #define KEYS 12u
 
 #define REQUIRE(cond)                                                                              \
@@ -51,13 +51,14 @@ static const struct {
 	{BPF_MAP_TYPE_ARRAY, 4, 100, 7, 0, 48},
 	{BPF_MAP_TYPE_PERCPU_ARRAY, 4, 8, 20, 0, -1},
 	{BPF_MAP_TYPE_PERCPU_ARRAY, 4, 52, 20, 0, -1},
-	{BPF_MAP_TYPE_HASH, 4, 8, 40, 0, -1},
-	{BPF_MAP_TYPE_HASH, 20, 64, 200, 0, -1},
-	{BPF_MAP_TYPE_HASH, 8, 16, 64, BPF_F_NO_PREALLOC, -1},
-	{BPF_MAP_TYPE_HASH, 4, 40, 16, 0, 8},
-	{BPF_MAP_TYPE_HASH, 4, 4, 1, 0, -1},
-	{BPF_MAP_TYPE_PERCPU_HASH, 4, 8, 40, 0, -1},
-	{BPF_MAP_TYPE_PERCPU_HASH, 16, 30, 40, BPF_F_NO_PREALLOC, -1},
+	/* with a fixed seed: what was found once is found again */
+	{BPF_MAP_TYPE_HASH, 4, 8, 40, BPF_F_ZERO_SEED, -1},
+	{BPF_MAP_TYPE_HASH, 20, 64, 200, BPF_F_ZERO_SEED, -1},
+	{BPF_MAP_TYPE_HASH, 8, 16, 64, BPF_F_ZERO_SEED | BPF_F_NO_PREALLOC, -1},
+	{BPF_MAP_TYPE_HASH, 4, 40, 16, BPF_F_ZERO_SEED, 8},
+	{BPF_MAP_TYPE_HASH, 4, 4, 1, BPF_F_ZERO_SEED, -1},
+	{BPF_MAP_TYPE_PERCPU_HASH, 4, 8, 40, BPF_F_ZERO_SEED, -1},
+	{BPF_MAP_TYPE_PERCPU_HASH, 16, 30, 40, BPF_F_ZERO_SEED | BPF_F_NO_PREALLOC, -1},
 };
 
 /* A good map's file and its bytes. */
