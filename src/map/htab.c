@@ -797,9 +797,10 @@ int htab_alloc_check(const struct map_attr *attr)
 {
 	bool percpu = attr->map_type == BPF_MAP_TYPE_PERCPU_HASH;
 
-	if (attr->map_flags & ~(uint32_t)HTAB_FLAGS)
+	if (attr->map_flags & ~(uint32_t)HTAB_FLAGS || !map_access_flags_ok(attr->map_flags))
 		return -EINVAL;
-	if (percpu && (attr->map_flags & BPF_F_NUMA_NODE))
+	/* the flag is allowed, a node is not */
+	if (percpu && (attr->map_flags & BPF_F_NUMA_NODE) && attr->numa_node != (uint32_t)-1)
 		return -EINVAL;
 	if (!attr->max_entries || !attr->key_size || !attr->value_size)
 		return -EINVAL;
@@ -904,9 +905,10 @@ uint64_t htab_memlock(const struct map *m)
 	}
 	for (entries = 0, i = 0; i < m->htab.stripes; i++)
 		entries += load_relaxed(&htab_stripe(m, i)->live);
-	usage += elem * entries;
+	/* its allocator's link before each piece, and the pointer to the per-CPU one */
+	usage += (elem + 8) * entries;
 	if (percpu)
-		usage += (uint64_t)m->elem_size * cpus * entries;
+		usage += (16 + (uint64_t)m->elem_size * cpus) * entries;
 	return usage;
 }
 
