@@ -145,7 +145,8 @@ static int create_btf(const union sys_attr *a, struct map_attr *attr, struct btf
 	if (ref->kernel)
 		err = -EACCES;
 	else
-		err = btf_check_map(ref->btf, attr->map_type, attr->key_size, attr->value_size,
+		err = btf_check_map(ref->btf, attr->map_type, attr->map_flags, attr->key_size,
+				    attr->value_size, attr->max_entries,
 				    a->map_create.btf_key_type_id, a->map_create.btf_value_type_id,
 				    &attr->spin_lock_off);
 	if (err) {
