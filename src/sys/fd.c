@@ -301,14 +301,12 @@ static uint64_t *word_make(int fd)
 		return NULL;
 	leaf = leaf_of(fd);
 	if (!leaf) {
-		size_t size = FD_LEAF_SIZE * sizeof(*leaf);
-
-		leaf = raw_mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
-				0);
-		if (raw_is_error(leaf))
+		/* From malloc, so that leak checkers see what it points to. */
+		leaf = calloc(FD_LEAF_SIZE, sizeof(*leaf));
+		if (!leaf)
 			return NULL;
 		if (!cas_seq_cst(&fd_leaves[(uint32_t)fd >> FD_LEAF_BITS], &none, leaf)) {
-			raw_munmap(leaf, size);
+			free(leaf);
 			leaf = none;
 		}
 	}
