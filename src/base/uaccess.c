@@ -11,6 +11,7 @@
 #include "base/atomic.h"
 #include "base/bits.h"
 #include "base/errors.h"
+#include "base/guard.h"
 
 /*
  * The kernel's struct sigaction: the handlers are installed by the raw system
@@ -285,7 +286,7 @@ static void on_fault(int sig, siginfo_t *info, void *context)
 	struct sigaction act;
 	int index = guarded_index(sig);
 
-	if (info->si_code > 0 && fault_resume(context))
+	if (info->si_code > 0 && (fault_resume(context) || fault_guard_resume(context)))
 		return;
 
 	chain_read(index, &act);

@@ -23,5 +23,8 @@
 #ifndef BPF_MEMSX
 #define BPF_MEMSX 0x80
 #endif
+#define SHMAP_BPF_JCOND 0xe0	   /* may_goto */
+#define SHMAP_BPF_LOAD_ACQ 0x100   /* imm of BPF_ATOMIC */
+#define SHMAP_BPF_STORE_REL 0x110
 
 #endif

@@ -841,6 +841,8 @@ int htab_recover(struct map *m)
 	uint32_t i;
 	int err;
 
+	if (!m->writable)
+		return -EPERM;
 	for (i = 0; i < m->htab.stripes; i++) {
 		if (!lock_owner_died(&htab_stripe(m, i)->lock))
 			continue;

@@ -33,7 +33,9 @@ long sys_map_lookup_and_delete(int fd, const void *key, void *value, uint64_t fl
  */
 void fd_forget(int fd);
 void fd_forget_range(unsigned int first, unsigned int last);
-/* After close: collects the object that fd_forget() of this fd dropped last. */
+/* After the close or the replacement, whether it succeeded or not: one fd_collect() for
+ * each fd_forget*(), by the same thread, last one first. Until then the number is looked
+ * up anew each time. Collects the objects that the fd held last. */
 void fd_collect(void);
 
 /* Is fd one of ours, and what: OBJECT_* kind, or -errno. For preload (readlink,
@@ -44,6 +46,11 @@ long fd_fdinfo(int fd, char *buf, size_t size);
 /* mmap(2) of a map fd: checks as the kernel's map_mmap; 0 (the caller then does
  * the plain mmap), -errno, or 1 when fd is not a map of ours. */
 int fd_mmap_check(int fd, uint64_t offset, uint64_t len, int prot, int flags);
+/* After fd_mmap_check() said 0: a new fd of the same file, to mmap in fd's place and to
+ * close right after that. Its description holds the object, keeps BPF_MAP_FREEZE away from
+ * a writable mapping and mprotect(2) from a read-only one, for as long as the mapping (and
+ * its copies in children) lives. -errno; -EPERM when the map was frozen meanwhile. */
+int fd_mmap_open(int fd, int prot);
 
 /* Statistics (BPF_ENABLE_STATS) are on. */
 bool sys_stats_enabled(void);

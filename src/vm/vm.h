@@ -39,6 +39,7 @@ struct vm_prog {
 	uint32_t stack_depth;
 	uint32_t verified_insns;
 	uint8_t tag[8];
+	struct vm_code *code;		/* decoded at the first run; private to vm/ */
 };
 
 /*
@@ -75,6 +76,7 @@ struct vm_env {
 	int (*write_user)(const struct vm_env *env, uint64_t addr, const void *src, size_t len);
 	void *priv;
 	uint64_t ip;			/* bpf_get_func_ip */
+	uint64_t cookie;		/* bpf_get_attach_cookie */
 	/* packet programs (test run) */
 	uint8_t *pkt, *pkt_end;
 };
@@ -86,6 +88,16 @@ struct vm_env {
  * ctx is the kernel's context layout for the program type.
  */
 int vm_run(struct vm_prog *p, void *ctx, const struct vm_env *env, uint64_t *ret);
+/* Runs of p in this process that ended by a fault. */
+uint32_t vm_fault_count(const struct vm_prog *p);
+
+/*
+ * bpf_tail_call: what the slot of a prog array holds, or NULL (empty, out of
+ * range). The program stays valid until the run's lease ends. Without this
+ * function every slot is empty.
+ */
+typedef struct vm_prog *(*vm_tail_fn)(struct map *m, uint32_t index);
+void vm_set_tail_call(vm_tail_fn fn);
 
 /* The kernel's SHA-1 program tag. */
 void vm_prog_tag(const struct vm_prog *p, uint8_t tag[8]);

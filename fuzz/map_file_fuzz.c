@@ -1,0 +1,381 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A damaged map file: whatever its bytes are, operations return values or
+ * errors; no crash, no hang, no access outside the mapping (G9).
+ *
+ * Input: byte 0 chooses the map; then, 8 bytes each, up to 32 damages {where
+ * (4 bytes), what (4)} to a file that was a good map with elements in it; the
+ * rest are operations. The map is then opened as another process would, once
+ * read-only and once writable, between pages that cannot be touched.
+ *
+ * Lock words may say that a living process holds them. Waiting for it is right
+ * (LOCK_WAIT_SECONDS) but no use here: lock_acquire_contended() is replaced by
+ * one whose time is up at once (the link wraps the symbol).
+ */
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/bits.h"
+#include "base/errors.h"
+#include "map/map.h"
+#include "sync/lease.h"
+#include "sync/lock.h"
+
+#define GUARD (1UL << 20)
+#define FILE_MAX (1UL << 20)
+#define DAMAGES 32
+#define WALK_MAX 4096
+#define KEYS 12u
+
+#define REQUIRE(cond)                                                                              \
+	do {                                                                                       \
+		if (!(cond)) {                                                                     \
+			fprintf(stderr, "%s:%d: not true: %s (%s)\n", __FILE__, __LINE__, #cond,   \
+				strerror(errno));                                                  \
+			abort();                                                                   \
+		}                                                                                  \
+	} while (0)
+
+static const struct {
+	uint32_t type, key_size, value_size, max_entries, flags;
+	int32_t lock_off;
+} kinds[] = {
+	{BPF_MAP_TYPE_ARRAY, 4, 8, 20, 0, -1},
+	{BPF_MAP_TYPE_ARRAY, 4, 40, 20, BPF_F_MMAPABLE, -1},
+	{BPF_MAP_TYPE_ARRAY, 4, 100, 7, 0, 48},
+	{BPF_MAP_TYPE_PERCPU_ARRAY, 4, 8, 20, 0, -1},
+	{BPF_MAP_TYPE_PERCPU_ARRAY, 4, 52, 20, 0, -1},
+	{BPF_MAP_TYPE_HASH, 4, 8, 40, 0, -1},
+	{BPF_MAP_TYPE_HASH, 20, 64, 200, 0, -1},
+	{BPF_MAP_TYPE_HASH, 8, 16, 64, BPF_F_NO_PREALLOC, -1},
+	{BPF_MAP_TYPE_HASH, 4, 40, 16, 0, 8},
+	{BPF_MAP_TYPE_HASH, 4, 4, 1, 0, -1},
+	{BPF_MAP_TYPE_PERCPU_HASH, 4, 8, 40, 0, -1},
+	{BPF_MAP_TYPE_PERCPU_HASH, 16, 30, 40, BPF_F_NO_PREALLOC, -1},
+};
+
+/* A good map's file and its bytes. */
+static struct {
+	int fd, read_only_fd;
+	uint8_t *bytes;
+	size_t size;
+} files[ARRAY_SIZE(kinds)];
+
+int __wrap_lock_acquire_contended(uint32_t *word);
+int __wrap_lock_acquire_contended(uint32_t *word)
+{
+	struct thread *t = &thread_self;
+	uint32_t old = load_relaxed(word);
+
+	if (old & FUTEX_OWNER_DIED || (old & FUTEX_TID_MASK) == t->tid) {
+		*word = t->tid | (old & FUTEX_WAITERS);
+		return LOCK_OWNER_DIED;
+	}
+	store_relaxed(&t->robust->list_op_pending, (struct robust_list *)0);
+	t->in_lock = 0;
+	return -EBUSY;
+}
+
+static void make_key(const struct map *m, uint8_t *key, uint32_t i)
+{
+	memset(key, 0, m->attr.key_size);
+	memcpy(key, &i, m->attr.key_size < 4 ? m->attr.key_size : 4);
+}
+
+static void make_file(unsigned int kind)
+{
+	struct map_attr attr = {
+		.map_type = kinds[kind].type,
+		.key_size = kinds[kind].key_size,
+		.value_size = kinds[kind].value_size,
+		.max_entries = kinds[kind].max_entries,
+		.map_flags = kinds[kind].flags,
+		.spin_lock_off = kinds[kind].lock_off,
+		.name = "fuzzed",
+	};
+	uint8_t key[64], *value;
+	char path[64];
+	struct stat st;
+	struct map *m;
+
+	REQUIRE(!map_create(&attr, -1, &m, &files[kind].fd));
+	value = calloc(1, m->user_value_size);
+	for (uint32_t i = 0; i < 3 * KEYS; i++) {
+		make_key(m, key, i);
+		memset(value, i, m->user_value_size);
+		m->ops->write(m, key, value, 0);
+		if (i % 3 == 2)
+			m->ops->erase(m, key);
+	}
+	free(value);
+	map_put(m);
+	REQUIRE(!fstat(files[kind].fd, &st) && st.st_size <= FILE_MAX);
+	files[kind].size = st.st_size;
+	files[kind].bytes = malloc(st.st_size);
+	REQUIRE(pread(files[kind].fd, files[kind].bytes, st.st_size, 0) == st.st_size);
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", files[kind].fd);
+	files[kind].read_only_fd = open(path, O_RDONLY | O_CLOEXEC);
+	REQUIRE(files[kind].read_only_fd >= 0);
+}
+
+static void cleanup(void)
+{
+	char command[128];
+
+	snprintf(command, sizeof(command), "rm -rf -- '%s'", getenv("SHMAP_DIR"));
+	if (system(command))
+		perror("rm");
+}
+
+int LLVMFuzzerInitialize(int *argc, char ***argv);
+int LLVMFuzzerInitialize(int *argc, char ***argv)
+{
+	static char dir[] = "/dev/shm/shmap-fuzz-XXXXXX";
+
+	REQUIRE(mkdtemp(dir));
+	setenv("SHMAP_DIR", dir, 1);
+	atexit(cleanup);
+	for (unsigned int i = 0; i < ARRAY_SIZE(kinds); i++)
+		make_file(i);
+	return 0;
+}
+
+/* Moves the mapping between two guards. */
+static uint8_t *fence_in(struct map *m)
+{
+	size_t size = m->obj.size;
+	uint8_t *room = mmap(NULL, size + 2 * GUARD, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	ptrdiff_t by;
+
+	REQUIRE(room != MAP_FAILED);
+	by = room + GUARD - m->obj.base;
+	REQUIRE(mremap(m->obj.base, size, size, MREMAP_MAYMOVE | MREMAP_FIXED, room + GUARD) !=
+		MAP_FAILED);
+	m->obj.base += by;
+	m->obj.trailer = (struct object_trailer *)((uint8_t *)m->obj.trailer + by);
+	m->shared = (struct map_shared *)((uint8_t *)m->shared + by);
+	return room;
+}
+
+static uint8_t *value, *values, *keys;
+
+static long visit(void *arg, struct map *m, const void *key, void *v)
+{
+	volatile uint8_t byte;
+
+	byte = ((const uint8_t *)key)[m->attr.key_size - 1];
+	byte = ((const uint8_t *)v)[m->attr.value_size - 1];
+	(void)byte;
+	return ++*(uint32_t *)arg > WALK_MAX;
+}
+
+/* The whole of a value that a program was given can be touched. */
+static void touch(struct map *m, uint8_t *p)
+{
+	volatile uint8_t *v = p;
+
+	if (!p)
+		return;
+	REQUIRE(p >= m->obj.base &&
+		p + m->attr.value_size <= m->obj.base + m->obj.size - OBJECT_TRAILER_SIZE);
+	for (uint32_t i = 0; i < m->attr.value_size; i++) {
+		uint8_t byte = v[i];
+
+		if (m->writable)
+			v[i] = byte;
+	}
+}
+
+/* Good pointers never give EFAULT: an EFAULT is an access outside the mapping. */
+static void good(long ret)
+{
+	REQUIRE(ret != -EFAULT);
+}
+
+static void walk(struct map *m)
+{
+	uint8_t at[64], next[64];
+	int err = m->ops->next_key(m, NULL, next);
+
+	for (unsigned int i = 0; !err && i < WALK_MAX; i++) {
+		memcpy(at, next, m->attr.key_size);
+		err = m->ops->next_key(m, at, next);
+	}
+	good(err);
+}
+
+static void batches(struct map *m, int (*fn)(struct map *, struct map_batch *))
+{
+	uint8_t token[64] = {0};
+	uint32_t n = 0;
+	bool first = true;
+	int err;
+
+	if (!fn)
+		return;
+	do {
+		struct map_batch b = {.in_batch = first ? NULL : token,
+				      .out_batch = token,
+				      .keys = keys,
+				      .values = values,
+				      .count = 64};
+
+		err = fn(m, &b);
+		good(err);
+		REQUIRE(b.count <= 64);
+		first = false;
+	} while (!err && ++n < 200);
+}
+
+static void one_op(struct map *m, uint8_t op, uint8_t arg)
+{
+	uint64_t flags = arg >> 5 & 3, lock = m->attr.spin_lock_off >= 0 && arg & 0x80 ? 4 : 0;
+	uint8_t key[64];
+	uint32_t n = 0;
+	uint8_t *p;
+
+	make_key(m, key, arg % KEYS * 3);
+	memset(value, arg, m->user_value_size);
+	switch (op % 20) {
+	case 0:
+		good(m->ops->read(m, key, value, lock));
+		break;
+	case 1:
+		good(m->ops->write(m, key, value, flags | lock));
+		break;
+	case 2:
+		good(m->ops->erase(m, key));
+		break;
+	case 3:
+		walk(m);
+		break;
+	case 4:
+		if (m->ops->pop)
+			good(m->ops->pop(m, key, value, lock));
+		break;
+	case 5:
+		batches(m, m->ops->lookup_batch);
+		break;
+	case 6:
+		batches(m, m->ops->lookup_and_delete_batch);
+		break;
+	case 7:
+		batches(m, m->ops->update_batch);
+		break;
+	case 8:
+		batches(m, m->ops->delete_batch);
+		break;
+	case 9:
+		good(m->ops->recover(m));
+		break;
+	case 10: {
+		char why[128];
+
+		good(m->ops->validate(m, why, sizeof(why)));
+		break;
+	}
+	case 11:
+		m->ops->memlock(m);
+		if (m->ops->mmap_check)
+			m->ops->mmap_check(m, 0, 4096, PROT_READ, MAP_SHARED);
+		if (m->ops->direct_value)
+			touch(m, m->ops->direct_value(m));
+		break;
+	default:
+		REQUIRE(lease_acquire() >= 0);
+		switch (op % 20) {
+		case 12:
+		case 13:
+			p = m->ops->lookup(m, key);
+			touch(m, p);
+			if (p && m->ops->lock_died && m->writable && m->attr.spin_lock_off >= 0)
+				m->ops->lock_died(m, p);
+			break;
+		case 14:
+		case 15:
+			good(m->ops->update(m, key, value, flags | lock));
+			break;
+		case 16:
+			good(m->ops->delete (m, key));
+			break;
+		case 17:
+			if (m->ops->lookup_percpu)
+				touch(m, m->ops->lookup_percpu(m, key, arg & 3));
+			break;
+		default:
+			good(m->ops->for_each(m, visit, &n));
+		}
+		lease_release();
+	}
+}
+
+static void use(int fd, const uint8_t *ops, size_t n)
+{
+	struct map *m;
+	uint8_t *room;
+	size_t size;
+
+	if (map_open(fd, &m))
+		return;
+	/* what the damaged attributes may ask for: our buffers follow them */
+	if (m->user_value_size > 65536 || m->attr.key_size > 64) {
+		map_put(m);
+		return;
+	}
+	room = fence_in(m);
+	size = m->obj.size;
+	value = realloc(value, m->user_value_size);
+	values = realloc(values, 64 * (size_t)m->user_value_size);
+	keys = realloc(keys, 64 * (size_t)m->attr.key_size);
+	memset(values, 1, 64 * (size_t)m->user_value_size);
+	for (uint32_t i = 0; i < 64; i++)
+		make_key(m, keys + i * m->attr.key_size, i);
+	for (size_t i = 0; i + 2 <= n && i < 200; i += 2)
+		one_op(m, ops[i], ops[i + 1]);
+	/* everything once, in any case */
+	for (uint8_t op = 0; op < 20; op++)
+		one_op(m, op, 0x25 + op * 29);
+	map_put(m);
+	munmap(room, size + 2 * GUARD);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
+{
+	unsigned int kind, damages;
+
+	if (len < 2)
+		return 0;
+	kind = data[0] % ARRAY_SIZE(kinds);
+	damages = data[1] % (DAMAGES + 1);
+	data += 2, len -= 2;
+	REQUIRE(pwrite(files[kind].fd, files[kind].bytes, files[kind].size, 0) ==
+		(ssize_t)files[kind].size);
+	for (; damages && len >= 8; damages--, data += 8, len -= 8) {
+		static const uint8_t sizes[] = {1, 2, 4, 8};
+		uint32_t where, what;
+		uint64_t v;
+
+		memcpy(&where, data, 4);
+		memcpy(&what, data + 4, 4);
+		/* the upper bits say how wide; often an aligned word with a small or
+		 * an extreme number, as a link, a count or a tag has */
+		v = what & 0x80000000 ? -(uint64_t)(what & 0xffff) : what & 0xffffff;
+		if (what & 0x40000000)
+			v |= (uint64_t)(what & 0xff) << 32;
+		if (pwrite(files[kind].fd, &v, sizes[what >> 24 & 3],
+			   (where & ~(uint32_t)(sizes[what >> 24 & 3] - 1)) % files[kind].size) < 0)
+			abort();
+	}
+	/* What was damaged may have grown the file: it is cut again. */
+	if (ftruncate(files[kind].fd, files[kind].size))
+		return 0;
+	use(files[kind].read_only_fd, data, len);
+	use(files[kind].fd, data, len);
+	return 0;
+}

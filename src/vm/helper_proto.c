@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "vm/helper_proto.h"
+
+#include "base/bits.h"
+#include "vm/vm.h"
+
+#define PACKETS (HPROG_SOCKET_FILTER | HPROG_TC | HPROG_XDP)
+#define PROBES (HPROG_KPROBE | HPROG_TRACEPOINT | HPROG_RAW_TP | HPROG_PERF_EVENT)
+#define TRAMPOLINES (HPROG_FENTRY | HPROG_FEXIT)
+#define TRACING (PROBES | TRAMPOLINES | HPROG_TP_BTF)
+#define ALL (PACKETS | TRACING | HPROG_SYSCALL)
+
+#define H(fn, ret_, gpl, progs, ...)                                                               \
+	{                                                                                          \
+		.id = BPF_FUNC_##fn, .name = "bpf_" #fn, .ret = HRET_##ret_, .arg = {__VA_ARGS__}, \
+		.gpl_only = gpl, .prog_types = progs                                               \
+	}
+
+static const struct helper_proto protos[] = {
+	H(map_lookup_elem, MAP_VALUE_OR_NULL, false, ALL, HARG_MAP_PTR, HARG_MAP_KEY),
+	H(map_update_elem, INTEGER, false, ALL, HARG_MAP_PTR, HARG_MAP_KEY, HARG_MAP_VALUE,
+	  HARG_ANYTHING),
+	H(map_delete_elem, INTEGER, false, ALL, HARG_MAP_PTR, HARG_MAP_KEY),
+	H(probe_read, INTEGER, true, TRACING, HARG_MEM_WRITE, HARG_SIZE_OR_ZERO, HARG_ANYTHING),
+	H(ktime_get_ns, INTEGER, false, ALL),
+	H(trace_printk, INTEGER, true, ALL, HARG_MEM_READ, HARG_SIZE, HARG_ANYTHING, HARG_ANYTHING,
+	  HARG_ANYTHING),
+	H(get_prandom_u32, INTEGER, false, ALL),
+	H(get_smp_processor_id, INTEGER, false, ALL),
+	H(tail_call, VOID, false, ALL, HARG_CTX, HARG_MAP_PTR, HARG_ANYTHING),
+	H(get_current_pid_tgid, INTEGER, false, ALL),
+	H(get_current_uid_gid, INTEGER, false, ALL),
+	H(get_current_comm, INTEGER, false, ALL, HARG_MEM_WRITE, HARG_SIZE),
+	H(get_numa_node_id, INTEGER, false, ALL),
+	H(probe_read_str, INTEGER, true, TRACING, HARG_MEM_WRITE, HARG_SIZE_OR_ZERO, HARG_ANYTHING),
+	H(get_current_cgroup_id, INTEGER, false, ALL),
+	H(map_push_elem, INTEGER, false, ALL, HARG_MAP_PTR, HARG_MAP_VALUE, HARG_ANYTHING),
+	H(map_pop_elem, INTEGER, false, ALL, HARG_MAP_PTR, HARG_MAP_VALUE_UNINIT),
+	H(map_peek_elem, INTEGER, false, ALL, HARG_MAP_PTR, HARG_MAP_VALUE_UNINIT),
+	H(spin_lock, VOID, false, ALL, HARG_SPIN_LOCK),
+	H(spin_unlock, VOID, false, ALL, HARG_SPIN_LOCK),
+	H(strtol, INTEGER, false, ALL, HARG_MEM_READ, HARG_SIZE, HARG_ANYTHING, HARG_LONG_WRITE),
+	H(strtoul, INTEGER, false, ALL, HARG_MEM_READ, HARG_SIZE, HARG_ANYTHING, HARG_LONG_WRITE),
+	H(probe_read_user, INTEGER, true, ALL, HARG_MEM_WRITE, HARG_SIZE_OR_ZERO, HARG_ANYTHING),
+	H(probe_read_kernel, INTEGER, true, ALL, HARG_MEM_WRITE, HARG_SIZE_OR_ZERO, HARG_ANYTHING),
+	H(probe_read_user_str, INTEGER, true, ALL, HARG_MEM_WRITE, HARG_SIZE_OR_ZERO,
+	  HARG_ANYTHING),
+	H(probe_read_kernel_str, INTEGER, true, ALL, HARG_MEM_WRITE, HARG_SIZE_OR_ZERO,
+	  HARG_ANYTHING),
+	H(jiffies64, INTEGER, false, ALL),
+	H(ktime_get_boot_ns, INTEGER, false, ALL),
+	H(ringbuf_output, INTEGER, false, ALL, HARG_MAP_PTR, HARG_MEM_READ, HARG_SIZE_OR_ZERO,
+	  HARG_ANYTHING),
+	H(ringbuf_reserve, RINGBUF_MEM_OR_NULL, false, ALL, HARG_MAP_PTR, HARG_ALLOC_SIZE,
+	  HARG_ANYTHING),
+	H(ringbuf_submit, VOID, false, ALL, HARG_RINGBUF_MEM, HARG_ANYTHING),
+	H(ringbuf_discard, VOID, false, ALL, HARG_RINGBUF_MEM, HARG_ANYTHING),
+	H(ringbuf_query, INTEGER, false, ALL, HARG_MAP_PTR, HARG_ANYTHING),
+	H(ktime_get_coarse_ns, INTEGER, false, ALL),
+	H(for_each_map_elem, INTEGER, false, ALL, HARG_MAP_PTR, HARG_FUNC, HARG_STACK_OR_NULL,
+	  HARG_ANYTHING),
+	H(snprintf, INTEGER, true, ALL, HARG_MEM_WRITE_OR_NULL, HARG_SIZE_OR_ZERO, HARG_CONST_STR,
+	  HARG_MEM_READ_OR_NULL, HARG_SIZE_OR_ZERO),
+	H(get_func_ip, INTEGER, true, HPROG_KPROBE | TRAMPOLINES, HARG_CTX),
+	H(get_attach_cookie, INTEGER, false,
+	  HPROG_KPROBE | HPROG_TRACEPOINT | HPROG_PERF_EVENT | TRAMPOLINES | HPROG_TP_BTF,
+	  HARG_CTX),
+	H(trace_vprintk, INTEGER, true, ALL, HARG_MEM_READ, HARG_SIZE, HARG_MEM_READ_OR_NULL,
+	  HARG_SIZE_OR_ZERO),
+	H(loop, INTEGER, false, ALL, HARG_ANYTHING, HARG_FUNC, HARG_STACK_OR_NULL, HARG_ANYTHING),
+	H(strncmp, INTEGER, false, ALL, HARG_MEM_READ, HARG_SIZE, HARG_CONST_STR),
+	H(get_func_arg, INTEGER, false, TRAMPOLINES, HARG_CTX, HARG_ANYTHING, HARG_LONG_WRITE),
+	H(get_func_ret, INTEGER, false, HPROG_FEXIT, HARG_CTX, HARG_LONG_WRITE),
+	H(get_func_arg_cnt, INTEGER, false, TRAMPOLINES, HARG_CTX),
+	H(map_lookup_percpu_elem, MAP_VALUE_OR_NULL, false, ALL, HARG_MAP_PTR, HARG_MAP_KEY,
+	  HARG_ANYTHING),
+	H(ktime_get_tai_ns, INTEGER, false, ALL),
+};
+
+const struct helper_proto *helper_proto_find(uint32_t id)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(protos); i++)
+		if (protos[i].id == id)
+			return &protos[i];
+	return NULL;
+}
+
+#define NAME(fn) [BPF_FUNC_##fn] = "bpf_" #fn
+static const char *const names[] = {__BPF_FUNC_MAPPER(NAME)
+					    /* newer than the build machine's header may be */
+					    [210] = "bpf_cgrp_storage_get",
+				    [211] = "bpf_cgrp_storage_delete"};
+
+bool helper_id_valid(int32_t id)
+{
+	return id > 0 && (size_t)id < ARRAY_SIZE(names);
+}
+
+const char *helper_name(int32_t id)
+{
+	return helper_id_valid(id) && names[id] ? names[id] : "unknown";
+}
+
+uint32_t helper_prog_group(const struct vm_prog *p)
+{
+	switch (p->type) {
+	case BPF_PROG_TYPE_SOCKET_FILTER:
+		return HPROG_SOCKET_FILTER;
+	case BPF_PROG_TYPE_SCHED_CLS:
+	case BPF_PROG_TYPE_SCHED_ACT:
+		return HPROG_TC;
+	case BPF_PROG_TYPE_XDP:
+		return HPROG_XDP;
+	case BPF_PROG_TYPE_KPROBE:
+		return HPROG_KPROBE;
+	case BPF_PROG_TYPE_TRACEPOINT:
+		return HPROG_TRACEPOINT;
+	case BPF_PROG_TYPE_RAW_TRACEPOINT:
+		return HPROG_RAW_TP;
+	case BPF_PROG_TYPE_PERF_EVENT:
+		return HPROG_PERF_EVENT;
+	case BPF_PROG_TYPE_SYSCALL:
+		return HPROG_SYSCALL;
+	case BPF_PROG_TYPE_TRACING:
+		switch (p->expected_attach_type) {
+		case BPF_TRACE_FENTRY:
+			return HPROG_FENTRY;
+		case BPF_TRACE_FEXIT:
+			return HPROG_FEXIT;
+		case BPF_TRACE_RAW_TP:
+			return HPROG_TP_BTF;
+		}
+	}
+	return 0;
+}

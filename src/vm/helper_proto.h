@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The helpers that programs may call: ids, argument and return types, and the
+ * program types that may use them, as in Linux 6.18. The verifier checks calls
+ * against this table; the interpreter may rely on what the types promise.
+ */
+#ifndef SHMAP_VM_HELPER_PROTO_H
+#define SHMAP_VM_HELPER_PROTO_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct vm_prog;
+
+enum helper_arg {
+	HARG_NONE,		/* unused; must be last */
+	HARG_ANYTHING,		/* any initialised register */
+	HARG_MAP_PTR,		/* a map: struct map * */
+	HARG_MAP_KEY,		/* key_size readable bytes; aligned as the program pleases */
+	HARG_MAP_VALUE,		/* value_size readable bytes */
+	HARG_MAP_VALUE_UNINIT,	/* value_size writable bytes */
+	HARG_MEM_READ,		/* readable memory; the next argument is its size */
+	HARG_MEM_READ_OR_NULL,	/* or NULL when the size is 0 or the helper says so */
+	HARG_MEM_WRITE,		/* writable memory, contents undefined; next argument: size */
+	HARG_MEM_WRITE_OR_NULL,
+	HARG_SIZE,		/* 1..known maximum */
+	HARG_SIZE_OR_ZERO,	/* 0..known maximum */
+	HARG_ALLOC_SIZE,	/* constant */
+	HARG_CTX,		/* the unmodified context */
+	HARG_SPIN_LOCK,		/* struct bpf_spin_lock of a map value */
+	HARG_FUNC,		/* callback: entry pc of a function (vm_aux.callback_pc) */
+	HARG_STACK_OR_NULL,	/* frame memory handed to the callback, or 0 */
+	HARG_CONST_STR,		/* NUL-terminated string in a frozen read-only map */
+	HARG_LONG_WRITE,	/* 8 writable, 8-byte aligned bytes */
+	HARG_RINGBUF_MEM,	/* a reserved record; released by the call */
+};
+
+enum helper_ret {
+	HRET_INTEGER,		/* a scalar in R0 */
+	HRET_VOID,		/* R0 is not readable afterwards */
+	HRET_MAP_VALUE_OR_NULL,
+	HRET_RINGBUF_MEM_OR_NULL,
+};
+
+struct helper_proto {
+	uint32_t id;
+	const char *name;	/* "bpf_map_lookup_elem" */
+	enum helper_ret ret;
+	enum helper_arg arg[5];
+	bool gpl_only;
+	uint32_t prog_types;	/* enum helper_progs bits */
+};
+
+/* Groups of program types that share a list of helpers. */
+enum helper_progs {
+	HPROG_SOCKET_FILTER = 1 << 0,
+	HPROG_TC = 1 << 1,		/* sched_cls, sched_act */
+	HPROG_XDP = 1 << 2,
+	HPROG_KPROBE = 1 << 3,
+	HPROG_TRACEPOINT = 1 << 4,
+	HPROG_RAW_TP = 1 << 5,
+	HPROG_PERF_EVENT = 1 << 6,
+	HPROG_FENTRY = 1 << 7,
+	HPROG_FEXIT = 1 << 8,
+	HPROG_TP_BTF = 1 << 9,
+	HPROG_SYSCALL = 1 << 10,
+};
+
+/* The helper, or NULL when there is none of this id. */
+const struct helper_proto *helper_proto_find(uint32_t id);
+
+/* "bpf_map_lookup_elem"; "unknown" for an id that no kernel has. */
+const char *helper_name(int32_t id);
+bool helper_id_valid(int32_t id);
+
+/* The group of p (one bit), or 0 for a program type that cannot be verified. */
+uint32_t helper_prog_group(const struct vm_prog *p);
+
+#endif

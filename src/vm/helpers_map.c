@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Helpers on maps, their locks, and the loops that call back. */
+#include "base/bits.h"
+#include "base/errors.h"
+#include "sync/lock.h"
+#include "vm/helpers.h"
+
+HELPER(map_lookup_elem)
+{
+	struct map *m = PTR(a);
+
+	return (uintptr_t)m->ops->lookup(m, PTR(b));
+}
+
+HELPER(map_update_elem)
+{
+	struct map *m = PTR(a);
+
+	return m->ops->update ? ERR(m->ops->update(m, PTR(b), PTR(c), d)) : ERR(-ENOTSUPP);
+}
+
+HELPER(map_delete_elem)
+{
+	struct map *m = PTR(a);
+
+	return m->ops->delete ? ERR(m->ops->delete (m, PTR(b))) : ERR(-ENOTSUPP);
+}
+
+HELPER(map_push_elem)
+{
+	struct map *m = PTR(a);
+
+	return m->ops->update ? ERR(m->ops->update(m, NULL, PTR(b), c)) : ERR(-ENOTSUPP);
+}
+
+HELPER(map_pop_elem)
+{
+	struct map *m = PTR(a);
+
+	return m->ops->pop ? ERR(m->ops->pop(m, NULL, PTR(b), 0)) : ERR(-ENOTSUPP);
+}
+
+HELPER(map_peek_elem)
+{
+	struct map *m = PTR(a);
+
+	return m->ops->read ? ERR(m->ops->read(m, NULL, PTR(b), 0)) : ERR(-ENOTSUPP);
+}
+
+HELPER(map_lookup_percpu_elem)
+{
+	struct map *m = PTR(a);
+
+	return m->ops->lookup_percpu ? (uintptr_t)m->ops->lookup_percpu(m, PTR(b), (uint32_t)c) : 0;
+}
+
+struct each {
+	struct vm_context *vc;
+	uint64_t func, ctx;
+};
+
+static long each_element(void *arg, struct map *m, const void *key, void *value)
+{
+	struct each *e = arg;
+
+	return (long)interp_callback(e->vc, e->func, (uintptr_t)m, (uintptr_t)key, (uintptr_t)value,
+				     e->ctx);
+}
+
+HELPER(for_each_map_elem)
+{
+	struct map *m = PTR(a);
+	struct each each = {vc, b, c};
+
+	if (d || !m->ops->for_each)
+		return ERR(-EINVAL);
+	return ERR(m->ops->for_each(m, each_element, &each));
+}
+
+HELPER(loop)
+{
+	uint32_t i, count = (uint32_t)a;
+
+	if (d)
+		return ERR(-EINVAL);
+	if (count > VM_LOOPS_MAX)
+		return ERR(-E2BIG);
+	for (i = 0; i < count; i++)
+		if (interp_callback(vc, b, i, c, 0, 0))
+			return i + 1;
+	return i;
+}
+
+/*
+ * The word in the value is a robust lock. A dead holder's is simply taken
+ * over: what it protects is the program's own, and the kernel would have ended
+ * the program only where it holds no lock. A lock that cannot be had (its
+ * holder is stopped) ends the run: going on without it would break G3.
+ */
+HELPER(spin_lock)
+{
+	int err = lock_acquire(PTR(a));
+
+	if (unlikely(err < 0))
+		interp_abort(vc, err);
+	return 0;
+}
+
+HELPER(spin_unlock)
+{
+	lock_release(PTR(a));
+	return 0;
+}

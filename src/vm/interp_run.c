@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Runs: their set-up, their end by a fault, and the calls that lead from C
+ * back into a program.
+ */
+#include <linux/futex.h>
+
+#include "base/atomic.h"
+#include "base/bits.h"
+#include "base/errors.h"
+#include "sync/lock.h"
+#include "vm/helpers.h"
+#include "vm/interp.h"
+
+static vm_tail_fn tail_target;
+
+void vm_set_tail_call(vm_tail_fn fn)
+{
+	store_release(&tail_target, fn);
+}
+
+const struct icode *interp_tail_call(struct vm_context *vc, uint64_t map, uint32_t index)
+{
+	vm_tail_fn target = load_acquire(&tail_target);
+	const struct vm_code *code;
+	struct vm_prog *p;
+	int err;
+
+	if (vc->tail_calls >= VM_TAIL_CALLS || !target)
+		return NULL;
+	p = target(PTR(map), index);
+	code = p ? interp_code(p, &err) : NULL;
+	if (!code)
+		return NULL;
+	vc->tail_calls++;
+	vc->prog = p;
+	vc->code = code;
+	return &code->ins[0];
+}
+
+uint64_t interp_callback(struct vm_context *vc, uint64_t func, uint64_t r1, uint64_t r2,
+			 uint64_t r3, uint64_t r4)
+{
+	uint64_t ret;
+
+	if (unlikely(vc->depth + 1 >= VM_FRAMES))
+		interp_abort(vc, -EFAULT);
+	vc->depth++;
+	ret = interp_exec(vc, PTR(func), r1, r2, r3, r4, 0);
+	vc->depth--;
+	return ret;
+}
+
+void interp_abort(struct vm_context *vc, int err)
+{
+	vc->error = err;
+	fault_guard_throw();
+}
+
+/*
+ * The run ended inside a lock: its own bpf_spin_lock, or, after a fault in a
+ * map operation, the map's. Nobody can say what the lock protects now, which
+ * is the state that the death of its holder leaves: say that, and the next
+ * owner repairs it. (The pending word of the robust list names the lock.)
+ */
+static void abandon_lock(void)
+{
+	struct thread *t = &thread_self;
+	uint32_t *word, old;
+
+	if (!t->in_lock || !t->robust)
+		return;
+	word = (uint32_t *)((char *)load_relaxed(&t->robust->list_op_pending) + t->futex_offset);
+	if (load_relaxed(&t->robust->list_op_pending)) {
+		old = load_relaxed(word);
+		if ((old & FUTEX_TID_MASK) == t->tid) {
+			/* Pairs with the acquire CAS of the next owner. */
+			old = exchange_release(word, FUTEX_OWNER_DIED);
+			if (old & FUTEX_WAITERS)
+				lock_wake(word);
+		}
+	}
+	fence_compiler();
+	store_relaxed(&t->robust->list_op_pending, (struct robust_list *)0);
+	fence_compiler();
+	t->in_lock = 0;
+}
+
+static const struct vm_env no_env;
+
+/* Not inlined: vm_run()'s arguments may be lost when the guard is landed on. */
+static __attribute__((noinline)) int run_failed(struct vm_context *vc)
+{
+	int err = vc->error ? vc->error : -EFAULT;
+
+	abandon_lock();
+	if (!fetch_add_relaxed(&((struct vm_code *)vc->code)->faults, 1))
+		trace_fault(vc, err);
+	return err;
+}
+
+int vm_run(struct vm_prog *p, void *ctx, const struct vm_env *env, uint64_t *ret)
+{
+	struct vm_context vc;
+	const struct vm_code *code;
+	int err = 0;
+
+	code = interp_code(p, &err);
+	if (unlikely(!code))
+		return err;
+	vc.prog = p;
+	vc.code = code;
+	vc.ctx = ctx;
+	vc.env = env ? env : &no_env;
+	vc.depth = 0;
+	vc.tail_calls = 0;
+	vc.loops = 0;
+	vc.error = 0;
+	if (fault_guard_set(&vc.guard))
+		return run_failed(&vc);
+	fault_guard_enter(&vc.guard);
+	*ret = interp_exec(&vc, &code->ins[0], (uintptr_t)ctx, 0, 0, 0, 0);
+	fault_guard_leave(&vc.guard);
+	return 0;
+}
+
+uint32_t vm_fault_count(const struct vm_prog *p)
+{
+	const struct vm_code *code = load_acquire(&p->code);
+
+	return code ? load_relaxed(&code->faults) : 0;
+}

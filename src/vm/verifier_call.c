@@ -1,0 +1,246 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Calls and returns. A static function is walked inside its caller, with the
+ * caller's frames; a global one is checked once by itself, for all arguments
+ * that its BTF type admits. A callback is walked as if its helper were a loop
+ * around it: its return goes back to the call, which is then made again.
+ */
+#include "vm/verifier_int.h"
+
+#include <stdlib.h>
+
+void clobber_caller_saved(struct verifier *v)
+{
+	for (int i = 0; i <= 5; i++)
+		reg_mark_not_init(&cur_regs(v)[i]);
+}
+
+int check_no_leak(struct verifier *v, const char *what)
+{
+	if (v->cur->lock_id) {
+		verbose(v, "%s cannot be used inside bpf_spin_lock-ed region\n", what);
+		return -EINVAL;
+	}
+	for (uint32_t i = 0; i < v->cur->ref_cnt; i++)
+		verbose(v, "Unreleased reference id=%u alloc_insn=%u\n", v->cur->refs[i].id,
+			v->cur->refs[i].insn);
+	if (v->cur->ref_cnt) {
+		verbose(v, "%s would lead to reference leak\n", what);
+		return -EINVAL;
+	}
+	return 0;
+}
+
+static int enter(struct verifier *v, struct state *s, uint32_t subprog, uint32_t callsite,
+		 struct frame **out)
+{
+	if (s->cur + 1 >= VER_MAX_FRAMES) {
+		verbose(v, "the call stack of %u frames is too deep\n", s->cur + 2);
+		return -E2BIG;
+	}
+	*out = frame_new(subprog, callsite, s->cur + 1);
+	if (!*out)
+		return -ENOMEM;
+	(*out)->ref_base = s->ref_cnt;
+	s->frames[++s->cur] = *out;
+	return 0;
+}
+
+int check_call(struct verifier *v, const struct bpf_insn *insn, uint32_t *next)
+{
+	const uint32_t pc = v->aux[v->insn].call_pc;
+	const int s = cfg_subprog_at(v, pc);
+	struct frame *f;
+	int err;
+
+	if (v->cur->lock_id) {
+		verbose(v, "function calls are not allowed while holding a lock\n");
+		return -EINVAL;
+	}
+	if (v->subprogs[s].global) {
+		err = btf_check_global_call(v, s);
+		if (err) {
+			verbose(v, "Caller passes invalid args into func#%d ('%s')\n", s,
+				v->subprogs[s].name);
+			return err;
+		}
+		v->subprogs[s].called = true;
+		clobber_caller_saved(v);
+		reg_mark_unknown(&cur_regs(v)[0]);
+		*next = v->insn + 1;
+		return 0;
+	}
+	err = enter(v, v->cur, s, v->insn, &f);
+	if (err)
+		return err;
+	for (int i = 1; i <= 5; i++)
+		f->regs[i] = v->cur->frames[v->cur->cur - 1]->regs[i];
+	for (int i = 0; i <= 5; i++)
+		reg_mark_not_init(&v->cur->frames[v->cur->cur - 1]->regs[i]);
+	if (v->log->level & 2) {
+		verbose(v, "caller:\n");
+		print_state(v, v->cur, v->cur->cur - 1, 0, 0, true);
+		verbose(v, "\ncallee:\n");
+		print_state(v, v->cur, v->cur->cur, 0, 0, true);
+		verbose(v, "\n");
+	}
+	v->print_all = v->log->level & 2;
+	*next = pc;
+	return 0;
+}
+
+int call_callback(struct verifier *v, const struct helper_proto *p, uint32_t subprog)
+{
+	const struct reg *caller;
+	struct state *s;
+	struct frame *f;
+	uint32_t map;
+	int err;
+
+	if (v->aux[v->insn].callback_pc != VM_PC_NONE &&
+	    v->aux[v->insn].callback_pc != v->subprogs[subprog].start) {
+		verbose(v, "same insn cannot be used with different callbacks\n");
+		return -EINVAL;
+	}
+	v->aux[v->insn].callback_pc = v->subprogs[subprog].start;
+	s = push_path(v, v->subprogs[subprog].start, v->insn);
+	if (!s)
+		return v->path_cnt > VER_MAX_PATHS ? -E2BIG : -ENOMEM;
+	caller = state_frame(s)->regs;
+	err = enter(v, s, subprog, v->insn, &f);
+	if (err)
+		return err;
+	if (p->id == BPF_FUNC_loop) {
+		f->callback = CALLBACK_LOOP;
+		reg_mark_unknown(&f->regs[1]);
+		f->regs[2] = caller[3];
+		return 0;
+	}
+	f->callback = CALLBACK_FOR_EACH;
+	map = caller[1].map;
+	reg_mark_pointer(&f->regs[1], REG_MAP_PTR);
+	reg_mark_pointer(&f->regs[2], REG_MAP_KEY);
+	reg_mark_pointer(&f->regs[3], REG_MAP_VALUE);
+	f->regs[1].map = f->regs[2].map = f->regs[3].map = map;
+	if (v->prog->maps[map]->attr.spin_lock_off >= 0)
+		f->regs[3].id = ++v->id_gen;
+	f->regs[4] = caller[3];
+	return 0;
+}
+
+static int bad_result(struct verifier *v, const char *at, const struct reg *r, int min, int max)
+{
+	bool known = false;
+
+	verbose(v, "%s the register R0 has", at);
+	if (r->smin > INT64_MIN)
+		verbose(v, " smin=%lld", (long long)r->smin), known = true;
+	if (r->smax < INT64_MAX)
+		verbose(v, " smax=%lld", (long long)r->smax), known = true;
+	verbose(v, "%s should have been in [%d, %d]\n", known ? "" : " unknown scalar value", min,
+		max);
+	return -EINVAL;
+}
+
+static int check_callback_result(struct verifier *v, const struct frame *f)
+{
+	const struct reg *r0 = &f->regs[0];
+
+	if (r0->kind == REG_NOT_INIT)
+		return check_reg_read(v, 0);
+	if (r0->kind != REG_SCALAR) {
+		verbose(v, "R0 not a scalar value\n");
+		return -EACCES;
+	}
+	flow_need_reg(v, v->cur->cur, 0);
+	if (r0->smin < 0 || r0->smax > 1)
+		return bad_result(v, "At callback return", r0, 0, 1);
+	if (v->cur->ref_cnt != f->ref_base) {
+		verbose(v, "Unreleased reference in callback\n");
+		return -EINVAL;
+	}
+	return 0;
+}
+
+static int return_to_caller(struct verifier *v, uint32_t *next)
+{
+	struct frame *f = state_frame(v->cur);
+	struct reg *r0 = &f->regs[0];
+	int err;
+
+	if (r0->kind == REG_STACK) {
+		verbose(v, "cannot return stack pointer to the caller\n");
+		return -EINVAL;
+	}
+	if (v->cur->lock_id) {
+		verbose(v, "bpf_spin_unlock is missing\n");
+		return -EINVAL;
+	}
+	if (f->callback) {
+		err = check_callback_result(v, f);
+		if (err)
+			return err;
+		*next = f->callsite;
+	} else {
+		v->cur->frames[v->cur->cur - 1]->regs[0] = *r0;
+		*next = f->callsite + 1;
+	}
+	v->cur->frames[v->cur->cur--] = NULL;
+	if (f->callback) {
+		/* the state in which this call was last made, if it is kept */
+		for (struct state *s = v->cur->parent; s; s = s->parent)
+			if (s->insn == *next && s->cur == v->cur->cur) {
+				state_widen(v, s, v->cur, *next);
+				break;
+			}
+	}
+	if (v->log->level & 2) {
+		verbose(v, "returning from callee:\n");
+		verbose(v, "to caller at %u:\n", *next);
+		print_state(v, v->cur, v->cur->cur, 0, 0, true);
+		verbose(v, "\n");
+	}
+	free(f->slots);
+	free(f);
+	v->print_all = v->log->level & 2;
+	return 0;
+}
+
+/* A program's own result: 0 for fentry and fexit, anything elsewhere. */
+static int check_result(struct verifier *v)
+{
+	const struct reg *r0 = &cur_regs(v)[0];
+
+	if (state_frame(v->cur)->subprog) {
+		if (r0->kind == REG_SCALAR)
+			return 0;
+		verbose(v, "At subprogram exit the register R0 is not a scalar value (%s)\n",
+			reg_kind_name(r0));
+		return -EINVAL;
+	}
+	if (!(v->group & (HPROG_FENTRY | HPROG_FEXIT)))
+		return 0;
+	if (r0->kind != REG_SCALAR) {
+		verbose(v, "At program exit the register R0 is not a known value (%s)\n",
+			reg_kind_name(r0));
+		return -EINVAL;
+	}
+	flow_need_reg(v, v->cur->cur, 0);
+	if (r0->smin < 0 || r0->smax > 0)
+		return bad_result(v, "At program exit", r0, 0, 0);
+	return 0;
+}
+
+int check_exit(struct verifier *v, uint32_t *next, bool *done)
+{
+	int err;
+
+	*done = false;
+	if (v->cur->cur)
+		return return_to_caller(v, next);
+	*done = true;
+	err = check_no_leak(v, "BPF_EXIT instruction in main prog");
+	if (!err)
+		err = check_reg_read(v, 0);
+	return err ? err : check_result(v);
+}

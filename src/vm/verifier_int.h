@@ -1,0 +1,423 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Inside the verifier. One file per stage:
+ *
+ *   insn.c              what an instruction may look like; its text
+ *   verifier_cfg.c      functions, jumps, reachability, prune points
+ *   verifier_flow.c     register and slot liveness, and which values matter
+ *   verifier.c          walks every path; the stack of paths still to walk
+ *   verifier_state.c    copies of states; may a path be cut short?
+ *   verifier_scalar.c   arithmetic on ranges
+ *   verifier_branch.c   what a comparison tells about its operands
+ *   verifier_alu.c      ALU instructions, pointer arithmetic
+ *   verifier_stack.c    the frame's memory
+ *   verifier_mem.c      loads, stores, atomics through any pointer
+ *   verifier_ctx.c      the context of each program type
+ *   verifier_btf.c      kernel types, global functions
+ *   verifier_call.c     calls of functions, returns, callbacks
+ *   verifier_helper.c   calls of helpers
+ *   verifier_print.c    states in the log
+ */
+#ifndef SHMAP_VM_VERIFIER_INT_H
+#define SHMAP_VM_VERIFIER_INT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/bits.h"
+#include "base/errors.h"
+#include "vm/helper_proto.h"
+#include "vm/insn.h"
+#include "vm/verifier.h"
+#include "vm/verifier_tnum.h"
+#include "vm/vm.h"
+
+#define VER_MAX_INSNS 1000000	/* instructions walked */
+#define VER_MAX_PATHS 8192	/* paths waiting to be walked */
+#define VER_MAX_FRAMES 8
+#define VER_MAX_STACK 512
+#define VER_MAX_SUBPROGS 256
+#define VER_MAX_REFS 64
+#define VER_MAX_VAR_OFF (1 << 29)
+#define VER_MAX_PACKET_OFF 0xffff
+#define VER_SLOT 8
+#define VER_SLOTS (VER_MAX_STACK / VER_SLOT)
+#define VER_REGS 11
+#define VER_FP 10
+
+enum reg_kind {
+	REG_NOT_INIT,
+	REG_SCALAR,
+	REG_CTX,
+	REG_MAP_PTR,
+	REG_MAP_VALUE,
+	REG_MAP_KEY,
+	REG_STACK,
+	REG_PKT_META,
+	REG_PKT,
+	REG_PKT_END,
+	REG_BTF_ID,		/* pointer into the kernel's data: loads only, by probing */
+	REG_MEM,		/* sized memory: ring buffer record, global function argument */
+	REG_FUNC,
+};
+
+/*
+ * What is known of a register (or of a spilled one).
+ *
+ * A scalar's value lies in all of var_off, [smin, smax], [umin, umax], and its
+ * low half in [s32_min, s32_max], [u32_min, u32_max]. A pointer's value is its
+ * base + off + x, where x is described in the same way.
+ */
+struct reg {
+	uint8_t kind;		/* enum reg_kind */
+	bool or_null;		/* may be 0 instead; no arithmetic until it is checked */
+	bool rdonly;		/* REG_MEM: no stores */
+	bool trusted;		/* REG_BTF_ID: a tracing argument; only for the log */
+	bool ringbuf;		/* REG_MEM: a reserved record */
+	uint8_t frame;		/* REG_STACK: whose frame */
+	int32_t off;
+	/* Packets: bytes from the base that were compared with the end, -1 (at end)
+	 * or -2 (beyond it). */
+	int32_t range;
+	uint32_t map;		/* REG_MAP_*: index into maps[] */
+	uint32_t btf_id;	/* REG_BTF_ID: type in vmlinux */
+	uint32_t mem_size;	/* REG_MEM */
+	uint32_t subprog;	/* REG_FUNC */
+	/* Registers with the same nonzero id: scalars: the same value (+ off between
+	 * them is not tracked); pointers: the same base, or the same null answer. */
+	uint32_t id;
+	uint32_t ref_id;	/* the acquired reference that it is */
+	struct tnum var_off;
+	int64_t smin, smax;
+	uint64_t umin, umax;
+	int32_t s32_min, s32_max;
+	uint32_t u32_min, u32_max;
+};
+
+enum slot_kind {
+	SLOT_INVALID,
+	SLOT_SPILL,
+	SLOT_MISC,
+	SLOT_ZERO,
+};
+
+struct slot {
+	uint8_t kind[VER_SLOT];	/* per byte; kind[0] is the lowest address */
+	struct reg spilled;	/* meaningful when kind[0] is SLOT_SPILL */
+};
+
+enum frame_callback {
+	CALLBACK_NONE,
+	CALLBACK_FOR_EACH,
+	CALLBACK_LOOP,
+};
+
+struct frame {
+	struct reg regs[VER_REGS];
+	struct slot *slots;	/* slot i covers fp - 8 * (i + 1) */
+	uint32_t slot_cnt;
+	uint32_t subprog;
+	uint32_t callsite;	/* the call instruction in the caller */
+	uint32_t callback;	/* enum frame_callback: how this frame came to be */
+	uint32_t ref_base;	/* references held when it was entered */
+};
+
+struct ref {
+	uint32_t id;
+	uint32_t insn;
+};
+
+struct state {
+	struct frame *frames[VER_MAX_FRAMES];
+	uint32_t cur;
+	uint32_t lock_id;	/* id of the locked map value; 0: none */
+	uint32_t lock_map;
+	struct ref refs[VER_MAX_REFS];
+	uint32_t ref_cnt;
+
+	/* bookkeeping of the walk */
+	struct state *parent;	/* the checkpoint before */
+	uint32_t branches;	/* paths from here that are not finished; 0: fully explored */
+	uint32_t insn;		/* where it was taken */
+	uint32_t miss, hit;
+	struct state *next;	/* in the list of its instruction */
+	bool unlinked;		/* dropped from the list, kept for its children */
+	bool loops;		/* some path below ended at a state not yet finished */
+};
+
+static inline struct frame *state_frame(const struct state *s)
+{
+	return s->frames[s->cur];
+}
+
+struct subprog {
+	uint32_t start;
+	uint32_t stack;		/* bytes used */
+	const char *name;	/* from BTF, or NULL */
+	uint32_t type_id;	/* BTF FUNC, or 0 */
+	bool global;
+	bool verified;		/* global: checked by itself */
+	bool called;		/* global: by reachable code */
+	bool is_callback;
+};
+
+/*
+ * Facts about instructions that grow while paths are walked. All of them are
+ * solutions of a backward data flow: what holds before an instruction follows
+ * from what holds after it and from the seeds that the walk plants. They are
+ * asked for only about states whose paths have all been walked to the end, at
+ * which time no seed of those paths is missing (verifier_flow.c).
+ */
+struct flow {
+	uint16_t live;		/* registers read later */
+	uint16_t precise;	/* registers whose exact range decided something later */
+	uint16_t precise_seed;
+	uint64_t slots_live;	/* slots of the frame read later */
+	uint64_t slots_live_seed;
+	uint64_t slots_precise;
+	uint64_t slots_precise_seed;
+	/* dynamic edges */
+	uint16_t linked;	/* a comparison here refined these together */
+	uint64_t linked_slots;
+	uint64_t fills;		/* slots that this load may read into dst */
+	uint64_t spills;	/* slots that this store may write src to */
+};
+
+struct insn_state {
+	bool prune;		/* states are compared here */
+	bool checkpoint;	/* and always kept */
+	bool callback_call;	/* calls a helper that takes a callback */
+	bool jump_target;
+	uint32_t subprog;
+	uint32_t ptr_kind;	/* reg_kind + 1 of a load/store base, to keep it one kind */
+	struct flow flow;
+	struct state *states;	/* checkpoints */
+};
+
+struct pending {
+	struct state *state;
+	uint32_t insn, prev_insn;
+	uint32_t log_len;
+	struct pending *next;
+};
+
+struct verifier {
+	struct vm_prog *prog;
+	struct vm_log *log;
+	const struct bpf_insn *insns;
+	uint32_t cnt;
+	struct vm_aux *aux;
+	struct insn_state *info;
+	uint32_t group;		/* HPROG_* */
+	struct subprog subprogs[VER_MAX_SUBPROGS + 2];
+	uint32_t subprog_cnt;
+
+	uint32_t *pred_start;	/* predecessors of i: preds[pred_start[i] .. pred_start[i + 1]) */
+	uint32_t *preds;
+	uint32_t *queue;	/* of instructions whose facts changed */
+	uint32_t queue_len;
+	uint8_t *queued;
+
+	struct state *cur;
+	struct pending *paths;
+	uint32_t path_cnt;
+	struct state *dropped;	/* checkpoints off their lists but still referred to */
+	uint32_t id_gen;
+	uint32_t insn, prev_insn;
+	uint32_t in_global;	/* the global function being checked, or 0 */
+	uint32_t last_line;	/* index of the source line printed last, + 1 */
+	bool print_all;		/* the next line shows the whole state */
+	uint16_t print_regs;	/* registers to show after the instruction */
+	uint32_t print_from, print_to;	/* log positions of the instruction's text */
+	uint64_t print_slots;
+
+	/* statistics */
+	uint32_t walked, max_states, total_states, peak_states;
+	uint32_t jumps_walked;
+	uint32_t prev_walked, prev_jumps;
+	uint32_t max_ctx_off;
+};
+
+#define verbose(v, ...) vm_logf((v)->log, __VA_ARGS__)
+
+/* verifier_cfg.c */
+int cfg_find_subprogs(struct verifier *v);
+int cfg_check_insns(struct verifier *v);
+int cfg_check_jumps(struct verifier *v);
+int cfg_check_reach(struct verifier *v);
+int cfg_check_stack_depth(struct verifier *v);
+/* Index of the subprogram that starts at insn, or -1. */
+int cfg_subprog_at(const struct verifier *v, uint32_t insn);
+/* Successors inside the function: 0, 1 or 2. */
+int cfg_successors(const struct verifier *v, uint32_t insn, uint32_t succ[2]);
+
+/* verifier_flow.c */
+int flow_init(struct verifier *v);
+void flow_free(struct verifier *v);
+void flow_read_slots(struct verifier *v, uint32_t frame, uint64_t slots);
+void flow_need_reg(struct verifier *v, uint32_t frame, int regno);
+void flow_need_slots(struct verifier *v, uint32_t frame, uint64_t slots);
+void flow_add_fill(struct verifier *v, uint64_t slots);
+void flow_add_spill(struct verifier *v, uint64_t slots);
+void flow_add_linked(struct verifier *v, uint16_t regs, uint64_t slots);
+void flow_settle(struct verifier *v);
+/* Registers and slots of a frame that matter when the walk stands at insn. */
+uint16_t flow_live_regs(const struct verifier *v, const struct state *s, uint32_t frame,
+			uint32_t insn);
+uint64_t flow_live_slots(const struct verifier *v, const struct state *s, uint32_t frame,
+			 uint32_t insn);
+uint16_t flow_precise_regs(const struct verifier *v, const struct state *s, uint32_t frame,
+			   uint32_t insn);
+uint64_t flow_precise_slots(const struct verifier *v, const struct state *s, uint32_t frame,
+			    uint32_t insn);
+
+/* verifier_state.c */
+struct state *state_new(void);
+struct state *state_copy(const struct state *s);
+void state_free(struct state *s);
+struct frame *frame_new(uint32_t subprog, uint32_t callsite, uint32_t frameno);
+int frame_grow(struct frame *f, uint32_t slot_cnt);
+enum state_match {
+	MATCH_COVERED,		/* what matters of cur is covered by old, fully explored */
+	MATCH_WITHIN,		/* all of cur lies within old */
+	MATCH_SAME,		/* cur is old */
+};
+bool state_equal(struct verifier *v, const struct state *old, const struct state *cur,
+		 uint32_t insn, enum state_match how);
+/* 1: this path is covered by an earlier one; 0: walk on; -errno. */
+int state_visited(struct verifier *v, uint32_t insn);
+void state_widen(struct verifier *v, const struct state *old, struct state *cur, uint32_t insn);
+/* Drops branches counts up the parents. */
+void state_finished(struct verifier *v, struct state *s);
+void state_free_all(struct verifier *v);
+
+/* verifier_scalar.c */
+void reg_mark_not_init(struct reg *r);
+void reg_mark_unknown(struct reg *r);
+void reg_mark_const(struct reg *r, uint64_t value);
+void reg_mark_pointer(struct reg *r, enum reg_kind kind);
+void reg_var_zero(struct reg *r);
+void reg_var_unknown(struct reg *r);
+void reg_sync(struct reg *r);
+void reg_zext32(struct reg *r);
+void reg_cast(struct reg *r, unsigned int size);
+void reg_cast_sx(struct reg *r, unsigned int size, bool is32);
+static inline bool reg_is_const(const struct reg *r)
+{
+	return r->kind == REG_SCALAR && tnum_is_const(r->var_off);
+}
+static inline bool reg_is_zero(const struct reg *r)
+{
+	return reg_is_const(r) && !r->var_off.value;
+}
+static inline bool reg_is_pkt(const struct reg *r)
+{
+	return r->kind == REG_PKT || r->kind == REG_PKT_META;
+}
+bool reg_within(const struct reg *old, const struct reg *cur);
+/* dst = dst op src, both scalars; op is BPF_ADD.., is32: ALU32. */
+void scalar_alu(struct reg *dst, const struct reg *src, uint8_t op, bool is32, bool is_signed);
+void scalar_end(struct reg *dst, const struct bpf_insn *insn);
+
+/* verifier_branch.c */
+/* 1: always, 0: never, -1: unknown. */
+int branch_taken(const struct reg *a, const struct reg *b, uint8_t op, bool is32);
+int check_cond_jmp(struct verifier *v, const struct bpf_insn *insn, uint32_t *next);
+/* Narrows a and b to what "a op b" leaves. false: it cannot hold. */
+bool branch_refine(struct reg *a, struct reg *b, uint8_t op, bool is32);
+
+/* verifier_alu.c */
+int check_alu(struct verifier *v, const struct bpf_insn *insn);
+int check_ptr_off(struct verifier *v, const struct reg *r, enum reg_kind kind);
+
+/* verifier_stack.c */
+int stack_write(struct verifier *v, const struct reg *ptr, int regno, int32_t off, unsigned int size,
+		int value_regno, const struct reg *imm);
+int stack_read(struct verifier *v, const struct reg *ptr, int regno, int32_t off, unsigned int size,
+	       int dst_regno, bool sign_extend);
+/* Helper reads (or overwrites) [reg, reg + size). */
+int stack_helper_access(struct verifier *v, int regno, uint32_t size, bool write,
+			bool may_be_uninit);
+int stack_check_bounds(struct verifier *v, const struct reg *ptr, int regno, int32_t off,
+		       uint32_t size, const char *what, bool helper);
+
+/* verifier_mem.c */
+int check_reg_read(struct verifier *v, int regno);
+int check_reg_write(struct verifier *v, int regno);
+/* size in bytes; dst_regno -1: none; src_regno -1: an immediate or nothing */
+int check_mem(struct verifier *v, uint32_t insn, int regno, int32_t off, unsigned int size,
+	      bool write, int value_regno, bool strict, bool sign_extend);
+int check_load(struct verifier *v, const struct bpf_insn *insn);
+int check_store(struct verifier *v, const struct bpf_insn *insn);
+int check_atomic(struct verifier *v, const struct bpf_insn *insn);
+int check_map_region(struct verifier *v, int regno, int32_t off, uint32_t size, bool zero_ok);
+int check_map_flags(struct verifier *v, int regno, int32_t off, uint32_t size, bool write);
+int check_packet(struct verifier *v, int regno, int32_t off, uint32_t size, bool zero_ok);
+int check_region(struct verifier *v, int regno, int32_t off, uint32_t size, uint32_t mem_size,
+		 bool zero_ok);
+/* A constant out of a frozen read-only map: true and *out. */
+bool map_const_bytes(struct verifier *v, const struct reg *r, uint64_t off, uint32_t size,
+		     uint64_t *out);
+
+/* verifier_ctx.c */
+struct ctx_access {
+	uint8_t field;		/* enum vm_ctx_field */
+	uint8_t kind;		/* enum reg_kind of the value loaded */
+	uint32_t btf_id;
+	bool or_null, trusted;
+};
+int check_ctx(struct verifier *v, uint32_t insn, int32_t off, unsigned int size, bool write,
+	      struct ctx_access *out);
+bool ctx_writable(const struct verifier *v);
+
+/* verifier_btf.c */
+int btf_arg_access(struct verifier *v, int32_t off, unsigned int size, struct ctx_access *out);
+int btf_walk(struct verifier *v, const struct reg *r, int regno, int32_t off, unsigned int size,
+	     struct ctx_access *out);
+const char *btf_struct_name(uint32_t btf_id);
+int btf_check_info(struct verifier *v);
+/* Sets up R1..R5 of a global function checked by itself. */
+int btf_global_args(struct verifier *v, uint32_t subprog, struct frame *f);
+/* Checks the caller's registers against it. */
+int btf_check_global_call(struct verifier *v, uint32_t subprog);
+int btf_check_attach(struct verifier *v);
+void btf_print_line(struct verifier *v, uint32_t insn);
+
+/* verifier_call.c */
+int check_call(struct verifier *v, const struct bpf_insn *insn, uint32_t *next);
+int check_exit(struct verifier *v, uint32_t *next, bool *done);
+/* Pushes the path on which helper p calls function `subprog` once more. */
+int call_callback(struct verifier *v, const struct helper_proto *p, uint32_t subprog);
+int check_no_leak(struct verifier *v, const char *what);
+void clobber_caller_saved(struct verifier *v);
+
+/* verifier_helper.c */
+int check_helper(struct verifier *v, const struct bpf_insn *insn);
+
+/* verifier.c */
+struct state *push_path(struct verifier *v, uint32_t insn, uint32_t prev_insn);
+struct reg *cur_regs(struct verifier *v);
+
+/* verifier_print.c */
+void print_state(struct verifier *v, const struct state *s, uint32_t frame, uint32_t regs,
+		 uint64_t slots, bool all);
+const char *reg_kind_name(const struct reg *r);
+void print_tnum(struct verifier *v, struct tnum t);
+
+/* Calls fn for every register and spilled register of every frame. */
+#define for_each_reg(s, r)                                                                         \
+	for (uint32_t f_ = 0; f_ <= (s)->cur; f_++)                                                \
+		for (uint32_t i_ = 0; i_ < VER_REGS + (s)->frames[f_]->slot_cnt; i_++)             \
+			if ((r = state_reg_at((s)->frames[f_], i_)))
+
+static inline struct reg *state_reg_at(struct frame *f, uint32_t i)
+{
+	if (i < VER_REGS)
+		return &f->regs[i];
+	if (f->slots[i - VER_REGS].kind[0] != SLOT_SPILL)
+		return NULL;
+	return &f->slots[i - VER_REGS].spilled;
+}
+
+#endif

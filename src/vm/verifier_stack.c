@@ -1,0 +1,343 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The frame's 512 bytes: 64 slots of 8, each byte either never written, part
+ * of a spilled register, zero, or anything.
+ *
+ * A byte that was never written may not be read, not even by a helper: the
+ * interpreter's frames hold what earlier programs left there. (The kernel lets
+ * privileged programs read it.)
+ */
+#include "vm/verifier_int.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* The slot of the byte at fp + off (off < 0), and the byte's place in it. */
+#define SLOT_OF(off) ((-(off)-1) / VER_SLOT)
+#define BYTE_OF(off) (VER_SLOT - 1 - (-(off)-1) % VER_SLOT)
+
+static struct frame *frame_of(struct verifier *v, const struct reg *ptr)
+{
+	return v->cur->frames[ptr->frame];
+}
+
+/* An access of size bytes at ptr + off lies in the frame, for every value that
+ * the pointer may have. */
+int stack_check_bounds(struct verifier *v, const struct reg *ptr, int regno, int32_t off,
+		       uint32_t size, const char *what, bool helper)
+{
+	const char *extra = helper ? " indirect" : "";
+	int64_t min, max;
+	char text[64];
+
+	if (tnum_is_const(ptr->var_off)) {
+		min = max = (int64_t)ptr->var_off.value + ptr->off + off;
+	} else {
+		if (ptr->smax >= VER_MAX_VAR_OFF || ptr->smin <= -VER_MAX_VAR_OFF) {
+			verbose(v, "invalid unbounded variable-offset%s %s stack R%d\n", extra,
+				what, regno);
+			return -EACCES;
+		}
+		min = ptr->smin + ptr->off + off;
+		max = ptr->smax + ptr->off + off;
+	}
+	if (min >= -VER_MAX_STACK && min < 0 && max < 0 && max + (int64_t)size <= 0)
+		return 0;
+	if (tnum_is_const(ptr->var_off)) {
+		verbose(v, "invalid%s %s stack R%d off=%lld size=%u\n", extra, what, regno,
+			(long long)min, size);
+	} else {
+		snprintf(text, sizeof(text), "(0x%llx; 0x%llx)",
+			 (unsigned long long)ptr->var_off.value,
+			 (unsigned long long)ptr->var_off.mask);
+		verbose(v, "invalid variable-offset%s %s stack R%d var_off=%s off=%d size=%u\n",
+			extra, what, regno, text, off, size);
+	}
+	return -EACCES;
+}
+
+static int use_stack(struct verifier *v, struct frame *f, int64_t min)
+{
+	uint32_t depth = -min;
+
+	if (v->subprogs[f->subprog].stack < depth)
+		v->subprogs[f->subprog].stack = depth;
+	return frame_grow(f, SLOT_OF(min) + 1);
+}
+
+static void slot_scrub(struct slot *s)
+{
+	if (s->kind[0] == SLOT_SPILL)
+		for (int i = 0; i < VER_SLOT; i++)
+			if (s->kind[i] == SLOT_SPILL)
+				s->kind[i] = SLOT_MISC;
+}
+
+static int write_fixed(struct verifier *v, const struct reg *ptr, int64_t off, unsigned int size,
+		       int value_regno, const struct reg *value)
+{
+	struct frame *f = frame_of(v, ptr);
+	struct slot *s;
+	uint8_t kind = SLOT_MISC;
+	int err = use_stack(v, f, off);
+
+	if (err)
+		return err;
+	s = &f->slots[SLOT_OF(off)];
+	if (value && value->kind != REG_SCALAR) {
+		if (size != VER_SLOT) {
+			verbose(v, "invalid size of register spill\n");
+			return -EACCES;
+		}
+		if (value->kind == REG_STACK && ptr->frame != v->cur->cur) {
+			verbose(v,
+				"cannot spill pointers to stack into stack frame of the caller\n");
+			return -EINVAL;
+		}
+	}
+	if (value && BYTE_OF(off) == 0 &&
+	    (value->kind != REG_SCALAR || size == VER_SLOT || size == 4)) {
+		struct reg spilled = *value;
+
+		if (value->kind == REG_SCALAR) {
+			if (value_regno >= 0) {
+				if (ptr->frame == v->cur->cur)
+					flow_add_spill(v, 1ULL << SLOT_OF(off));
+				else
+					flow_need_reg(v, v->cur->cur, value_regno);
+				/* register and slot hold one value: what a test tells of
+				 * the one holds for the other */
+				if (!tnum_is_const(value->var_off) &&
+				    (size == VER_SLOT || value->umax <= UINT32_MAX)) {
+					struct reg *r = &cur_regs(v)[value_regno];
+
+					if (!r->id)
+						r->id = ++v->id_gen;
+					spilled.id = r->id;
+				} else {
+					spilled.id = 0;
+				}
+			}
+			if (size == 4) {
+				reg_cast(&spilled, 4);
+				if (value->umax > UINT32_MAX)
+					spilled.id = 0;
+			}
+		}
+		slot_scrub(s);
+		s->spilled = spilled;
+		for (unsigned int i = 0; i < size; i++)
+			s->kind[i] = SLOT_SPILL;
+		return 0;
+	}
+	if (value && reg_is_zero(value)) {
+		kind = SLOT_ZERO;
+		if (value_regno >= 0) /* a zero byte is always compared as such */
+			flow_need_reg(v, v->cur->cur, value_regno);
+	}
+	slot_scrub(s);
+	for (unsigned int i = 0; i < size; i++)
+		s->kind[BYTE_OF(off) + i] = kind;
+	return 0;
+}
+
+/* One of several slots is written, nobody knows which: what was initialised
+ * stays so, what was not stays that. */
+static int write_variable(struct verifier *v, const struct reg *ptr, int64_t min, int64_t max,
+			  unsigned int size, const struct reg *value)
+{
+	struct frame *f = frame_of(v, ptr);
+	const bool zero = value && reg_is_zero(value);
+	int err = use_stack(v, f, min);
+
+	if (err)
+		return err;
+	for (int64_t off = min; off < max + size; off++) {
+		struct slot *s = &f->slots[SLOT_OF(off)];
+
+		slot_scrub(s);
+		if (s->kind[BYTE_OF(off)] == SLOT_INVALID ||
+		    (zero && s->kind[BYTE_OF(off)] == SLOT_ZERO))
+			continue;
+		s->kind[BYTE_OF(off)] = SLOT_MISC;
+	}
+	return 0;
+}
+
+int stack_write(struct verifier *v, const struct reg *ptr, int regno, int32_t off,
+		unsigned int size, int value_regno, const struct reg *imm)
+{
+	const struct reg *value = value_regno >= 0 ? &cur_regs(v)[value_regno] : imm;
+	const struct reg p = *ptr;
+	int err = stack_check_bounds(v, ptr, regno, off, size, "write to", false);
+
+	if (err)
+		return err;
+	if (tnum_is_const(p.var_off))
+		return write_fixed(v, &p, (int64_t)p.var_off.value + p.off + off, size, value_regno,
+				   value);
+	if (value_regno >= 0 && value->kind == REG_SCALAR)
+		flow_need_reg(v, v->cur->cur, value_regno);
+	return write_variable(v, &p, p.smin + p.off + off, p.smax + p.off + off, size, value);
+}
+
+static int unreadable(struct verifier *v, const char *what, int regno, int64_t off, int64_t i,
+		      uint32_t size)
+{
+	verbose(v, "invalid read from stack %s R%d off %lld+%lld size %u\n", what, regno,
+		(long long)off, (long long)i, size);
+	return -EACCES;
+}
+
+/* The bytes of [off, off + size): -EACCES when one may not be read; *zero when
+ * all are zero. Spilled pointers are refused: only whole loads see them. */
+static int read_bytes(struct verifier *v, const struct reg *ptr, int regno, int64_t off,
+		      uint32_t size, bool *zero)
+{
+	struct frame *f = frame_of(v, ptr);
+
+	*zero = true;
+	if (SLOT_OF(off) >= (int64_t)f->slot_cnt)
+		return unreadable(v, "", regno, off, 0, size);
+	for (int64_t i = off; i < off + size; i++) {
+		const struct slot *s = &f->slots[SLOT_OF(i)];
+
+		flow_read_slots(v, ptr->frame, 1ULL << SLOT_OF(i));
+		switch (s->kind[BYTE_OF(i)]) {
+		case SLOT_INVALID:
+			return unreadable(v, "", regno, off, i - off, size);
+		case SLOT_SPILL:
+		case SLOT_MISC:
+			*zero = false;
+			break;
+		}
+	}
+	return 0;
+}
+
+static int read_fixed(struct verifier *v, const struct reg *ptr, int regno, int64_t off,
+		      unsigned int size, int dst_regno, bool sx)
+{
+	struct frame *f = frame_of(v, ptr);
+	struct reg result;
+	struct slot *s;
+	bool zero;
+	int err;
+
+	if (SLOT_OF(off) >= (int64_t)f->slot_cnt)
+		return unreadable(v, "", regno, off, 0, size);
+	s = &f->slots[SLOT_OF(off)];
+	if (s->kind[0] == SLOT_SPILL && BYTE_OF(off) == 0 && s->spilled.kind != REG_SCALAR &&
+	    size != VER_SLOT) {
+		verbose(v, "invalid size of register fill\n");
+		return -EACCES;
+	}
+	err = read_bytes(v, ptr, regno, off, size, &zero);
+	if (err)
+		return err;
+	reg_mark_unknown(&result);
+	if (zero) {
+		reg_mark_const(&result, 0);
+	} else if (s->kind[0] == SLOT_SPILL && BYTE_OF(off) == 0 &&
+		   s->kind[size - 1] == SLOT_SPILL) {
+		/* a whole register, or its low bytes */
+		if (s->spilled.kind == REG_SCALAR) {
+			if (ptr->frame == v->cur->cur)
+				flow_add_fill(v, 1ULL << SLOT_OF(off));
+			else
+				flow_need_slots(v, ptr->frame, 1ULL << SLOT_OF(off));
+			if (dst_regno >= 0 && !s->spilled.id && !tnum_is_const(s->spilled.var_off))
+				s->spilled.id = ++v->id_gen;
+		}
+		result = s->spilled;
+		if (size < VER_SLOT) {
+			const uint64_t keep = (1ULL << (size * 8)) - 1;
+
+			if (result.umax > keep)
+				result.id = 0;
+			reg_cast(&result, size);
+		}
+		if (tnum_is_const(result.var_off) && result.kind == REG_SCALAR)
+			result.id = 0;
+	} else {
+		reg_cast(&result, size);
+		if (s->kind[0] == SLOT_SPILL && s->spilled.kind != REG_SCALAR && BYTE_OF(off)) {
+			verbose(v, "invalid size of register fill\n");
+			return -EACCES;
+		}
+	}
+	if (dst_regno < 0)
+		return 0;
+	if (sx && result.kind == REG_SCALAR) {
+		reg_cast_sx(&result, size, false);
+		result.id = 0;
+	}
+	cur_regs(v)[dst_regno] = result;
+	return 0;
+}
+
+int stack_read(struct verifier *v, const struct reg *ptr, int regno, int32_t off, unsigned int size,
+	       int dst_regno, bool sign_extend)
+{
+	const struct reg p = *ptr;
+	int64_t min, max;
+	bool zero;
+	int err = stack_check_bounds(v, ptr, regno, off, size, "read from", false);
+
+	if (err)
+		return err;
+	if (tnum_is_const(p.var_off))
+		return read_fixed(v, &p, regno, (int64_t)p.var_off.value + p.off + off, size,
+				  dst_regno, sign_extend);
+	min = p.smin + p.off + off;
+	max = p.smax + p.off + off;
+	err = read_bytes(v, &p, regno, min, max - min + size, &zero);
+	if (err || dst_regno < 0)
+		return err;
+	if (zero)
+		reg_mark_const(&cur_regs(v)[dst_regno], 0);
+	else
+		reg_mark_unknown(&cur_regs(v)[dst_regno]);
+	if (!sign_extend)
+		reg_cast(&cur_regs(v)[dst_regno], size);
+	return 0;
+}
+
+int stack_helper_access(struct verifier *v, int regno, uint32_t size, bool write,
+			bool may_be_uninit)
+{
+	const struct reg p = cur_regs(v)[regno];
+	struct frame *f = frame_of(v, &p);
+	int64_t min, max;
+	int err;
+
+	if (!size)
+		return 0;
+	err = stack_check_bounds(v, &p, regno, 0, size, write ? "write to" : "read from", true);
+	if (err)
+		return err;
+	min = p.smin + p.off;
+	max = p.smax + p.off;
+	if (may_be_uninit && min != max)
+		may_be_uninit = false;
+	err = use_stack(v, f, min);
+	if (err)
+		return err;
+	for (int64_t off = min; off < max + size; off++) {
+		struct slot *s = &f->slots[SLOT_OF(off)];
+		uint8_t *kind = &s->kind[BYTE_OF(off)];
+
+		if (!may_be_uninit) {
+			flow_read_slots(v, p.frame, 1ULL << SLOT_OF(off));
+			if (*kind == SLOT_INVALID)
+				return unreadable(v, min == max ? "" : "var_off", regno, min,
+						  off - min, size);
+		}
+		if (write) {
+			slot_scrub(s);
+			*kind = SLOT_MISC;
+		}
+	}
+	return 0;
+}

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The intended differences between shmap and the kernel: everything else that
+ * differs is a bug of shmap. docs/compat.md has the same list.
+ */
+#include <stdio.h>
+
+#include "oracle.h"
+
+const struct difference_text differences[DIFF_COUNT] = {
+	[DIFF_HASH_ORDER] = {"order of a hash",
+			     "the hash function and the table are our own, as the kernel's are "
+			     "random per map: next_key and batches are compared as sets"},
+	[DIFF_BATCH_ROOM] = {"room that a hash batch needs, and its token",
+			     "ENOSPC and the number of elements per call depend on how keys fall "
+			     "into buckets; whole walks are compared"},
+	[DIFF_FAULT_PREFIX] = {"bytes written before EFAULT",
+			       "when the user's memory ends in the middle, how much of it was "
+			       "written is not defined"},
+	[DIFF_IDS] = {"ids", "the kernel's are the system's, ours the runtime directory's"},
+	[DIFF_TOKEN_FD] = {"BPF tokens", "there are none: a token fd is always EBADF or EINVAL"},
+	[DIFF_MAP_HASH] = {"map hash", "the kernel computes it for exclusive maps only"},
+};
+
+static unsigned long used[DIFF_COUNT];
+
+void difference_used(enum difference d)
+{
+	used[d]++;
+}
+
+void differences_print(void)
+{
+	for (int i = 0; i < DIFF_COUNT; i++)
+		if (used[i])
+			printf("intended difference, %lu times: %s\n", used[i],
+			       differences[i].name);
+}

@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The two that are compared. */
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "oracle.h"
+#include "sys/sys.h"
+
+static long kernel_bpf(int cmd, void *attr, unsigned int size)
+{
+	long ret = syscall(SYS_bpf, cmd, attr, size);
+
+	return ret < 0 ? -errno : ret;
+}
+
+static void kernel_close(int fd)
+{
+	close(fd);
+}
+
+static void *kernel_mmap(int fd, size_t len, int prot, int flags, uint64_t offset, int *err)
+{
+	void *p = mmap(NULL, len, prot, flags, fd, offset);
+
+	*err = p == MAP_FAILED ? -errno : 0;
+	return p;
+}
+
+static long kernel_fdinfo(int fd, char *buf, size_t size)
+{
+	char path[64];
+	long n;
+	int info;
+
+	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", fd);
+	info = open(path, O_RDONLY | O_CLOEXEC);
+	if (info < 0)
+		return -errno;
+	n = read(info, buf, size);
+	close(info);
+	return n;
+}
+
+const struct side kernel_side = {
+	.name = "kernel",
+	.bpf = kernel_bpf,
+	.close = kernel_close,
+	.mmap = kernel_mmap,
+	.fdinfo = kernel_fdinfo,
+};
+
+static long shmap_bpf(int cmd, void *attr, unsigned int size)
+{
+	return sys_bpf(cmd, attr, size);
+}
+
+/* What the preload library does around close(2) and mmap(2). */
+static void shmap_close(int fd)
+{
+	fd_forget(fd);
+	close(fd);
+	fd_collect();
+}
+
+static void *shmap_mmap(int fd, size_t len, int prot, int flags, uint64_t offset, int *err)
+{
+	void *p;
+
+	*err = fd_mmap_check(fd, offset, len, prot, flags);
+	if (*err < 0)
+		return MAP_FAILED;
+	p = mmap(NULL, len, prot, flags, fd, offset);
+	*err = p == MAP_FAILED ? -errno : 0;
+	return p;
+}
+
+const struct side shmap_side = {
+	.name = "shmap",
+	.bpf = shmap_bpf,
+	.close = shmap_close,
+	.mmap = shmap_mmap,
+	.fdinfo = fd_fdinfo,
+};
