@@ -94,8 +94,7 @@ static int finish_data(const struct test_run *t, const void *data, uint32_t size
 		n = attr->test.data_size_out;
 		err = -ENOSPC;
 	}
-	if ((out && uaccess_copy(out, data, n)) ||
-	    put_u32(&t->uattr->test.data_size_out, size) ||
+	if ((out && uaccess_copy(out, data, n)) || put_u32(&t->uattr->test.data_size_out, size) ||
 	    put_u32(&t->uattr->test.retval, t->retval) ||
 	    put_u32(&t->uattr->test.duration, t->duration))
 		return -EFAULT;
@@ -376,8 +375,7 @@ static int test_raw_tracepoint(struct test_run *t)
 	if (attr->test.data_in || attr->test.data_out || attr->test.ctx_out ||
 	    attr->test.duration || attr->test.repeat || attr->test.batch_size)
 		return -EINVAL;
-	if (attr->test.ctx_size_in < max_ctx_off(t->p) ||
-	    attr->test.ctx_size_in > CONTEXT_ARGS_MAX)
+	if (attr->test.ctx_size_in < max_ctx_off(t->p) || attr->test.ctx_size_in > CONTEXT_ARGS_MAX)
 		return -EINVAL;
 	if (attr->test.flags & BPF_F_TEST_RUN_ON_CPU) {
 		/* a lease is a CPU here: which one is for the lease to say */

@@ -130,8 +130,8 @@ static void rules(enum side side, int fd)
 	ROW(lines[2].insn_off = 4, -EINVAL, "Invalid line_info[2].insn_off:4");
 	ROW(lines[0].line = 1 << 20, -EINVAL, "Invalid line_info[0].line_off or .file_name_off");
 	ROW(lines[2].insn_off = 3, -EINVAL, "missing bpf_line_info for func#1");
-	ROW(lines[0].insn_off = 1; lines[1].insn_off = 2; lines[2].insn_off = 3, -EINVAL,
-	    "missing bpf_line_info for func#0");
+	ROW(lines[0].insn_off = 1; lines[1].insn_off = 2;
+	    lines[2].insn_off = 3, -EINVAL, "missing bpf_line_info for func#0");
 	ROW(a.prog_load.line_info_cnt = 2, -EINVAL,
 	    "missing bpf_line_info for 1 funcs starting from func#1");
 }

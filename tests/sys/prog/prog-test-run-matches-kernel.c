@@ -128,8 +128,7 @@ static int load(enum side side, uint32_t type, const struct bpf_insn *insns, uin
 	return fd;
 }
 
-#define SKB_LEN                                                                                    \
-	INSN(BPF_LDX | BPF_MEM | BPF_W, 0, 1, offsetof(struct __sk_buff, len), 0), EXIT()
+#define SKB_LEN INSN(BPF_LDX | BPF_MEM | BPF_W, 0, 1, offsetof(struct __sk_buff, len), 0), EXIT()
 
 static void filter(enum side side)
 {
@@ -388,9 +387,9 @@ static void untestable(enum side side)
 static void sizes(enum side side)
 {
 	static const uint32_t types[] = {BPF_PROG_TYPE_SOCKET_FILTER, BPF_PROG_TYPE_XDP};
-	static const uint32_t size[SIZES] = {14,    15,	  63,	 1514,	3519,  3520,
-					     3521,  3711, 3712,	 3713,	4095,  4096,
-					     4097,  8192, 65535, 65536, 73000, 73151,
+	static const uint32_t size[SIZES] = {14,    15,	   63,	  1514,	  3519,	  3520,
+					     3521,  3711,  3712,  3713,	  4095,	  4096,
+					     4097,  8192,  65535, 65536,  73000,  73151,
 					     73152, 73153, 80000, 100000, 131071, 131072};
 	struct bpf_insn reach[] = {
 		INSN(BPF_LDX | BPF_MEM | BPF_W, 2, 1, offsetof(struct xdp_md, data), 0),
@@ -428,7 +427,8 @@ static void compare(void)
 
 	for (i = 0; i < SKB_WORDS; i++) {
 		CHECK_EQ(skb_answer[OURS][i].ret, skb_answer[KERNEL][i].ret);
-		if (memcmp(&skb_answer[OURS][i], &skb_answer[KERNEL][i], sizeof(skb_answer[0][0]))) {
+		if (memcmp(&skb_answer[OURS][i], &skb_answer[KERNEL][i],
+			   sizeof(skb_answer[0][0]))) {
 			fprintf(stderr, "context word %u set: the answers differ\n", i);
 			check_failures++;
 		}
