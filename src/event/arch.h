@@ -27,8 +27,8 @@
 #define ARCH_X32_BIT 0x40000000u
 
 struct arch_regs {
-	struct user_regs_struct r;	/* the first 21 words are struct pt_regs */
-	bool have;			/* they have been read */
+	struct user_regs_struct r; /* the first 21 words are struct pt_regs */
+	bool have;		   /* they have been read */
 };
 
 static inline long arch_syscall_nr(const struct arch_regs *regs)
@@ -85,7 +85,7 @@ static inline void arch_regs_return(struct arch_regs *regs, uint64_t ret)
 #define ARCH_SYSCALL_PREFIX "__arm64_sys_"
 
 struct arch_regs {
-	struct user_regs_struct r;	/* x0..x30, sp, pc, pstate */
+	struct user_regs_struct r; /* x0..x30, sp, pc, pstate */
 	uint64_t orig_x0;
 	int32_t syscallno;
 	uint32_t pmr;
@@ -134,7 +134,7 @@ static inline int arch_read_regs(int tid, struct arch_regs *regs)
 	if (ptrace(PTRACE_GETREGS, tid, 0, &regs->r))
 		return -errno;
 #else
-	struct iovec io = { &regs->r, sizeof(regs->r) };
+	struct iovec io = {&regs->r, sizeof(regs->r)};
 
 	if (ptrace(PTRACE_GETREGSET, tid, NT_PRSTATUS, &io))
 		return -errno;

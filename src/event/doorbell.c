@@ -16,7 +16,8 @@
 
 #include "base/atomic.h"
 
-static void __attribute__((noreturn)) doorbell_main(uint32_t *generation, uint32_t seen, pid_t tracer)
+static void __attribute__((noreturn))
+doorbell_main(uint32_t *generation, uint32_t seen, pid_t tracer)
 {
 	sigset_t all;
 

@@ -10,7 +10,7 @@
 #include "shm/rundir.h"
 
 struct source {
-	struct links links;	/* also holds the caller's targets, link_id 0 */
+	struct links links; /* also holds the caller's targets, link_id 0 */
 	struct event_stats *stats;
 };
 
@@ -33,11 +33,14 @@ int event_trace(const struct event_options *opt, int *status, struct event_stats
 {
 	struct event_stats ignored;
 	struct source s = {
-		.links = { .report = opt->report, .arg = opt->report_arg },
+		.links = {.report = opt->report, .arg = opt->report_arg},
 		.stats = stats ? stats : &ignored,
 	};
 	struct tracer_config cfg = {
-		.pid = opt->pid, .argv = opt->argv, .deliver = source_deliver, .arg = &s,
+		.pid = opt->pid,
+		.argv = opt->argv,
+		.deliver = source_deliver,
+		.arg = &s,
 	};
 	char path[PATH_MAX], why[256];
 	int err;
@@ -75,6 +78,6 @@ int event_trace(const struct event_options *opt, int *status, struct event_stats
 	targets_want(s.links.target, s.links.count, &cfg.want);
 	err = tracer_run(&cfg, status);
 free:
-	free(s.links.target);	/* the programs are the caller's */
+	free(s.links.target); /* the programs are the caller's */
 	return err;
 }

@@ -16,7 +16,7 @@
 struct event_target {
 	struct vm_prog *prog;
 	enum link_event event;
-	const char *name;		/* as in struct link_header */
+	const char *name; /* as in struct link_header */
 	uint64_t cookie;
 };
 
@@ -26,19 +26,19 @@ int event_target_check(enum link_event event, const char *name, char *why, size_
 struct event_options {
 	const struct event_target *targets;
 	unsigned int target_cnt;
-	bool follow_links;		/* shmap trace: serve every link of the runtime directory */
+	bool follow_links; /* shmap trace: serve every link of the runtime directory */
 	/* ... and name those that cannot be served, once each; may be NULL */
 	void (*report)(void *arg, const char *name, const char *why);
 	void *report_arg;
-	pid_t pid;			/* -p PID, or 0: run argv */
+	pid_t pid; /* -p PID, or 0: run argv */
 	char *const *argv;
 };
 
 struct event_stats {
-	uint64_t events;		/* system calls that were delivered */
-	uint64_t runs;			/* of programs, to their end */
-	uint64_t missed;		/* no lease: not run */
-	uint64_t faults;		/* vm_run() failed: a bug */
+	uint64_t events; /* system calls that were delivered */
+	uint64_t runs;	 /* of programs, to their end */
+	uint64_t missed; /* no lease: not run */
+	uint64_t faults; /* vm_run() failed: a bug */
 };
 
 /* The file that a command's name means (PATH). 0, -ENOENT, -EACCES (it is there but

@@ -12,8 +12,8 @@
 #include <stdlib.h>
 #include <linux/seccomp.h>
 
-#define STMT(c, k_) ((struct sock_filter){ .code = (c), .k = (k_) })
-#define JUMP(c, k_, t, f) ((struct sock_filter){ .code = (c), .jt = (t), .jf = (f), .k = (k_) })
+#define STMT(c, k_) ((struct sock_filter){.code = (c), .k = (k_)})
+#define JUMP(c, k_, t, f) ((struct sock_filter){.code = (c), .jt = (t), .jf = (f), .k = (k_)})
 
 struct sock_filter *filter_build(const struct syscall_set *set, unsigned short *len)
 {

@@ -70,7 +70,7 @@ int event_command_find(const char *name, char *path, size_t size)
  */
 static int filter_install(const struct sock_filter *filter, unsigned short len)
 {
-	struct sock_fprog prog = { .len = len, .filter = (struct sock_filter *)filter };
+	struct sock_fprog prog = {.len = len, .filter = (struct sock_filter *)filter};
 
 	if (!syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &prog))
 		return 0;

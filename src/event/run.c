@@ -22,25 +22,25 @@ struct run {
 static int run_read_user(const struct vm_env *env, void *dst, uint64_t addr, size_t len)
 {
 	const struct run *run = env->priv;
-	struct iovec to = { dst, len }, from = { (void *)(uintptr_t)addr, len };
+	struct iovec to = {dst, len}, from = {(void *)(uintptr_t)addr, len};
 
 	if (!len)
 		return 0;
-	return process_vm_readv(run->ev->tracee->tid, &to, 1, &from, 1, 0) == (ssize_t)len ?
-		       0 :
-		       -EFAULT;
+	return process_vm_readv(run->ev->tracee->tid, &to, 1, &from, 1, 0) == (ssize_t)len
+		       ? 0
+		       : -EFAULT;
 }
 
 static int run_write_user(const struct vm_env *env, uint64_t addr, const void *src, size_t len)
 {
 	const struct run *run = env->priv;
-	struct iovec from = { (void *)src, len }, to = { (void *)(uintptr_t)addr, len };
+	struct iovec from = {(void *)src, len}, to = {(void *)(uintptr_t)addr, len};
 
 	if (!len)
 		return 0;
-	return process_vm_writev(run->ev->tracee->tid, &from, 1, &to, 1, 0) == (ssize_t)len ?
-		       0 :
-		       -EFAULT;
+	return process_vm_writev(run->ev->tracee->tid, &from, 1, &to, 1, 0) == (ssize_t)len
+		       ? 0
+		       : -EFAULT;
 }
 
 /* The name may change at any time (prctl, exec): read anew for each event. */
@@ -176,7 +176,7 @@ void targets_run(const struct target *targets, unsigned int count, const struct 
 	stats->events++;
 	for (unsigned int i = 0; i < count; i++) {
 		const struct target *t = &targets[i];
-		uint64_t words[12] = { 0 }, ret, from = 0;
+		uint64_t words[12] = {0}, ret, from = 0;
 		void *ctx;
 
 		if (!target_wants(t, ev))

@@ -22,18 +22,18 @@
 volatile int signals_end;
 volatile int signals_tty_stop;
 
-static const int signals_caught[] = { SIGINT,  SIGQUIT, SIGTERM, SIGHUP, SIGTSTP,
-				      SIGTTIN, SIGTTOU, SIGALRM, SIGCHLD };
+static const int signals_caught[] = {SIGINT,  SIGQUIT, SIGTERM, SIGHUP, SIGTSTP,
+				     SIGTTIN, SIGTTOU, SIGALRM, SIGCHLD};
 #define SIGNALS (sizeof(signals_caught) / sizeof(signals_caught[0]))
 static struct sigaction signals_old[SIGNALS];
 static sigset_t signals_old_mask;
-static volatile pid_t signals_command;	/* 0: attached to a process */
+static volatile pid_t signals_command; /* 0: attached to a process */
 
 static volatile int signals_kicks;
 
 static void signals_kick(bool on)
 {
-	struct itimerval every = { { 0, on ? 20000 : 0 }, { 0, on ? 20000 : 0 } };
+	struct itimerval every = {{0, on ? 20000 : 0}, {0, on ? 20000 : 0}};
 
 	setitimer(ITIMER_REAL, &every, NULL);
 }
@@ -73,7 +73,7 @@ static void signals_handler(int sig, siginfo_t *info, void *context)
 
 void signals_catch(void)
 {
-	struct sigaction act = { .sa_sigaction = signals_handler, .sa_flags = SA_SIGINFO };
+	struct sigaction act = {.sa_sigaction = signals_handler, .sa_flags = SA_SIGINFO};
 	sigset_t all;
 
 	sigfillset(&all);

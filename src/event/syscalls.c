@@ -23,8 +23,8 @@ const char *syscall_name(long nr)
 const char *syscall_kernel_name(const char *name)
 {
 	static const char *const pairs[][2] = {
-		{ "stat", "newstat" },	 { "fstat", "newfstat" },  { "lstat", "newlstat" },
-		{ "uname", "newuname" }, { "umount2", "umount" }, { "sendfile", "sendfile64" },
+		{"stat", "newstat"},   {"fstat", "newfstat"}, {"lstat", "newlstat"},
+		{"uname", "newuname"}, {"umount2", "umount"}, {"sendfile", "sendfile64"},
 	};
 
 	for (size_t i = 0; i < sizeof(pairs) / sizeof(pairs[0]); i++)

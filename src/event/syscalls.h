@@ -17,12 +17,12 @@
 /* Whose table the number is from. Only native calls reach __x64_sys_NAME. */
 enum syscall_abi {
 	SYSCALL_NATIVE,
-	SYSCALL_X32,		/* x86-64 code, number with bit 30 set */
-	SYSCALL_COMPAT,		/* int $0x80 and 32-bit programs */
+	SYSCALL_X32,	/* x86-64 code, number with bit 30 set */
+	SYSCALL_COMPAT, /* int $0x80 and 32-bit programs */
 };
 
 struct syscall_set {
-	bool all;			/* every call, of every ABI */
+	bool all;			  /* every call, of every ABI */
 	uint64_t bits[SYSCALL_SET_WORDS]; /* native calls by number */
 };
 

@@ -2,6 +2,7 @@
 /* From the name of an event to the calls that it means. */
 #include "event/targets.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -106,8 +107,8 @@ int target_parse(enum link_event event, const char *name, struct target *t, char
 		t->exit = true;
 		return parse_function(name, t, why, size);
 	case LINK_FMOD_RET:
-		return refuse(why, size,
-			      "a program that changes the result of %s needs the kernel", name);
+		return refuse(why, size, "a program that changes the result of %s needs the kernel",
+			      name);
 	case LINK_OTHER:
 		break;
 	}

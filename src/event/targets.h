@@ -11,23 +11,23 @@
 
 /* How the context looks, in the order in which the kernel runs them in a call. */
 enum target_form {
-	TARGET_RAW_ENTER,	/* raw_tp, tp_btf sys_enter: regs, id */
-	TARGET_TP_ENTER,	/* tracepoint, raw_syscalls/ and syscalls/: struct */
-	TARGET_KPROBE,		/* struct pt_regs */
-	TARGET_FENTRY,		/* regs */
-	TARGET_FEXIT,		/* regs, ret */
-	TARGET_KRETPROBE,	/* struct pt_regs */
-	TARGET_RAW_EXIT,	/* regs, ret */
-	TARGET_TP_EXIT,		/* struct */
+	TARGET_RAW_ENTER, /* raw_tp, tp_btf sys_enter: regs, id */
+	TARGET_TP_ENTER,  /* tracepoint, raw_syscalls/ and syscalls/: struct */
+	TARGET_KPROBE,	  /* struct pt_regs */
+	TARGET_FENTRY,	  /* regs */
+	TARGET_FEXIT,	  /* regs, ret */
+	TARGET_KRETPROBE, /* struct pt_regs */
+	TARGET_RAW_EXIT,  /* regs, ret */
+	TARGET_TP_EXIT,	  /* struct */
 };
 
 struct target {
 	enum target_form form;
 	bool exit;
-	bool all;		/* every call of every ABI */
-	long nr;		/* otherwise: this one, native */
+	bool all; /* every call of every ABI */
+	long nr;  /* otherwise: this one, native */
 	bool needs_uid, needs_comm;
-	uint32_t link_id;	/* 0: given by the caller, not followed */
+	uint32_t link_id; /* 0: given by the caller, not followed */
 	struct vm_prog *prog;
 };
 
@@ -48,7 +48,7 @@ void targets_run(const struct target *targets, unsigned int count, const struct 
 struct links {
 	struct target *target;
 	unsigned int count, room;
-	uint32_t *refused;	/* ids that cannot be served: said once */
+	uint32_t *refused; /* ids that cannot be served: said once */
 	unsigned int refused_count;
 	void (*report)(void *arg, const char *name, const char *why);
 	void *arg;

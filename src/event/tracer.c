@@ -36,13 +36,13 @@
 struct tracer {
 	const struct tracer_config *cfg;
 	struct tracer_want want;
-	struct syscall_set filtered;	/* what the command's filter traces */
-	bool every_call;		/* by PTRACE_SYSCALL: the filter is not enough */
-	bool started;			/* false: a child without filter, before its execve */
-	bool no_filter;			/* it could not be installed */
-	bool leader_stopped;		/* by a terminal's stop signal */
-	pid_t leader;			/* the command, or 0 */
-	pid_t doorbell;			/* or 0 */
+	struct syscall_set filtered; /* what the command's filter traces */
+	bool every_call;	     /* by PTRACE_SYSCALL: the filter is not enough */
+	bool started;		     /* false: a child without filter, before its execve */
+	bool no_filter;		     /* it could not be installed */
+	bool leader_stopped;	     /* by a terminal's stop signal */
+	pid_t leader;		     /* the command, or 0 */
+	pid_t doorbell;		     /* or 0 */
 	struct launch launch;
 	struct tracee_table tracees;
 };
@@ -74,7 +74,11 @@ static uint8_t call_info(pid_t tid, long *nr, enum syscall_abi *abi)
 static void deliver(struct tracer *tr, struct tracee *t, bool exit, struct arch_regs *regs)
 {
 	struct syscall_event ev = {
-		.tracee = t, .exit = exit, .abi = t->abi, .nr = t->nr, .regs = regs,
+		.tracee = t,
+		.exit = exit,
+		.abi = t->abi,
+		.nr = t->nr,
+		.regs = regs,
 	};
 
 	tr->cfg->deliver(tr->cfg->arg, &ev);
@@ -121,7 +125,7 @@ static void stop_seccomp(struct tracer *tr, struct tracee *t)
 
 static void stop_syscall(struct tracer *tr, struct tracee *t)
 {
-	struct arch_regs regs = { .have = false };
+	struct arch_regs regs = {.have = false};
 	uint8_t op = PTRACE_SYSCALL_INFO_EXIT;
 	long nr;
 	enum syscall_abi abi;
@@ -153,7 +157,7 @@ static void stop_syscall(struct tracer *tr, struct tracee *t)
  */
 static void child_left_fork(struct tracer *tr, struct tracee *t)
 {
-	struct syscall_event ev = { .tracee = t, .exit = true, .orphan = true };
+	struct syscall_event ev = {.tracee = t, .exit = true, .orphan = true};
 	struct arch_regs regs;
 	struct ptrace_syscall_info info;
 
@@ -267,8 +271,7 @@ static void tracer_refresh(struct tracer *tr)
 	tr->cfg->refresh(tr->cfg->arg, &tr->want);
 	all = tr->want.enter;
 	syscall_set_merge(&all, &tr->want.exit);
-	every_call = !tr->leader || tr->no_filter ||
-		     !syscall_set_covers(&tr->filtered, &all);
+	every_call = !tr->leader || tr->no_filter || !syscall_set_covers(&tr->filtered, &all);
 	if (every_call && !tr->every_call)
 		tracee_each(&tr->tracees, tracee_interrupt);
 	tr->every_call = every_call;
@@ -439,7 +442,7 @@ static int tracer_launch(struct tracer *tr)
 
 int tracer_run(const struct tracer_config *cfg, int *status)
 {
-	struct tracer tr = { .cfg = cfg, .want = cfg->want, .started = true };
+	struct tracer tr = {.cfg = cfg, .want = cfg->want, .started = true};
 	int err;
 
 	*status = 0;

@@ -22,34 +22,34 @@
 
 struct tracer_want {
 	struct syscall_set enter, exit;
-	bool abi;	/* the callback looks at the ABI (costs a call per event) */
+	bool abi; /* the callback looks at the ABI (costs a call per event) */
 };
 
 /* One thread of the traced command. */
 struct tracee {
 	pid_t tid;
-	pid_t tgid;		/* 0 until tracee_tgid() */
-	bool fresh;		/* its first stop is still to come */
-	bool entered;		/* between the entry that we saw and its exit */
-	enum syscall_abi abi;	/* of that call */
-	long nr;		/* of that call */
-	int comm_fd;		/* /proc/TID/comm, or -1 */
-	struct tracee *next;	/* in its hash bucket */
+	pid_t tgid;	      /* 0 until tracee_tgid() */
+	bool fresh;	      /* its first stop is still to come */
+	bool entered;	      /* between the entry that we saw and its exit */
+	enum syscall_abi abi; /* of that call */
+	long nr;	      /* of that call */
+	int comm_fd;	      /* /proc/TID/comm, or -1 */
+	struct tracee *next;  /* in its hash bucket */
 };
 
 struct syscall_event {
 	struct tracee *tracee;
 	bool exit;
 	enum syscall_abi abi;
-	long nr;		/* at the exit too: the number at the entry */
-	bool orphan;		/* the exit of a call that this thread never entered: fork's child */
+	long nr;     /* at the exit too: the number at the entry */
+	bool orphan; /* the exit of a call that this thread never entered: fork's child */
 	struct arch_regs *regs;
 };
 
 struct tracer_config {
-	pid_t pid;		/* a running process, or 0 */
-	char *const *argv;	/* the command otherwise */
-	const char *path;	/* its file */
+	pid_t pid;	   /* a running process, or 0 */
+	char *const *argv; /* the command otherwise */
+	const char *path;  /* its file */
 	struct tracer_want want;
 	void (*deliver)(void *arg, const struct syscall_event *ev);
 	/* For wants that change: *generation is a futex word in shared memory;
@@ -71,13 +71,13 @@ int tracer_run(const struct tracer_config *cfg, int *status);
 
 struct tracee_table {
 	struct tracee **bucket;
-	unsigned int size, used;	/* size: a power of two */
+	unsigned int size, used; /* size: a power of two */
 };
 
 int tracee_table_init(struct tracee_table *t);
 void tracee_table_free(struct tracee_table *t);
 struct tracee *tracee_find(struct tracee_table *t, pid_t tid);
-struct tracee *tracee_add(struct tracee_table *t, pid_t tid);	/* NULL: no memory */
+struct tracee *tracee_add(struct tracee_table *t, pid_t tid); /* NULL: no memory */
 void tracee_remove(struct tracee_table *t, pid_t tid);
 void tracee_each(struct tracee_table *t, void (*fn)(struct tracee *));
 pid_t tracee_tgid(struct tracee *t);
@@ -87,13 +87,13 @@ struct sock_filter *filter_build(const struct syscall_set *set, unsigned short *
 
 struct launch {
 	pid_t pid;
-	int go;			/* write end: one byte lets the child go on */
+	int go; /* write end: one byte lets the child go on */
 	struct launch_shared *shared;
 };
 
-struct launch_shared {		/* with the child, until its exec */
+struct launch_shared { /* with the child, until its exec */
 	int exec_error;
-	int filter_error;	/* then the child stops itself before its exec */
+	int filter_error; /* then the child stops itself before its exec */
 };
 
 /* Forks; the child waits for launch_go(), installs filter and executes. */
@@ -110,12 +110,12 @@ pid_t doorbell_start(uint32_t *generation);
 void doorbell_stop(pid_t pid);
 
 /* Signals that reach the tracer itself while it waits; see signals.c. */
-void signals_catch(void);	/* from here on all signals are held back... */
+void signals_catch(void);	  /* from here on all signals are held back... */
 void signals_open(pid_t command); /* ...until here; 0: no command, attached to a process */
 void signals_restore(void);
-void signals_child(void);	/* in the forked child: as it was before signals_catch() */
-extern volatile int signals_end;	/* a process that we attached to shall be let go */
-extern volatile int signals_tty_stop;	/* a terminal's stop signal reached us, too */
-void signals_stop_self(void);	/* stops as the shell expects it; returns when continued */
+void signals_child(void);	      /* in the forked child: as it was before signals_catch() */
+extern volatile int signals_end;      /* a process that we attached to shall be let go */
+extern volatile int signals_tty_stop; /* a terminal's stop signal reached us, too */
+void signals_stop_self(void);	      /* stops as the shell expects it; returns when continued */
 
 #endif
