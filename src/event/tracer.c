@@ -45,6 +45,7 @@ struct tracer {
 	pid_t doorbell;		     /* or 0 */
 	struct launch launch;
 	struct tracee_table tracees;
+	struct near near;
 };
 
 /* Lets a stopped thread go on. It may have been killed meanwhile: then wait(2) tells. */
@@ -82,6 +83,8 @@ static void deliver(struct tracer *tr, struct tracee *t, bool exit, struct arch_
 	};
 
 	tr->cfg->deliver(tr->cfg->arg, &ev);
+	if (unlikely(!--tr->near.left))
+		near_look(&tr->near, t);
 }
 
 /* The entry of a call whose number and ABI stand in t. */
@@ -471,8 +474,10 @@ int tracer_run(const struct tracer_config *cfg, int *status)
 		if (!err)
 			launch_go(&tr.launch);
 	}
+	near_start(&tr.near);
 	if (!err)
 		err = tracer_loop(&tr, status);
+	near_end(&tr.near);
 	if (cfg->pid && tr.tracees.used)
 		detach_all(&tr);
 	if (err == -EINTR)

@@ -11,6 +11,7 @@
 #ifndef SHMAP_EVENT_TRACER_H
 #define SHMAP_EVENT_TRACER_H
 
+#include <sched.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -81,6 +82,21 @@ struct tracee *tracee_add(struct tracee_table *t, pid_t tid); /* NULL: no memory
 void tracee_remove(struct tracee_table *t, pid_t tid);
 void tracee_each(struct tracee_table *t, void (*fn)(struct tracee *));
 pid_t tracee_tgid(struct tracee *t);
+
+/* Where the tracer runs; see near.c. */
+#define NEAR_CPUS CPU_SETSIZE
+
+struct near {
+	cpu_set_t old; /* where it may run */
+	size_t size;
+	int cpu;	   /* where it was bound to, or -1 */
+	unsigned int left; /* stops until the next look */
+	bool moves;
+};
+
+void near_start(struct near *n);
+void near_look(struct near *n, struct tracee *t);
+void near_end(struct near *n);
 
 /* The filter that traces set: *len instructions to free(), or NULL. */
 struct sock_filter *filter_build(const struct syscall_set *set, unsigned short *len);
