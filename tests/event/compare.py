@@ -20,6 +20,7 @@ p.add_argument("--except", dest="skip", default="")
 p.add_argument("--only", default="")
 p.add_argument("--status", type=int, default=0)
 p.add_argument("--exits", action="store_true", help="compare the exits, not the entries")
+p.add_argument("--unprivileged", action="store_true", help="as uid 65534 when started by root")
 p.add_argument("counter")
 p.add_argument("command", nargs=argparse.REMAINDER)
 a = p.parse_args()
@@ -32,12 +33,30 @@ KERNEL_NAME = {"stat": "newstat", "fstat": "newfstat", "lstat": "newlstat", "una
                "umount2": "umount", "sendfile": "sendfile64"}
 env = {"PATH": os.environ["PATH"], "PYTHONHASHSEED": "0", "LC_ALL": "C", "HOME": "/"}
 failed = 0
+setpriv = []
+
+
+def drop_privileges(d):
+    """Copies both programs to where the other user can read them."""
+    global setpriv
+    if os.geteuid():
+        return
+    os.chmod(d, 0o777)
+    for i, path in ((0, a.counter), (1, a.command[0])):
+        copy = f"{d}/{os.path.basename(path)}"
+        shutil.copy(path, copy)
+        if i:
+            a.command[0] = copy
+        else:
+            a.counter = copy
+    setpriv = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--inh-caps=-all",
+               "--bounding-set=-all"]
 
 
 def run(argv, name):
     global failed
     with tempfile.TemporaryFile() as out:
-        r = subprocess.run(argv, env=env, stdout=out, stderr=subprocess.PIPE, text=True)
+        r = subprocess.run(setpriv + argv, env=env, stdout=out, stderr=subprocess.PIPE, text=True)
         out.seek(0)
         text = out.read()
     if r.returncode != a.status:
@@ -47,6 +66,8 @@ def run(argv, name):
 
 
 with tempfile.TemporaryDirectory() as d:
+    if a.unprivileged:
+        drop_privileges(d)
     plain = run(a.command, "alone")
     run([strace, "-f", "-c", "-o", f"{d}/strace"] + a.command, "strace")
     extra = ["-e", a.only] if a.only else []
