@@ -23,20 +23,30 @@ void fd_after_close(int fd)
 {
 	int saved = errno;
 
-	if (fd >= 0)
-		fd_class_reset(fd);
+	/* One fd_collect() for each fd_forget(). */
+	if (fd < 0)
+		return;
+	fd_class_reset(fd);
 	fd_collect();
 	errno = saved;
 }
 
+/*
+ * close(2) and fclose(3) are cancellation points: the second half runs when
+ * the thread is cancelled in between, too (-fexceptions).
+ */
+static void after_close(int *fd)
+{
+	fd_after_close(*fd);
+}
+#define CLOSING(fd_) int closing __attribute__((cleanup(after_close), unused)) = (fd_)
+
 EXPORT int close(int fd)
 {
-	int ret;
+	CLOSING(fd);
 
 	fd_before_close(fd);
-	ret = REAL(close)(fd);
-	fd_after_close(fd);
-	return ret;
+	return REAL(close)(fd);
 }
 
 EXPORT int dup2(int from, int to)
@@ -103,55 +113,48 @@ EXPORT void closefrom(int first)
 
 EXPORT int fclose(FILE *f)
 {
-	int saved = errno, fd = f ? fileno(f) : -1, ret;
+	int saved = errno, fd = f ? fileno(f) : -1;
+	CLOSING(fd);
 
 	errno = saved;
 	fd_before_close(fd);
-	ret = REAL(fclose)(f);
-	fd_after_close(fd);
-	return ret;
+	return REAL(fclose)(f);
 }
 
 EXPORT int pclose(FILE *f)
 {
-	int fd = fileno(f), ret;
+	int fd = fileno(f);
+	CLOSING(fd);
 
 	fd_before_close(fd);
-	ret = REAL(pclose)(f);
-	fd_after_close(fd);
-	return ret;
+	return REAL(pclose)(f);
 }
 
 EXPORT int closedir(DIR *dir)
 {
-	int fd = dir ? dirfd(dir) : -1, ret;
+	int fd = dir ? dirfd(dir) : -1;
+	CLOSING(fd);
 
 	fd_before_close(fd);
-	ret = REAL(closedir)(dir);
-	fd_after_close(fd);
-	return ret;
+	return REAL(closedir)(dir);
 }
 
 EXPORT FILE *freopen(const char *path, const char *mode, FILE *f)
 {
 	int fd = fileno(f);
-	FILE *ret;
+	CLOSING(fd);
 
 	fd_before_close(fd);
-	ret = REAL(freopen)(path, mode, f);
-	fd_after_close(fd);
-	return ret;
+	return REAL(freopen)(path, mode, f);
 }
 
 EXPORT FILE *freopen64(const char *path, const char *mode, FILE *f)
 {
 	int fd = fileno(f);
-	FILE *ret;
+	CLOSING(fd);
 
 	fd_before_close(fd);
-	ret = REAL(freopen64)(path, mode, f);
-	fd_after_close(fd);
-	return ret;
+	return REAL(freopen64)(path, mode, f);
 }
 
 /* daemon() and login_tty() replace 0, 1 and 2 inside libc. */

@@ -197,9 +197,6 @@ static enum path_kind resolve_tracefs(const char *rest, struct path *p)
 	return PATH_TEXT;
 }
 
-#ifndef PERF_TYPE_KPROBE
-#define PERF_TYPE_KPROBE 6
-#endif
 static enum path_kind resolve_pmu(const char *rest, struct path *p)
 {
 	static const struct {

@@ -108,8 +108,11 @@ EXPORT char *canonicalize_file_name(const char *path)
 }
 
 /* How the kernel names its BPF fds in /proc/PID/fd. */
-static const char *link_text(int kind)
+static const char *link_text(int kind, uint32_t id)
 {
+	/* a perf event that a program is attached through: sys/perf.c */
+	if (kind == OBJECT_LINK && !id)
+		return "anon_inode:[perf_event]";
 	switch (kind) {
 	case OBJECT_MAP:
 		return "anon_inode:bpf-map";
@@ -125,7 +128,7 @@ static const char *link_text(int kind)
 }
 
 /* Another process's fd: looked at when its file is in our runtime directory. */
-static int foreign_kind(const char *link, const char *target, size_t len)
+static int foreign_kind(const char *link, const char *target, size_t len, uint32_t *id)
 {
 	const char *tree = path_bpffs();
 	size_t root = tree ? strlen(tree) - strlen("fs") : 0;
@@ -136,7 +139,7 @@ static int foreign_kind(const char *link, const char *target, size_t len)
 	fd = raw_openat(AT_FDCWD, link, O_RDONLY | O_CLOEXEC | O_NONBLOCK, 0);
 	if (fd < 0)
 		return fd;
-	kind = object_identify(fd, NULL, NULL, NULL);
+	kind = object_identify(fd, id, NULL, NULL);
 	raw_close(fd);
 	return kind;
 }
@@ -145,7 +148,9 @@ static int foreign_kind(const char *link, const char *target, size_t len)
 static __attribute__((noinline)) ssize_t special_readlink(const char *path, char *buf, size_t size)
 {
 	char target[PATH_MAX];
-	const char *text = NULL;
+	const char *text;
+	uint32_t id = 0;
+	int kind = -1;
 	struct path p;
 	ssize_t n;
 
@@ -162,12 +167,13 @@ static __attribute__((noinline)) ssize_t special_readlink(const char *path, char
 	}
 	if (p.self) {
 		if (fd_ours(p.fd))
-			text = link_text(fd_identify(p.fd, NULL));
+			kind = fd_identify(p.fd, &id);
 	} else {
 		n = raw_readlinkat(AT_FDCWD, path, target, sizeof(target));
 		if (n > 0)
-			text = link_text(foreign_kind(path, target, n));
+			kind = foreign_kind(path, target, n, &id);
 	}
+	text = link_text(kind, id);
 	if (!text || !size)
 		return 0;
 	n = strlen(text);
