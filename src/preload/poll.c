@@ -4,10 +4,11 @@
  * EPOLLERR at once, always. (Programs, BTF objects and links answer as any
  * file does, in the kernel and here; select(2) cannot tell the difference.)
  *
- * epoll takes no tmpfs file. A map's stand-in in an epoll set is one more fd of a
- * full pipe that has no reader: EPOLLERR for ever, and nothing else. It lives
- * until the map's fd number is closed.
+ * epoll takes no tmpfs file. A map's stand-in in an epoll set is a full pipe that
+ * has no reader: EPOLLERR for ever, and nothing else. It lives until the map's
+ * fd number is closed; being a file of its own, it then leaves its epoll sets.
  */
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -18,21 +19,34 @@
 
 /* By map fd number: the stand-in's number plus one, 0: none. */
 static uint32_t standins[FD_CLASSES];
-static uint32_t error_pipe; /* the pipe's fd plus one */
+static pid_t standins_owner; /* a vfork child has our memory and other fds */
+static pthread_once_t standins_once = PTHREAD_ONCE_INIT;
+
+static void standins_own(void)
+{
+	standins_owner = raw_getpid();
+}
+
+static void standins_init(void)
+{
+	standins_own();
+	pthread_atfork(NULL, NULL, standins_own);
+}
 
 void standin_drop(int fd)
 {
 	uint32_t standin;
 
-	if ((unsigned int)fd >= FD_CLASSES || !load_relaxed(&standins[fd]))
+	if ((unsigned int)fd >= FD_CLASSES || !load_relaxed(&standins[fd]) ||
+	    raw_getpid() != standins_owner)
 		return;
 	standin = exchange_seq_cst(&standins[fd], 0);
 	if (standin)
 		raw_syscall1(SYS_close, standin - 1);
 }
 
-/* A pipe that is full and has no reader. */
-static int make_error_pipe(void)
+/* The writing end of a pipe that is full and has no reader, or -errno. */
+static int make_standin(void)
 {
 	static const char zeros[4096];
 	int ends[2];
@@ -41,59 +55,48 @@ static int make_error_pipe(void)
 	ret = raw_syscall2(SYS_pipe2, ends, O_CLOEXEC | O_NONBLOCK);
 	if (ret < 0)
 		return ret;
+	/* one page is enough; where it is refused, there is more to fill */
+	raw_fcntl(ends[1], F_SETPIPE_SZ, sizeof(zeros));
 	do {
-		ret = raw_syscall3(SYS_write, ends[1], zeros, sizeof(zeros));
+		ret = raw_write(ends[1], zeros, sizeof(zeros));
 	} while (ret > 0 || ret == -EINTR);
-	raw_syscall1(SYS_close, ends[0]);
-	ret = raw_syscall3(SYS_fcntl, ends[1], F_DUPFD_CLOEXEC, STANDIN_FIRST);
+	raw_close(ends[0]);
+	ret = raw_fcntl(ends[1], F_DUPFD_CLOEXEC, STANDIN_FIRST);
 	if (ret < 0)
 		return ends[1];
-	raw_syscall1(SYS_close, ends[1]);
+	raw_close(ends[1]);
 	return ret;
 }
 
-static bool is_error_pipe(int fd)
+static bool is_standin(int fd)
 {
 	struct pollfd p = {.fd = fd, .events = POLLOUT};
 	struct timespec now = {0};
 
-	return raw_syscall5(SYS_ppoll, &p, 1, &now, NULL, 8) == 1 && p.revents == POLLERR;
+	return raw_ppoll(&p, 1, &now) == 1 && p.revents == POLLERR;
 }
 
 /* The stand-in of a map's fd: -ENOENT when there is none and !make. */
 static int standin_of(int fd, bool make)
 {
-	uint32_t source, none = 0;
+	uint32_t old;
 	int standin;
 
 	if (fd >= FD_CLASSES)
 		return -EPERM;
-	if (load_relaxed(&standins[fd]))
-		return load_relaxed(&standins[fd]) - 1;
+	old = load_acquire(&standins[fd]);
+	/* The client may have closed every fd that it does not know. */
+	if (old && is_standin(old - 1))
+		return old - 1;
 	if (!make)
 		return -ENOENT;
-	source = load_acquire(&error_pipe);
-	/* The client may have closed every fd that it does not know. */
-	if (!source || !is_error_pipe(source - 1)) {
-		uint32_t was = source;
-
-		standin = make_error_pipe();
-		if (standin < 0)
-			return standin;
-		source = standin + 1;
-		if (!cas_seq_cst(&error_pipe, &was, source)) {
-			raw_syscall1(SYS_close, standin);
-			source = was;
-		}
-	}
-	standin = raw_syscall3(SYS_fcntl, source - 1, F_DUPFD_CLOEXEC, STANDIN_FIRST);
-	if (standin < 0)
-		standin = raw_syscall3(SYS_fcntl, source - 1, F_DUPFD_CLOEXEC, 0);
+	pthread_once(&standins_once, standins_init);
+	standin = make_standin();
 	if (standin < 0)
 		return standin;
-	if (!cas_seq_cst(&standins[fd], &none, (uint32_t)standin + 1)) {
-		raw_syscall1(SYS_close, standin);
-		return none - 1;
+	if (!cas_seq_cst(&standins[fd], &old, (uint32_t)standin + 1)) {
+		raw_close(standin);
+		return old ? (int)old - 1 : -EBADF;
 	}
 	return standin;
 }
