@@ -19,7 +19,7 @@ t() {
 	printf '%s\n' "$out" | sed -E -e 's/^[0-9]+: /ID: /' -e 's/"(id|btf_id|bytes_memlock|loaded_at|map_ids|bytes_jited|jited|uid|pid|bytes_xlated)":(\[[^]]*\]|[^,}]*)/"\1":X/g' \
 		-e 's/memlock [0-9]+B/memlock XB/' -e 's/btf_id [0-9]+/btf_id X/' \
 		-e 's/(not )?jited( [0-9]+B)?/jited X/; s/"jited":(true|false)/"jited":X/' \
-		-e 's/"?loaded_at"? [^ ]+/loaded_at X/' -e 's/map_ids [0-9,]+/map_ids X/' \
+		-e 's/"?loaded_at"? [^ ]+/loaded_at X/' -e 's/map_ids [0-9,]+/map_ids X/; s/prog_ids [0-9,]+/prog_ids X/' \
 		-e 's/map\[id:[0-9]+\]/map[id:X]/' -e 's/  uid [0-9]+/  uid X/' \
 		-e 's/"bytes_jited":X,//' -e 's/xlated [0-9]+B/xlated XB/' \
 		-e "s|$TEST_FILES|DIR|" -e 's/pids .*//'
