@@ -32,6 +32,7 @@ NAME(int, fchownat, (int fd, const char *path, uid_t uid, gid_t gid, int flags),
 NAME(int, symlink, (const char *to, const char *path), (to, path))
 NAME(int, symlinkat, (const char *to, int fd, const char *path), (to, fd, path))
 NAME(int, chdir, (const char *path), (path))
+NAME(int, inotify_add_watch, (int fd, const char *path, uint32_t mask), (fd, path, mask))
 
 /* bpffs takes the call for any of its files and does nothing. */
 static __attribute__((noinline)) int special_truncate(const char *path, off64_t size)

@@ -102,7 +102,8 @@ struct path {
 
 static inline bool path_special(const char *path)
 {
-	return unlikely(path && path[0] == '/' &&
+	/* No object is in the first page: NULL and its like are the kernel's EFAULT. */
+	return unlikely((uintptr_t)path >= SHMAP_PAGE && path[0] == '/' &&
 			(path[1] == 's' || path[1] == 'p' || path[1] == '/' || path[1] == '.'));
 }
 

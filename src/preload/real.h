@@ -19,6 +19,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <sys/epoll.h>
+#include <sys/inotify.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/sendfile.h>
@@ -132,6 +133,7 @@
 	F(int, truncate, (const char *, off_t))                                                    \
 	F(int, truncate64, (const char *, off64_t))                                                \
 	F(int, chdir, (const char *))                                                              \
+	F(int, inotify_add_watch, (int, const char *, uint32_t))                                   \
 	F(DIR *, opendir, (const char *))                                                          \
 	F(int, nftw, (const char *, __nftw_func_t, int, int))                                      \
 	F(int, nftw64, (const char *, __nftw64_func_t, int, int))                                  \

@@ -14,7 +14,7 @@ static long bpf_call(int cmd, void *attr, unsigned int size)
 	long ret = sys_bpf(cmd, attr, size);
 
 	/* It may be the fd of a new object, on a number of unknown history. */
-	if (ret >= 0 && ret < FD_CLASSES && load_relaxed(&fd_classes[ret]))
+	if (ret > 0 && ret < FD_CLASSES && load_relaxed(&fd_classes[ret]))
 		fd_class_reset(ret);
 	return ret;
 }
