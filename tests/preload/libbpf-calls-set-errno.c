@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The element calls follow libbpf 1.x: -errno, and errno set; syscall() gives -1. */
+#include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -18,6 +19,7 @@ int main(void)
 {
 	int hash = make_map(BPF_MAP_TYPE_HASH, 8, 2, 0),
 	    array = make_map(BPF_MAP_TYPE_ARRAY, 8, 2, 0);
+	int file = open("/tmp", O_TMPFILE | O_WRONLY, 0400);
 	unsigned int key = 1, next;
 	unsigned long long value = 10;
 	union bpf_attr attr = {0};
@@ -27,6 +29,7 @@ int main(void)
 	CHECK_CALL(bpf_map_lookup_elem(hash, &key, &value), ENOENT);
 	CHECK_CALL(bpf_map_lookup_elem(-1, &key, &value), EBADF);
 	CHECK_CALL(bpf_map_lookup_elem(0, &key, &value), EINVAL);
+	CHECK_CALL(bpf_map_lookup_elem(file, &key, &value), EINVAL);
 	CHECK_CALL(bpf_map_lookup_elem_flags(hash, &key, &value, BPF_F_LOCK), EINVAL);
 	CHECK_CALL(bpf_map_update_elem(hash, &key, &value, BPF_EXIST), ENOENT);
 	CHECK_CALL(bpf_map_update_elem(hash, &key, &value, 3), EINVAL);
@@ -41,6 +44,9 @@ int main(void)
 	CHECK_CALL(bpf_map_lookup_elem(hash, hole, &value), EFAULT);
 	CHECK_CALL(bpf_map_update_elem(hash, &key, hole, BPF_ANY), EFAULT);
 	CHECK_CALL(bpf_map_lookup_elem(array, &key, hole), EFAULT);
+
+	CHECK(file >= 0 && !ftruncate(file, 8192));
+	CHECK_CALL(bpf_map_lookup_elem(file, &key, &value), EINVAL);
 
 	errno = 4242;
 	CHECK_EQ(bpf_map_update_elem(hash, &key, &value, BPF_NOEXIST), 0);
