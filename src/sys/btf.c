@@ -91,8 +91,8 @@ long sys_cmd_btf_load(union sys_attr *attr, union sys_attr *uattr, unsigned int 
 		return -EBADF; /* no fd is a BPF token here */
 	if (blob_size > BTF_SIZE_MAX)
 		return -E2BIG;
-	err = sys_log_init(&log, attr->btf_load.btf_log_level,
-			   sys_ptr(attr->btf_load.btf_log_buf), attr->btf_load.btf_log_size);
+	err = sys_log_init(&log, attr->btf_load.btf_log_level, sys_ptr(attr->btf_load.btf_log_buf),
+			   attr->btf_load.btf_log_size);
 	if (err)
 		return err;
 	blob = malloc(blob_size ? blob_size : 1);

@@ -63,9 +63,9 @@ struct btf_info {
 };
 
 enum perf_info_type { /* bpf_link_info.perf_event.type */
-	PERF_INFO_KPROBE = 3,
-	PERF_INFO_KRETPROBE = 4,
-	PERF_INFO_TRACEPOINT = 5,
+		      PERF_INFO_KPROBE = 3,
+		      PERF_INFO_KRETPROBE = 4,
+		      PERF_INFO_TRACEPOINT = 5,
 };
 
 struct link_info {

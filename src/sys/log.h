@@ -18,7 +18,7 @@
 
 struct sys_log {
 	struct vm_log log;
-	void *user;		/* the caller's buffer (any pointer), or NULL */
+	void *user; /* the caller's buffer (any pointer), or NULL */
 	uint32_t user_size;
 	bool fixed;
 };

@@ -134,8 +134,8 @@ int perf_claim(const struct object *obj, uint32_t was, uint32_t id)
 
 int perf_check_prog(const struct link_header *event, uint32_t prog_type)
 {
-	uint32_t want = event->event == LINK_TRACEPOINT ? BPF_PROG_TYPE_TRACEPOINT
-							: BPF_PROG_TYPE_KPROBE;
+	uint32_t want =
+		event->event == LINK_TRACEPOINT ? BPF_PROG_TYPE_TRACEPOINT : BPF_PROG_TYPE_KPROBE;
 
 	return prog_type == want ? 0 : -EINVAL;
 }

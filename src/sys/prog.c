@@ -63,7 +63,8 @@ int prog_maps_add(struct prog_maps *pm, int fd, struct vm_log *log)
 				return i;
 		if (pm->cnt == PROG_USED_MAPS_MAX) {
 			vm_logf(log,
-				"The total number of maps per program has reached the limit of %u\n",
+				"The total number of maps per program has reached the limit of "
+				"%u\n",
 				PROG_USED_MAPS_MAX);
 			return -E2BIG;
 		}
@@ -151,8 +152,7 @@ int prog_read_body(const struct object *obj, struct prog_body *body)
 	body->license[PROG_LICENSE_LEN - 1] = '\0';
 	/* pairs with the store that binds a map: the ids below it are there */
 	body->shared.map_cnt = load_acquire(&prog_shared(obj)->map_cnt);
-	if (body->shared.map_cnt > PROG_BOUND_MAPS_MAX ||
-	    body->shared.map_cnt < body->used_map_cnt)
+	if (body->shared.map_cnt > PROG_BOUND_MAPS_MAX || body->shared.map_cnt < body->used_map_cnt)
 		return -EPROTO;
 	return 0;
 }

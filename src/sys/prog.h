@@ -100,7 +100,8 @@ int prog_map_value_check(struct map *m, uint32_t off, struct vm_log *log);
 int prog_check_records(const struct vm_prog *p, struct vm_log *log);
 /* Copies cnt records of user_size bytes each, keeping the first `size` of each;
  * the rest must be zero (-E2BIG). *out is malloc()ed. */
-int prog_copy_records(const void *user, uint32_t cnt, uint32_t user_size, uint32_t size, void **out);
+int prog_copy_records(const void *user, uint32_t cnt, uint32_t user_size, uint32_t size,
+		      void **out);
 
 /* prog_attach.c: what a program is attached to by its load attributes. */
 int prog_check_load_attach(uint32_t type, uint32_t expected, bool attach_btf, uint32_t btf_id);

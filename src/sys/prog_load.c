@@ -45,8 +45,9 @@ static void load_free(struct prog_load *l)
 
 static bool license_is_gpl(const char *license)
 {
-	static const char *const gpl[] = {"GPL",	  "GPL v2",	  "GPL and additional rights",
-					  "Dual BSD/GPL", "Dual MIT/GPL", "Dual MPL/GPL"};
+	static const char *const gpl[] = {
+		"GPL",		"GPL v2",	"GPL and additional rights",
+		"Dual BSD/GPL", "Dual MIT/GPL", "Dual MPL/GPL"};
 	uint32_t i;
 
 	for (i = 0; i < sizeof(gpl) / sizeof(gpl[0]); i++)
@@ -103,8 +104,8 @@ static int load_insns(struct prog_load *l)
 		return -EFAULT;
 	p->insn_cnt = attr->prog_load.insn_cnt;
 	/* a longer license is cut, not refused */
-	if (uaccess_copy_string(l->license, sys_ptr(attr->prog_load.license),
-				sizeof(l->license)) == -EFAULT)
+	if (uaccess_copy_string(l->license, sys_ptr(attr->prog_load.license), sizeof(l->license)) ==
+	    -EFAULT)
 		return -EFAULT;
 	p->gpl_compatible = license_is_gpl(l->license);
 	return 0;
@@ -121,8 +122,7 @@ static int load_check_attr(struct prog_load *l)
 	if (attr->prog_load.prog_flags & ~PROG_FLAGS)
 		return -EINVAL;
 	p->type = type;
-	p->expected_attach_type =
-		prog_fix_attach_type(type, attr->prog_load.expected_attach_type);
+	p->expected_attach_type = prog_fix_attach_type(type, attr->prog_load.expected_attach_type);
 	p->attach_btf_id = attr->prog_load.attach_btf_id;
 	p->sleepable = attr->prog_load.prog_flags & BPF_F_SLEEPABLE;
 	if (attr->prog_load.prog_flags & SHMAP_F_TOKEN_FD)
@@ -206,7 +206,8 @@ static int load_func_info(struct prog_load *l)
 	}
 	if (attr->prog_load.func_info_cnt > p->insn_cnt) {
 		/* more functions than instructions cannot match, so do not copy them */
-		vm_logf(&l->log.log, "number of funcs in func_info doesn't match number of subprogs\n");
+		vm_logf(&l->log.log,
+			"number of funcs in func_info doesn't match number of subprogs\n");
 		return -EINVAL;
 	}
 	err = prog_copy_records(sys_ptr(attr->prog_load.func_info), attr->prog_load.func_info_cnt,
@@ -286,8 +287,8 @@ static bool is_index_form(uint8_t src)
 static int resolve_load(struct prog_load *l, struct bpf_insn *insn)
 {
 	struct vm_log *log = &l->log.log;
-	bool value = insn->src_reg == BPF_PSEUDO_MAP_VALUE ||
-		     insn->src_reg == BPF_PSEUDO_MAP_IDX_VALUE;
+	bool value =
+		insn->src_reg == BPF_PSEUDO_MAP_VALUE || insn->src_reg == BPF_PSEUDO_MAP_IDX_VALUE;
 	int32_t fd = insn->imm;
 	int index, err;
 

@@ -104,7 +104,8 @@ static int check_func_types(const struct vm_prog *p, struct vm_log *log)
 		}
 		if (i && rec[i].insn_off <= rec[i - 1].insn_off) {
 			vm_logf(log,
-				"same or smaller insn offset (%u) than previous func info record (%u)",
+				"same or smaller insn offset (%u) than previous func info record "
+				"(%u)",
 				rec[i].insn_off, rec[i - 1].insn_off);
 			return -EINVAL;
 		}
@@ -134,8 +135,8 @@ static int check_func_layout(const struct vm_prog *p, const uint8_t *starts, uin
 		if (!starts[i])
 			continue;
 		if (rec[n++].insn_off != i) {
-			vm_logf(log,
-				"func_info BTF section doesn't match subprog layout in BPF program\n");
+			vm_logf(log, "func_info BTF section doesn't match subprog layout in BPF "
+				     "program\n");
 			return -EINVAL;
 		}
 	}

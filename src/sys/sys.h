@@ -47,7 +47,7 @@ long fd_fdinfo(int fd, char *buf, size_t size);
  * the plain mmap), -errno, or 1 when fd is not a map of ours. */
 int fd_mmap_check(int fd, uint64_t offset, uint64_t len, int prot, int flags);
 /* After fd_mmap_check() said 0: a new fd of the same file, to mmap in fd's place and to
- * close right after that. Its description holds the object, keeps BPF_MAP_FREEZE away from
+ * close right after that (as any other: fd_forget(), close, fd_collect()). Its description holds the object, keeps BPF_MAP_FREEZE away from
  * a writable mapping and mprotect(2) from a read-only one, for as long as the mapping (and
  * its copies in children) lives. -errno; -EPERM when the map was frozen meanwhile. */
 int fd_mmap_open(int fd, int prot);

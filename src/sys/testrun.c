@@ -22,7 +22,8 @@
 #define CONTEXT_ARGS_MAX (12 * sizeof(uint64_t)) /* MAX_BPF_FUNC_ARGS */
 #define RUNS_PER_LEASE 256
 #define TEST_SKB_CHECKSUM_COMPLETE 4
-#define XDP_PACKET_MAX (17 * SHMAP_PAGE) /* one page and the fragments after it */
+#define XDP_LINEAR_MAX (SHMAP_PAGE - HEADROOM - SHARED_INFO) /* less the metadata */
+#define XDP_FRAGS_MAX (17 * SHMAP_PAGE)
 
 /* One command's run. */
 struct test_run {
@@ -93,8 +94,7 @@ static int finish_data(const struct test_run *t, const void *data, uint32_t size
 		n = attr->test.data_size_out;
 		err = -ENOSPC;
 	}
-	if ((out && uaccess_copy(out, data, n)) ||
-	    put_u32(&t->uattr->test.data_size_out, size) ||
+	if ((out && uaccess_copy(out, data, n)) || put_u32(&t->uattr->test.data_size_out, size) ||
 	    put_u32(&t->uattr->test.retval, t->retval) ||
 	    put_u32(&t->uattr->test.duration, t->duration))
 		return -EFAULT;
@@ -180,6 +180,7 @@ static int check_skb(const struct __sk_buff *skb)
 		{SKB_END(ifindex), SKB_OFF(cb)},
 		{SKB_END(cb), SKB_OFF(tstamp)},
 		{SKB_END(wire_len), SKB_OFF(gso_segs)},
+		{SKB_END(gso_segs), SKB_OFF(gso_size)},
 		{SKB_END(gso_size), SKB_OFF(hwtstamp)},
 		{SKB_END(hwtstamp), sizeof(struct __sk_buff)},
 	};
@@ -243,7 +244,9 @@ static int run_skb(struct test_run *t, struct __sk_buff *user, uint8_t *mem, uin
 	if (err)
 		return err;
 	skb_to_user(user, &skb);
-	/* the whole frame goes out, with the header that socket filters do not see */
+	/* socket filters do not see the link header: it comes back as zeros */
+	if (!l2)
+		memset(pkt, 0, ETH_HEADER);
 	err = finish_data(t, pkt, size);
 	return err ? err : finish_ctx(t, user, sizeof(*user));
 }
@@ -284,14 +287,16 @@ static int check_xdp_md(const struct xdp_md *md, uint32_t size)
 		return -EINVAL;
 	if (md->ingress_ifindex > 1)
 		return -ENODEV;
-	return !md->ingress_ifindex && md->rx_queue_index ? -EINVAL : 0;
+	return md->rx_queue_index ? -EINVAL : 0; /* the loopback device has one queue */
 }
 
 static int run_xdp(struct test_run *t, struct xdp_md *user, uint8_t *mem, uint32_t size)
 {
 	uint32_t meta = user->data;
 	struct xdp_md md = {.ingress_ifindex = 1, .rx_queue_index = user->rx_queue_index};
-	struct vm_env env = {.pkt = mem + HEADROOM + meta, .pkt_end = mem + HEADROOM + size};
+	/* what does not fit a page stands in fragments, which no pointer reaches */
+	uint32_t linear = size < XDP_LINEAR_MAX + meta ? size : XDP_LINEAR_MAX + meta;
+	struct vm_env env = {.pkt = mem + HEADROOM + meta, .pkt_end = mem + HEADROOM + linear};
 	int err;
 
 	err = run_repeated(t, &md, &env, t->attr->test.repeat);
@@ -326,8 +331,10 @@ static int test_xdp(struct test_run *t)
 	} else {
 		md.data_end = size;
 	}
-	if (size < ETH_HEADER || size > XDP_PACKET_MAX)
+	if (size < ETH_HEADER)
 		return -EINVAL;
+	if (size > XDP_LINEAR_MAX + md.data + XDP_FRAGS_MAX)
+		return -ENOMEM;
 	err = copy_packet(attr, size, HEADROOM, &mem);
 	if (err)
 		return err;
@@ -368,8 +375,7 @@ static int test_raw_tracepoint(struct test_run *t)
 	if (attr->test.data_in || attr->test.data_out || attr->test.ctx_out ||
 	    attr->test.duration || attr->test.repeat || attr->test.batch_size)
 		return -EINVAL;
-	if (attr->test.ctx_size_in < max_ctx_off(t->p) ||
-	    attr->test.ctx_size_in > CONTEXT_ARGS_MAX)
+	if (attr->test.ctx_size_in < max_ctx_off(t->p) || attr->test.ctx_size_in > CONTEXT_ARGS_MAX)
 		return -EINVAL;
 	if (attr->test.flags & BPF_F_TEST_RUN_ON_CPU) {
 		/* a lease is a CPU here: which one is for the lease to say */

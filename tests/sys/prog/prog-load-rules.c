@@ -80,7 +80,6 @@ ROW(log_huge, a->prog_load.log_buf = (uintptr_t)log_buf; a->prog_load.log_size =
 ROW(log_fault, a->prog_load.log_buf = 8; a->prog_load.log_size = 64; a->prog_load.log_level = 1)
 ROW(log_short, a->prog_load.log_buf = (uintptr_t)log_buf; a->prog_load.log_size = 4;
     a->prog_load.log_level = 1)
-ROW(cgroup_skb, a->prog_load.prog_type = BPF_PROG_TYPE_CGROUP_SKB)
 ROW(cgroup_skb_2, a->prog_load.prog_type = BPF_PROG_TYPE_CGROUP_SKB;
     a->prog_load.expected_attach_type = 2)
 ROW(sock_addr_0, a->prog_load.prog_type = BPF_PROG_TYPE_CGROUP_SOCK_ADDR)
@@ -148,7 +147,6 @@ static const struct {
 	{"log of a gigabyte", log_huge, -EINVAL},
 	{"log faults", log_fault, -EFAULT},
 	{"log too short", log_short, -ENOSPC},
-	{"cgroup_skb ingress", cgroup_skb, 0},
 	{"cgroup_skb at 2", cgroup_skb_2, -EINVAL},
 	{"cgroup_sock_addr at 0", sock_addr_0, -EINVAL},
 	{"syscall with an attach type", syscall_attach, -EINVAL},
