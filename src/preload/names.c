@@ -32,6 +32,12 @@ NAME(int, fchownat, (int fd, const char *path, uid_t uid, gid_t gid, int flags),
 NAME(int, symlink, (const char *to, const char *path), (to, path))
 NAME(int, symlinkat, (const char *to, int fd, const char *path), (to, fd, path))
 NAME(int, chdir, (const char *path), (path))
+NAME(ssize_t, getxattr, (const char *path, const char *name, void *value, size_t size),
+     (path, name, value, size))
+NAME(ssize_t, lgetxattr, (const char *path, const char *name, void *value, size_t size),
+     (path, name, value, size))
+NAME(ssize_t, listxattr, (const char *path, char *list, size_t size), (path, list, size))
+NAME(ssize_t, llistxattr, (const char *path, char *list, size_t size), (path, list, size))
 NAME(int, inotify_add_watch, (int fd, const char *path, uint32_t mask), (fd, path, mask))
 
 /* bpffs takes the call for any of its files and does nothing. */

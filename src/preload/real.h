@@ -27,6 +27,7 @@
 #include <sys/statfs.h>
 #include <sys/types.h>
 #include <sys/uio.h>
+#include <sys/xattr.h>
 #include <utmp.h>
 
 #include "base/atomic.h"
@@ -133,6 +134,10 @@
 	F(int, truncate, (const char *, off_t))                                                    \
 	F(int, truncate64, (const char *, off64_t))                                                \
 	F(int, chdir, (const char *))                                                              \
+	F(ssize_t, getxattr, (const char *, const char *, void *, size_t))                         \
+	F(ssize_t, lgetxattr, (const char *, const char *, void *, size_t))                        \
+	F(ssize_t, listxattr, (const char *, char *, size_t))                                      \
+	F(ssize_t, llistxattr, (const char *, char *, size_t))                                     \
 	F(int, inotify_add_watch, (int, const char *, uint32_t))                                   \
 	F(DIR *, opendir, (const char *))                                                          \
 	F(int, nftw, (const char *, __nftw_func_t, int, int))                                      \
