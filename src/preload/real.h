@@ -98,8 +98,6 @@
 	F(int, open64, (const char *, int, ...))                                                   \
 	F(int, openat, (int, const char *, int, ...))                                              \
 	F(int, openat64, (int, const char *, int, ...))                                            \
-	F(int, creat, (const char *, mode_t))                                                      \
-	F(int, creat64, (const char *, mode_t))                                                    \
 	F(FILE *, fopen, (const char *, const char *))                                             \
 	F(FILE *, fopen64, (const char *, const char *))                                           \
 	F(FILE *, setmntent, (const char *, const char *))                                         \
