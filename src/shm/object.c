@@ -306,7 +306,7 @@ static int readable_fd(int fd, int *access, bool *again)
 	snprintf(proc, sizeof(proc), "/proc/thread-self/fd/%d", fd);
 	fd = raw_openat(AT_FDCWD, proc, O_RDWR | O_CLOEXEC, 0);
 	*again = fd >= 0;
-	return fd == -EBADF || fd == -ENOENT ? -EINVAL : fd;
+	return fd == -EBADF || fd == -ENOENT || fd == -EACCES ? -EINVAL : fd;
 }
 
 int object_head(int fd, struct object_trailer *head)
