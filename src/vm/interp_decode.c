@@ -11,6 +11,7 @@
 #include "base/atomic.h"
 #include "base/bits.h"
 #include "base/errors.h"
+#include "base/uaccess.h"
 #include "base/uapi.h"
 #include "btf/btf.h"
 #include "vm/helpers.h"
@@ -416,10 +417,15 @@ static int decode(struct vm_prog *p, struct vm_code **out)
 	uint16_t *ops;
 	uint64_t value;
 	uint32_t i;
-	int op, err = -ENOMEM;
+	int op, err;
 
 	if (!p->insn_cnt)
 		return -EINVAL;
+	/* The runs' guard and probe loads need the fault handlers. */
+	err = uaccess_init();
+	if (err)
+		return err;
+	err = -ENOMEM;
 	/* One slot more: running off the end ends the run. */
 	code = calloc(1, sizeof(*code) + (p->insn_cnt + 1UL) * sizeof(code->ins[0]));
 	ops = calloc(p->insn_cnt, sizeof(*ops));
