@@ -70,7 +70,9 @@
 #define HTAB_STRIPES_MAX 256
 #define HTAB_LIMBO_BATCH 16
 #define HTAB_GIFT_MAX 64
+#ifndef HTAB_RESTARTS /* the fuzz build makes it small: more inputs in the time */
 #define HTAB_RESTARTS (1U << 20)
+#endif
 #define HTAB_CLAIMS 16
 
 #define LINK_INDEX_BITS 28
