@@ -66,6 +66,7 @@ _Static_assert(sizeof(struct prog_body) <= OBJECT_BODY_SIZE, "fits the trailer")
 struct sys_prog {
 	struct vm_prog vm; /* first: vm_prog_free() frees the whole */
 	struct object obj; /* keeps the program and what it refers to alive */
+	int cached_fd;	   /* private to prog_cache.c */
 };
 
 /* The open program behind a caller's fd: 0; -EBADF, -EINVAL (no program)... */

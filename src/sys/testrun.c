@@ -12,6 +12,7 @@
 #include "base/uaccess.h"
 #include "sync/lease.h"
 #include "sys/prog.h"
+#include "sys/prog_cache.h"
 #include "sys/sys.h"
 #include "vm/verifier.h"
 
@@ -457,15 +458,17 @@ static int test_by_type(struct test_run *t)
 long sys_cmd_prog_test_run(union sys_attr *attr, union sys_attr *uattr, unsigned int size)
 {
 	struct test_run t = {.attr = attr, .uattr = uattr};
+	struct prog_use use;
 	int err;
 
 	if (!attr->test.ctx_size_in != !attr->test.ctx_in ||
 	    !attr->test.ctx_size_out != !attr->test.ctx_out)
 		return -EINVAL;
-	err = sys_prog_open_fd(attr->test.prog_fd, &t.p);
+	err = prog_cache_take(attr->test.prog_fd, &use);
 	if (err)
 		return err;
+	t.p = use.p;
 	err = test_by_type(&t);
-	sys_prog_put(t.p);
+	prog_cache_give(&use);
 	return err;
 }
