@@ -30,8 +30,6 @@ struct test {
 #define SKN BPF_PROG_TYPE_SOCKET_FILTER, true
 #define XDP BPF_PROG_TYPE_XDP, false
 #define TC BPF_PROG_TYPE_SCHED_CLS, false
-#define EXIT_DEAD EXIT
-#define EXIT_R0P EXIT
 #define LIST(...) (const struct bpf_insn[]){__VA_ARGS__}
 #define T2(name, type, gpl, want, flags, ...)                                                      \
 	{name, type, gpl, want, flags, LIST(__VA_ARGS__),                                          \
@@ -50,6 +48,14 @@ static const struct test tests[] = {
 #include "cases-memory.h"
 #include "cases-calls.h"
 };
+
+/* The end of a log: the fault. */
+static const char *tail(const char *log)
+{
+	const size_t n = strlen(log);
+
+	return n > 1000 ? log + n - 1000 : log;
+}
 
 static char log_ours[VT_LOG], log_kernel[VT_LOG];
 
@@ -70,24 +76,27 @@ int main(int argc, char **argv)
 
 		if (argc > 1 && !strstr(t->name, argv[1]))
 			continue;
-		ours = vt_ours(&p, log_ours, argc > 1 ? 2 : 1);
+		/* an accepted program's log may overflow on the way: only for refusals */
+		const uint32_t level = argc > 1 ? 2 : t->want ? 1 : 0;
+
+		ours = vt_ours(&p, log_ours, level);
 		if (argc > 1)
 			printf("%s: ours %d\n%s\n", t->name, ours, log_ours);
 		if (!ours != !t->want || (t->want && !strstr(log_ours, t->want))) {
 			fprintf(stderr, "%s: %d, wanted %s\n%s\n", t->name, ours,
-				t->want ? t->want : "acceptance", log_ours);
+				t->want ? t->want : "acceptance", tail(log_ours));
 			check_failures++;
 		}
 		if (!vt_kernel_works())
 			continue;
 		compared++;
-		theirs = vt_kernel(&p, log_kernel, argc > 1 ? 2 : 1);
+		theirs = vt_kernel(&p, log_kernel, level);
 		if (argc > 1)
 			printf("%s: kernel %d\n%s\n", t->name, theirs, log_kernel);
 		if (t->flags & S) {
 			if (!ours || (theirs && !(t->flags & W))) {
 				fprintf(stderr, "%s: listed as stricter, but kernel %d, here %d\n%s",
-					t->name, theirs, ours, log_kernel);
+					t->name, theirs, ours, tail(log_kernel));
 				check_failures++;
 			}
 			continue;
@@ -95,7 +104,8 @@ int main(int argc, char **argv)
 		if (!ours != !theirs || (!(t->flags & W) && ours != theirs) ||
 		    (t->want && !(t->flags & W) && !strstr(log_kernel, t->want))) {
 			fprintf(stderr, "%s: here %d, kernel %d (wanted %s)\n%s\n%s\n", t->name, ours,
-				theirs, t->want ? t->want : "acceptance", log_ours, log_kernel);
+				theirs, t->want ? t->want : "acceptance", tail(log_ours),
+				tail(log_kernel));
 			check_failures++;
 		}
 	}

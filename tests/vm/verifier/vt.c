@@ -92,19 +92,17 @@ static long sys_bpf(int cmd, union bpf_attr *attr)
 
 static void make_btf(void)
 {
-	int i32, i64, lock, value, key, proto[3], ptr;
+	int i32, i64, lock, proto[3], ptr;
 
 	btf = btf__new_empty();
 	REQUIRE(btf);
 	i32 = btf__add_int(btf, "int", 4, BTF_INT_SIGNED);
 	i64 = btf__add_int(btf, "long", 8, BTF_INT_SIGNED);
-	key = i64;
 	lock = btf__add_struct(btf, "bpf_spin_lock", 4);
 	btf__add_field(btf, "val", i32, 0, 0);
-	value = btf__add_struct(btf, "value", 8);
+	btf__add_struct(btf, "value", 8);
 	btf__add_field(btf, "lock", lock, 0, 0);
 	btf__add_field(btf, "count", i32, 32, 0);
-	(void)key;
 	/* kind 0: long f(long, long); 1: long f(int *); 2: long f(void) */
 	proto[0] = btf__add_func_proto(btf, i64);
 	btf__add_func_param(btf, "a", i64);
@@ -277,8 +275,8 @@ int vt_kernel(const struct vt_prog *p, char *log, uint32_t level)
 	attr.insns = (uintptr_t)insns;
 	attr.insn_cnt = p->cnt;
 	attr.license = (uintptr_t)(p->not_gpl ? "none" : "GPL");
-	attr.log_buf = (uintptr_t)log;
-	attr.log_size = VT_LOG;
+	attr.log_buf = level ? (uintptr_t)log : 0;
+	attr.log_size = level ? VT_LOG : 0;
 	attr.log_level = level;
 	if (p->func_cnt) {
 		func_infos(p, infos);
