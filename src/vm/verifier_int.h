@@ -233,7 +233,7 @@ struct verifier {
 	uint64_t print_slots;
 
 	/* statistics */
-	uint32_t walked, max_states, total_states, peak_states;
+	uint32_t walked, max_states, states, total_states, peak_states;
 	uint32_t jumps_walked;
 	uint32_t prev_walked, prev_jumps;
 	uint32_t max_ctx_off;

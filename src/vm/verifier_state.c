@@ -337,6 +337,7 @@ void state_finished(struct verifier *v, struct state *s)
 			while (*p != up)
 				p = &(*p)->next;
 			*p = up->next;
+			v->states--;
 			state_free(up);
 		}
 		up = next;
@@ -349,6 +350,7 @@ static void drop_checkpoint(struct verifier *v, struct state **link)
 
 	*link = s->next;
 	if (!s->branches) {
+		v->states--;
 		state_free(s);
 		return;
 	}
@@ -375,7 +377,8 @@ static int add_checkpoint(struct verifier *v, uint32_t insn, uint32_t states)
 	v->total_states++;
 	if (states > v->max_states)
 		v->max_states = states;
-	v->peak_states++;
+	if (++v->states > v->peak_states)
+		v->peak_states = v->states;
 	v->prev_jumps = v->jumps_walked;
 	v->prev_walked = v->walked;
 	return 0;

@@ -11,8 +11,8 @@
 
 #include "check.h"
 
-#define S 1	/* the kernel is laxer: stricter here on purpose (docs/compat.md) */
-#define W 2	/* the kernel refuses too, in other words or with another errno */
+#define S 1 /* the kernel is laxer: stricter here on purpose (docs/compat.md) */
+#define W 2 /* the kernel refuses too, in other words or with another errno */
 
 struct test {
 	const char *name;
@@ -30,17 +30,25 @@ struct test {
 #define SKN BPF_PROG_TYPE_SOCKET_FILTER, true
 #define XDP BPF_PROG_TYPE_XDP, false
 #define TC BPF_PROG_TYPE_SCHED_CLS, false
-#define LIST(...) (const struct bpf_insn[]){__VA_ARGS__}
+#define LIST(...)                                                                                  \
+	(const struct bpf_insn[])                                                                  \
+	{                                                                                          \
+		__VA_ARGS__                                                                        \
+	}
 #define T2(name, type, gpl, want, flags, ...)                                                      \
-	{name, type, gpl, want, flags, LIST(__VA_ARGS__),                                          \
-	 sizeof(LIST(__VA_ARGS__)) / sizeof(struct bpf_insn)}
+	{                                                                                          \
+		name, type, gpl, want, flags, LIST(__VA_ARGS__),                                   \
+			sizeof(LIST(__VA_ARGS__)) / sizeof(struct bpf_insn)                        \
+	}
 #define T(name, type, ...) T2(name, type, __VA_ARGS__)
 /* with func_info: the program, and one more function (first instruction, is it
  * global, kind of prototype); first 0: none */
 #define TF2(name, type, gpl, want, flags, first, global, kind, ...)                                \
-	{name, type, gpl, want, flags, LIST(__VA_ARGS__),                                          \
-	 sizeof(LIST(__VA_ARGS__)) / sizeof(struct bpf_insn), {{0, false, 2}, {first, global, kind}}, \
-	 first ? 2 : 1}
+	{                                                                                          \
+		name, type, gpl, want, flags, LIST(__VA_ARGS__),                                   \
+			sizeof(LIST(__VA_ARGS__)) / sizeof(struct bpf_insn),                       \
+			{{0, false, 2}, {first, global, kind}}, first ? 2 : 1                      \
+	}
 #define TF(...) TF2(__VA_ARGS__)
 
 static const struct test tests[] = {
@@ -95,7 +103,8 @@ int main(int argc, char **argv)
 			printf("%s: kernel %d\n%s\n", t->name, theirs, log_kernel);
 		if (t->flags & S) {
 			if (!ours || (theirs && !(t->flags & W))) {
-				fprintf(stderr, "%s: listed as stricter, but kernel %d, here %d\n%s",
+				fprintf(stderr,
+					"%s: listed as stricter, but kernel %d, here %d\n%s",
 					t->name, theirs, ours, tail(log_kernel));
 				check_failures++;
 			}
@@ -103,8 +112,8 @@ int main(int argc, char **argv)
 		}
 		if (!ours != !theirs || (!(t->flags & W) && ours != theirs) ||
 		    (t->want && !(t->flags & W) && !strstr(log_kernel, t->want))) {
-			fprintf(stderr, "%s: here %d, kernel %d (wanted %s)\n%s\n%s\n", t->name, ours,
-				theirs, t->want ? t->want : "acceptance", tail(log_ours),
+			fprintf(stderr, "%s: here %d, kernel %d (wanted %s)\n%s\n%s\n", t->name,
+				ours, theirs, t->want ? t->want : "acceptance", tail(log_ours),
 				tail(log_kernel));
 			check_failures++;
 		}

@@ -20,9 +20,14 @@ static uint64_t rnd(void)
 /* Numbers near the places where ranges break. */
 static uint64_t corner(void)
 {
-	static const uint64_t at[] = {0, 1, 0x7f, 0x80, 0xff, 0x7fff, 0x8000, 0xffff, 0x7fffffff,
-				      0x80000000, 0xffffffff, 0x100000000, INT64_MAX,
-				      (uint64_t)INT64_MIN, UINT64_MAX, 0xffffffff80000000};
+	static const uint64_t at[] = {0,	  1,
+				      0x7f,	  0x80,
+				      0xff,	  0x7fff,
+				      0x8000,	  0xffff,
+				      0x7fffffff, 0x80000000,
+				      0xffffffff, 0x100000000,
+				      INT64_MAX,  (uint64_t)INT64_MIN,
+				      UINT64_MAX, 0xffffffff80000000};
 
 	switch (rnd() % 4) {
 	case 0:
@@ -45,8 +50,8 @@ static bool member(const struct reg *r, uint64_t x)
 static void random_reg(struct reg *r, uint64_t x)
 {
 	struct reg other;
-	static const uint8_t ops[] = {BPF_JLT, BPF_JLE, BPF_JGT, BPF_JGE, BPF_JSLT,
-				      BPF_JSLE, BPF_JSGT, BPF_JSGE, BPF_JEQ, BPF_JNE, BPF_JSET};
+	static const uint8_t ops[] = {BPF_JLT,	BPF_JLE,  BPF_JGT, BPF_JGE, BPF_JSLT, BPF_JSLE,
+				      BPF_JSGT, BPF_JSGE, BPF_JEQ, BPF_JNE, BPF_JSET};
 
 	reg_mark_unknown(r);
 	if (rnd() % 3 == 0) {
@@ -168,7 +173,8 @@ static bool holds(uint8_t op, uint64_t a, uint64_t b, bool is32)
 static void show(const char *what, const struct reg *r, uint64_t x)
 {
 	fprintf(stderr,
-		"%s: 0x%llx not in (0x%llx; 0x%llx) u[0x%llx, 0x%llx] s[%lld, %lld] u32[0x%x, 0x%x] "
+		"%s: 0x%llx not in (0x%llx; 0x%llx) u[0x%llx, 0x%llx] s[%lld, %lld] u32[0x%x, "
+		"0x%x] "
 		"s32[%d, %d]\n",
 		what, (unsigned long long)x, (unsigned long long)r->var_off.value,
 		(unsigned long long)r->var_off.mask, (unsigned long long)r->umin,
@@ -189,7 +195,7 @@ static void expect(const char *what, int op, const struct reg *r, uint64_t x)
 
 static void one_alu(void)
 {
-	static const uint8_t ops[] = {BPF_ADD, BPF_SUB, BPF_MUL, BPF_AND, BPF_OR,  BPF_XOR,
+	static const uint8_t ops[] = {BPF_ADD, BPF_SUB, BPF_MUL,  BPF_AND, BPF_OR, BPF_XOR,
 				      BPF_LSH, BPF_RSH, BPF_ARSH, BPF_DIV, BPF_MOD};
 	const uint8_t op = ops[rnd() % ARRAY_SIZE(ops)];
 	const bool is32 = rnd() & 1;
@@ -271,8 +277,7 @@ static void one_cast(void)
 	insn.code = BPF_ALU | BPF_END | BPF_TO_LE;
 	scalar_end(&s, &insn);
 	if (__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__)
-		expect("to le", insn.imm, &s,
-		       insn.imm == 64 ? x : x & ((1ULL << insn.imm) - 1));
+		expect("to le", insn.imm, &s, insn.imm == 64 ? x : x & ((1ULL << insn.imm) - 1));
 }
 
 int main(void)

@@ -121,8 +121,8 @@ static void make_btf(void)
 		}
 }
 
-#define BTF_KEY 2	/* long */
-#define BTF_VALUE 4	/* struct value */
+#define BTF_KEY 2   /* long */
+#define BTF_VALUE 4 /* struct value */
 #define BTF_INT 1
 
 static void make_kernel(void)
