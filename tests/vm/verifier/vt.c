@@ -223,6 +223,11 @@ const struct vm_aux *vt_aux(void)
 	return last.aux;
 }
 
+uint32_t vt_stack_depth(void)
+{
+	return last.stack_depth;
+}
+
 int vt_ours(const struct vt_prog *p, char *log, uint32_t level)
 {
 	struct vm_log l = {.buf = log, .size = VT_LOG, .level = level};
@@ -233,6 +238,7 @@ int vt_ours(const struct vt_prog *p, char *log, uint32_t level)
 	memset(&last, 0, sizeof(last));
 	last.type = p->type;
 	last.expected_attach_type = p->attach_type;
+	last.attach_btf_id = p->attach_btf_id;
 	last.gpl_compatible = !p->not_gpl;
 	last.insns = (struct bpf_insn *)p->insns;
 	last.insn_cnt = p->cnt;

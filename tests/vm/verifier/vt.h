@@ -82,7 +82,7 @@ struct vt_func {
 #define VT_LOG (1 << 20)
 
 struct vt_prog {
-	uint32_t type, attach_type;
+	uint32_t type, attach_type, attach_btf_id;
 	const struct bpf_insn *insns;
 	uint32_t cnt;
 	const struct vt_func *funcs;
@@ -94,8 +94,9 @@ struct vt_prog {
 int vt_ours(const struct vt_prog *p, char *log, uint32_t level);
 int vt_kernel(const struct vt_prog *p, char *log, uint32_t level);
 bool vt_kernel_works(void);
-/* The instructions seen by ours in the last accepted program. */
+/* What ours said of the last accepted program's instructions. */
 struct vm_aux;
 const struct vm_aux *vt_aux(void);
+uint32_t vt_stack_depth(void);
 
 #endif
