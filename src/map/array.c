@@ -244,6 +244,14 @@ static int array_write(struct map *m, const void *key, const void *value, uint64
 		array_store_small(m, index, value);
 		return 0;
 	}
+	/* What a dead holder of the lock had staged comes before this value, not
+	 * after it. */
+	if (array_has_lock(m) && unlikely(lock_owner_died(array_lock_word(m, index)))) {
+		err = array_lock(m, index);
+		if (err)
+			return err;
+		lock_release(array_lock_word(m, index));
+	}
 	return redo_write(m, array_record(m, index), index, value, m->attr.value_size, array_apply,
 			  -1);
 }

@@ -10,8 +10,7 @@ int array_check_attr(const struct map_attr *attr, uint32_t flags)
 		return -EINVAL;
 	if (attr->map_flags & ~flags)
 		return -EINVAL;
-	if ((attr->map_flags & BPF_F_RDONLY && attr->map_flags & BPF_F_WRONLY) ||
-	    (attr->map_flags & BPF_F_RDONLY_PROG && attr->map_flags & BPF_F_WRONLY_PROG))
+	if (!map_access_flags_ok(attr->map_flags))
 		return -EINVAL;
 	if (attr->value_size > INT_MAX)
 		return -E2BIG;

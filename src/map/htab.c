@@ -175,6 +175,11 @@ static int htab_search(struct map *m, const void *key, uint64_t hash, struct hta
 
 /* ---- bpf(2) side: reads ---- */
 
+static void *staged_value(struct map *m, uint32_t stripe)
+{
+	return m->obj.base + m->htab.claim_off + (uint64_t)stripe * m->elem_size;
+}
+
 /* One value to user memory. The lock is never copied out: it reads as 0. */
 int htab_copy_out(struct map *m, const uint8_t *from, void *user)
 {
@@ -208,6 +213,34 @@ int htab_value_out(struct map *m, uint32_t index, void *user)
 	return htab_copy_out(m, htab_value(m, index, 0), user);
 }
 
+/*
+ * PERCPU_HASH: did a writer die while it copied a CPU's value into place? Then the
+ * value is finished first; or, where the file is mapped read-only, read from
+ * where it was staged.
+ */
+static int percpu_value_out(struct map *m, uint32_t stripe, uint32_t index, void *user)
+{
+	struct stripe *st = htab_stripe(m, stripe);
+	const struct intent *in = &st->intent;
+	int err;
+
+	if (likely(!lock_owner_died(&st->lock)))
+		return htab_value_out(m, index, user);
+	if (m->writable) {
+		err = htab_lock(m, stripe);
+		if (err)
+			return err;
+		htab_unlock(m, stripe);
+		return htab_value_out(m, index, user);
+	}
+	err = htab_value_out(m, index, user);
+	if (!err && load_acquire(&in->op) == INTENT_PLACE && in->new_elem == index + 1 &&
+	    in->where < m->attr.possible_cpus)
+		err = uaccess_copy((uint8_t *)user + in->where * m->elem_size,
+				   staged_value(m, stripe), m->attr.value_size);
+	return err;
+}
+
 int htab_read(struct map *m, const void *key, void *value, uint64_t flags)
 {
 	uint64_t hash = htab_hash(m, key);
@@ -221,6 +254,10 @@ int htab_read(struct map *m, const void *key, void *value, uint64_t flags)
 			return ret ? ret : -ENOENT;
 		if (unlikely(flags & BPF_F_LOCK) && m->attr.spin_lock_off >= 0)
 			ret = htab_read_locked(m, hit.index, hit.gen, value);
+		else if (m->ops->per_cpu)
+			ret = percpu_value_out(
+				m, (uint32_t)hash & (m->htab.buckets - 1) & (m->htab.stripes - 1),
+				hit.index, value);
 		else
 			ret = htab_value_out(m, hit.index, value);
 		if (ret)
@@ -399,7 +436,8 @@ damaged:
  * dead thread has executed is visible to who takes its lock.
  */
 static void change_commit(struct map *m, struct htab_place *p, uint64_t link, uint32_t new_elem,
-			  uint64_t heads_after, uint32_t fresh_after, int live_delta)
+			  uint64_t new_next, uint64_t heads_after, uint32_t fresh_after,
+			  int live_delta)
 {
 	struct stripe *st = htab_stripe(m, p->stripe);
 	struct intent *in = &st->intent;
@@ -424,11 +462,48 @@ static void change_commit(struct map *m, struct htab_place *p, uint64_t link, ui
 	if (new_elem) {
 		struct elem *e = htab_elem(m, new_elem - 1);
 
+		/* From here the new element is still the head of its list, but its
+		 * link there is gone: the intent knows it. */
+		store_relaxed(&e->next, new_next);
 		store_release(&e->gen, e->gen + 1); /* odd: in the table, as soon as linked */
 	}
 	/* The commit. seq_cst: lease_stamp() needs a full fence after an unlink. */
 	exchange_seq_cst(p->where, link);
 	htab_recover_stripe(m, p->stripe);
+}
+
+void htab_place(struct map *m, uint32_t stripe, uint32_t index, uint32_t cpu, const void *value)
+{
+	struct intent *in = &htab_stripe(m, stripe)->intent;
+	uint32_t size = m->attr.value_size;
+
+	if (size == 8 || size == 4 || size == 2 || size == 1) {
+		uaccess_copy(htab_value(m, index, cpu), value, size); /* one store */
+		return;
+	}
+	if (value != staged_value(m, stripe))
+		uaccess_copy(staged_value(m, stripe), value, size);
+	in->new_elem = index + 1;
+	in->where = cpu;
+	fence_compiler();
+	in->op = INTENT_PLACE; /* it has happened: who comes after us does the rest */
+	fence_compiler();
+	uaccess_copy(htab_value(m, index, cpu), staged_value(m, stripe), size);
+	fence_compiler();
+	in->op = INTENT_NONE;
+}
+
+/* A dead owner's htab_place(): again. */
+void htab_place_again(struct map *m, uint32_t stripe)
+{
+	struct intent *in = &htab_stripe(m, stripe)->intent;
+
+	if (m->ops->per_cpu && in->new_elem && in->new_elem <= m->htab.elems &&
+	    in->where < m->attr.possible_cpus)
+		htab_place(m, stripe, in->new_elem - 1, (uint32_t)in->where,
+			   staged_value(m, stripe));
+	else
+		htab_damaged(m);
 }
 
 /* Copies a value in: never the lock, which stays as it is. */
@@ -539,8 +614,7 @@ again:
 		if (only_cpu >= 0) {
 			/* The CPU is ours: its slot changes in place, and the others'
 			 * stay as they are. */
-			uaccess_copy(htab_value(m, link_index1(p.link) - 1, (uint32_t)only_cpu),
-				     value, m->attr.value_size);
+			htab_place(m, stripe, link_index1(p.link) - 1, (uint32_t)only_cpu, value);
 			goto out;
 		}
 	} else {
@@ -576,10 +650,9 @@ again:
 	}
 	elem_fill(m, a.index, key, value, only_cpu);
 	/* In a chain it takes over what followed the old one; at a new place nothing
-	 * follows. Plain: not yet reachable. */
-	store_relaxed(&htab_elem(m, a.index)->next,
-		      p.link ? load_relaxed(&htab_elem(m, link_index1(p.link) - 1)->next) : 0);
+	 * follows. */
 	change_commit(m, &p, link_make(a.index, htab_elem(m, a.index)->gen + 1, p.tag), a.index + 1,
+		      p.link ? load_relaxed(&htab_elem(m, link_index1(p.link) - 1)->next) : 0,
 		      a.heads_after, a.fresh_after, p.link ? 0 : 1);
 out:
 	htab_unlock(m, stripe);
@@ -604,7 +677,7 @@ int htab_delete_locked(struct map *m, struct htab_place *p)
 	struct bucket *b = htab_bucket(m, p->bucket);
 	bool in_slot = p->where >= b->slot && p->where < b->slot + HTAB_SLOTS;
 
-	change_commit(m, p, in_slot ? 0 : load_relaxed(&e->next), 0, st->heads, st->fresh, -1);
+	change_commit(m, p, in_slot ? 0 : load_relaxed(&e->next), 0, 0, st->heads, st->fresh, -1);
 	return 0;
 }
 
@@ -724,9 +797,10 @@ int htab_alloc_check(const struct map_attr *attr)
 {
 	bool percpu = attr->map_type == BPF_MAP_TYPE_PERCPU_HASH;
 
-	if (attr->map_flags & ~(uint32_t)HTAB_FLAGS)
+	if (attr->map_flags & ~(uint32_t)HTAB_FLAGS || !map_access_flags_ok(attr->map_flags))
 		return -EINVAL;
-	if (percpu && (attr->map_flags & BPF_F_NUMA_NODE))
+	/* the flag is allowed, a node is not */
+	if (percpu && (attr->map_flags & BPF_F_NUMA_NODE) && attr->numa_node != (uint32_t)-1)
 		return -EINVAL;
 	if (!attr->max_entries || !attr->key_size || !attr->value_size)
 		return -EINVAL;
@@ -781,6 +855,9 @@ int htab_layout(struct map *m, uint64_t *data_size, uint64_t *prealloc)
 	m->htab.claim_off = round_up_u64(end, SHMAP_PAGE);
 	if (m->attr.spin_lock_off >= 0)
 		end = m->htab.claim_off + HTAB_CLAIMS * redo_record_size(m->attr.value_size);
+	else if (m->ops->per_cpu)
+		end = m->htab.claim_off + stripes * value;
+	m->htab.extra = end > m->htab.claim_off ? end - m->htab.claim_off : 0;
 	*data_size = round_up_u64(end, SHMAP_PAGE);
 	/* Buckets always; elements too unless they are to come one by one. */
 	*prealloc = m->attr.map_flags & BPF_F_NO_PREALLOC ? m->htab.elem_off : *data_size;
@@ -800,10 +877,8 @@ int htab_format(struct map *m)
 	h->attr.hash_seed = m->attr.hash_seed;
 	m->htab.seed = m->attr.hash_seed;
 	htab_pool_format(m);
-	if (m->attr.spin_lock_off < 0)
-		return 0;
-	return object_populate(&m->obj, m->htab.claim_off,
-			       HTAB_CLAIMS * redo_record_size(m->attr.value_size));
+	/* What stands behind the elements, which NO_PREALLOC leaves a hole. */
+	return object_populate(&m->obj, m->htab.claim_off, m->htab.extra);
 }
 
 /* The kernel's figure (its element header of 48 bytes, its 16-byte buckets), so
@@ -830,9 +905,10 @@ uint64_t htab_memlock(const struct map *m)
 	}
 	for (entries = 0, i = 0; i < m->htab.stripes; i++)
 		entries += load_relaxed(&htab_stripe(m, i)->live);
-	usage += elem * entries;
+	/* its allocator's link before each piece, and the pointer to the per-CPU one */
+	usage += (elem + 8) * entries;
 	if (percpu)
-		usage += (uint64_t)m->elem_size * cpus * entries;
+		usage += (16 + (uint64_t)m->elem_size * cpus) * entries;
 	return usage;
 }
 

@@ -9,6 +9,7 @@
  *   elem_off    | struct elem   [elems]          header, key, value
  *   percpu_off  | per CPU: values [elems]        PERCPU_HASH only
  *   claim_off   | redo records [HTAB_CLAIMS]     values with a bpf_spin_lock only
+ *               | one staged value per stripe    PERCPU_HASH only
  *
  * A bucket holds links to its elements: seven slots, then a chain through
  * elem.next. A link is one 64-bit word:
@@ -98,6 +99,7 @@ enum intent_op {
 	INTENT_CHANGE, /* store `link` in the word at `where` */
 	INTENT_GIVE,   /* store `link` in the gift word */
 	INTENT_TAKE,   /* claim stripe `where`'s gift word, now `link` */
+	INTENT_PLACE,  /* copy what is staged to new_elem's value of CPU `where` */
 };
 
 /* Written before the commit, read by the next owner when we die. All *_after are
@@ -205,6 +207,10 @@ int htab_find_locked(struct map *m, const void *key, uint64_t hash, struct htab_
 int htab_delete_locked(struct map *m, struct htab_place *p);
 bool htab_key_equal(const struct map *m, const void *a, const void *b);
 int htab_value_out(struct map *m, uint32_t index, void *user_value);
+
+/* One CPU's value, in place, under the stripe's lock: all or nothing (G5). */
+void htab_place(struct map *m, uint32_t stripe, uint32_t index, uint32_t cpu, const void *value);
+void htab_place_again(struct map *m, uint32_t stripe);
 
 /* htab_locked.c: BPF_F_LOCK */
 int htab_read_locked(struct map *m, uint32_t index, uint32_t gen, void *value);

@@ -6,7 +6,7 @@
 #include "map/map.h"
 
 /* sizeof(struct bpf_htab) of Linux 6.18 on x86-64: part of the memlock figure. */
-#define HTAB_KERNEL_STRUCT 1024
+#define HTAB_KERNEL_STRUCT 896
 
 int htab_alloc_check(const struct map_attr *attr);
 int htab_layout(struct map *m, uint64_t *data_size, uint64_t *prealloc);

@@ -357,10 +357,18 @@ void htab_recover_stripe(struct map *m, uint32_t stripe)
 			break;
 		}
 		if (load_relaxed(word) != in->link) {
-			/* Not committed. The new element is still in its pool; if it
-			 * was already given its generation take that back, forwards. */
-			if (new_elem && (new_elem->gen & 1))
+			/* Not committed. The new element is still the head of its list,
+			 * or fresh; its link there comes back from the intent. If it was
+			 * already given its generation that is taken back, forwards. */
+			if (!new_elem)
+				break;
+			if (new_elem->gen & 1)
 				store_release(&new_elem->gen, new_elem->gen + 1);
+			if (heads_free(st->heads) == in->new_elem)
+				new_elem->next = heads_free(in->heads_after);
+			else if (heads_limbo(st->heads) == in->new_elem)
+				new_elem->next = old_elem ? (uint32_t)in->old_next
+							  : heads_limbo(in->heads_after);
 			break;
 		}
 		if (old_elem) {
@@ -394,6 +402,9 @@ void htab_recover_stripe(struct map *m, uint32_t stripe)
 		word = &htab_stripe(m, (uint32_t)in->where)->gift;
 		if (load_acquire(word) == in->link)
 			take_complete(m, stripe, word);
+		break;
+	case INTENT_PLACE:
+		htab_place_again(m, stripe);
 		break;
 	default:
 		break;

@@ -102,35 +102,48 @@ static struct map_header *map_file_header(const struct map *m)
 	return (struct map_header *)m->obj.trailer->body;
 }
 
-int map_create(const struct map_attr *attr, int btf_fd, struct map **out, int *fd)
+/* Checks attr and begins a map of it: all that needs no file. */
+static int map_prepare(const struct map_attr *attr, struct map *m, uint64_t *data_size,
+		       uint64_t *prealloc)
 {
-	const struct map_ops *ops = map_ops_find(attr->map_type);
-	uint64_t data_size = 0, prealloc = 0;
-	struct map_header *header;
-	struct map *m;
-	int err;
+	int err = map_check_node(attr);
 
-	err = uaccess_init();
+	m->ops = map_ops_find(attr->map_type);
 	if (!err)
-		err = lease_open();
-	if (!err)
-		err = map_check_node(attr);
-	if (!err)
-		err = ops ? ops->alloc_check(attr) : -EINVAL;
+		err = m->ops ? m->ops->alloc_check(attr) : -EINVAL;
 	if (err)
 		return err;
-	m = calloc(1, sizeof(*m));
-	if (!m)
-		return -ENOMEM;
-	m->ops = ops;
 	m->refs = 1;
 	m->attr = *attr;
 	m->attr.map_flags &= ~(BPF_F_RDONLY | BPF_F_WRONLY);
 	m->attr.name[MAP_NAME_LEN - 1] = 0;
 	m->attr.possible_cpus = lease_possible_cpus();
-	err = map_layout(m, &data_size, &prealloc);
+	return map_layout(m, data_size, prealloc);
+}
+
+int map_check(const struct map_attr *attr)
+{
+	uint64_t data_size = 0, prealloc = 0;
+	struct map m = {0};
+
+	return map_prepare(attr, &m, &data_size, &prealloc);
+}
+
+int map_create(const struct map_attr *attr, int btf_fd, struct map **out, int *fd)
+{
+	uint64_t data_size = 0, prealloc = 0;
+	struct map_header *header;
+	struct map *m;
+	int err;
+
+	m = calloc(1, sizeof(*m));
+	if (!m)
+		return -ENOMEM;
+	err = uaccess_init();
 	if (!err)
-		err = map_check_lock(ops, &m->attr);
+		err = map_prepare(attr, m, &data_size, &prealloc);
+	if (!err)
+		err = map_check_lock(m->ops, &m->attr);
 	if (!err)
 		err = object_create(OBJECT_MAP, data_size, prealloc, &m->obj, fd);
 	if (err)
@@ -139,7 +152,7 @@ int map_create(const struct map_attr *attr, int btf_fd, struct map **out, int *f
 	header = map_file_header(m);
 	m->shared = &header->shared;
 	header->attr = m->attr;
-	err = ops->format(m);
+	err = m->ops->format(m);
 	if (err)
 		goto unmap;
 	if (btf_fd >= 0) {

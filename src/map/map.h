@@ -151,7 +151,7 @@ struct map {
 			uint32_t buckets, stripes, elems, per_stripe;
 			uint32_t elem_stride, value_off;
 			uint64_t percpu_off, percpu_stride;
-			uint64_t claim_off;	/* HTAB_CLAIMS redo records, with a lock in the value */
+			uint64_t claim_off, extra; /* what stands behind the elements, and its size */
 			uint64_t seed;
 		} htab;
 	};
@@ -159,6 +159,12 @@ struct map {
 
 /* The ops of a map type, or NULL (-EINVAL). */
 const struct map_ops *map_ops_find(uint32_t type);
+
+/*
+ * Would map_create() make this map, given the memory that the machine has? 0 or
+ * its error: what the kernel finds out before it looks at the name and the BTF.
+ */
+int map_check(const struct map_attr *attr);
 
 /*
  * MAP_CREATE below the attr parsing: checks, creates the file, formats and
@@ -171,6 +177,14 @@ int map_create(const struct map_attr *attr, int btf_fd, struct map **out, int *f
 int map_open(int fd, struct map **out);
 void map_get(struct map *m);
 void map_put(struct map *m);		/* the last ref unmaps */
+
+/* The access flags that exclude each other are not both given. */
+static inline bool map_access_flags_ok(uint32_t flags)
+{
+	return (flags & (BPF_F_RDONLY | BPF_F_WRONLY)) != (BPF_F_RDONLY | BPF_F_WRONLY) &&
+	       (flags & (BPF_F_RDONLY_PROG | BPF_F_WRONLY_PROG)) !=
+		       (BPF_F_RDONLY_PROG | BPF_F_WRONLY_PROG);
+}
 
 /* Total bytes that one bpf(2) value has. */
 static inline uint32_t map_user_value_size(const struct map *m)

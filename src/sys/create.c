@@ -115,26 +115,6 @@ static int create_check_exclusive(const union sys_attr *a)
 	return -EINVAL;
 }
 
-/*
- * The name is wrong, but the kernel has made the map before it looks: what
- * that would have said comes first.
- */
-static int create_bad_name(struct map_attr *attr)
-{
-	struct map *m;
-	uint32_t id;
-	int fd, err;
-
-	err = map_create(attr, -1, &m, &fd);
-	if (err)
-		return err;
-	id = m->obj.id;
-	map_put(m);
-	raw_close(fd);
-	object_collect(OBJECT_MAP, id);
-	return -EINVAL;
-}
-
 /* The BTF of key and value: fills attr; *ref is open when 0 is returned. */
 static int create_btf(const union sys_attr *a, struct map_attr *attr, struct btf_ref *ref)
 {
@@ -145,7 +125,8 @@ static int create_btf(const union sys_attr *a, struct map_attr *attr, struct btf
 	if (ref->kernel)
 		err = -EACCES;
 	else
-		err = btf_check_map(ref->btf, attr->map_type, attr->key_size, attr->value_size,
+		err = btf_check_map(ref->btf, attr->map_type, attr->map_flags, attr->key_size,
+				    attr->value_size, attr->max_entries,
 				    a->map_create.btf_key_type_id, a->map_create.btf_value_type_id,
 				    &attr->spin_lock_off);
 	if (err) {
@@ -208,12 +189,14 @@ long sys_cmd_map_create(union sys_attr *a, union sys_attr *uattr, unsigned int s
 		err = create_check_token(a);
 	if (!err && a->map_create.map_ifindex)
 		err = create_check_offload(a);
+	/* The kernel has made the map before it looks at the name and the BTF:
+	 * what its making would have said comes first. */
+	if (!err)
+		err = map_check(&attr);
+	if (!err)
+		err = sys_check_name(attr.name, a->map_create.map_name);
 	if (err)
 		return err;
-	if (sys_check_name(attr.name, a->map_create.map_name)) {
-		memset(attr.name, 0, sizeof(attr.name));
-		return create_bad_name(&attr);
-	}
 	if (a->map_create.btf_value_type_id) {
 		err = create_btf(a, &attr, &btf);
 		if (err)

@@ -55,6 +55,26 @@ static bool makes_fd(int cmd)
 	}
 }
 
+/* Commands that open no fds for themselves. */
+static bool on_elements(int cmd)
+{
+	switch (cmd) {
+	case BPF_MAP_LOOKUP_ELEM:
+	case BPF_MAP_UPDATE_ELEM:
+	case BPF_MAP_DELETE_ELEM:
+	case BPF_MAP_GET_NEXT_KEY:
+	case BPF_MAP_LOOKUP_AND_DELETE_ELEM:
+	case BPF_MAP_LOOKUP_BATCH:
+	case BPF_MAP_LOOKUP_AND_DELETE_BATCH:
+	case BPF_MAP_UPDATE_BATCH:
+	case BPF_MAP_DELETE_BATCH:
+	case BPF_PROG_TEST_RUN:
+		return true;
+	default:
+		return false;
+	}
+}
+
 static void note_fd(int fd)
 {
 	uint32_t id;
@@ -88,8 +108,12 @@ long sys_bpf(int cmd, void *uattr, unsigned int size)
 	/* what is beyond size is zero already */
 	if (size > c->end && memcmp((uint8_t *)&attr + c->end, zeros, size - c->end))
 		return -EINVAL;
+	if (on_elements(cmd))
+		return c->fn(&attr, uattr, size);
+	fd_inside_begin();
 	ret = c->fn(&attr, uattr, size);
 	if (ret >= 0 && makes_fd(cmd))
 		note_fd(ret);
+	fd_inside_end();
 	return ret;
 }

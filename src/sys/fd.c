@@ -23,6 +23,12 @@
  *    gives up. Either the filler sees fd_closing, or the forgetter sees
  *    FILLING and replaces it (store, fence, load on both sides).
  *
+ * Fds that shmap opens for itself are closed without fd_forget(). A filler must
+ * not remember one: it compares the number of sections begun (fd_inside_begin)
+ * before and after its look, and gives up when it has changed or when one is
+ * under way. A section begins before its fds are opened, so a look that saw
+ * one of them is after the beginning, which the filler then sees.
+ *
  * Files: two fds of one file share one struct map (struct open_map). A word
  * holds a reference to it, as does an operation on an fd that is not in the
  * table. Retired words' references are dropped when no operation may use them
@@ -59,7 +65,10 @@ uint64_t *fd_leaves[FD_LEAVES];
 
 static uint64_t generation; /* of state words: one number for the process */
 static uint32_t fd_closing; /* forgets under way that left no word behind */
-static pid_t owner_pid;	    /* a vfork child has our memory and other fds */
+static uint32_t inside;	    /* sections under way: see fd_inside_begin() */
+static uint64_t inside_begun;
+static __thread uint32_t inside_own __attribute__((tls_model("initial-exec")));
+static pid_t owner_pid; /* a vfork child has our memory and other fds */
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
 /* A file that this process has open. */
@@ -106,6 +115,19 @@ static struct fd_ref *list_take(struct fd_ref **head)
 	return load_relaxed(head) ? exchange_seq_cst(head, NULL) : NULL;
 }
 
+void fd_inside_begin(void)
+{
+	inside_own++;
+	fetch_add_seq_cst(&inside, 1);
+	fetch_add_seq_cst(&inside_begun, 1);
+}
+
+void fd_inside_end(void)
+{
+	fetch_add_seq_cst(&inside, (uint32_t)-1);
+	inside_own--;
+}
+
 /* ---- open files ---- */
 
 static bool open_acquire(void)
@@ -130,7 +152,8 @@ static struct open_map *open_find(dev_t dev, ino_t ino, bool write)
 	struct open_map *o;
 
 	for (o = open_maps; o; o = o->next)
-		if (o->map->obj.ino == ino && o->map->obj.dev == dev && (o->map->writable || !write))
+		if (o->map->obj.ino == ino && o->map->obj.dev == dev &&
+		    (o->map->writable || !write))
 			return o;
 	return NULL;
 }
@@ -187,7 +210,9 @@ static void open_leave(struct open_map *o)
 		return;
 	map_put(o->map);
 	free(o);
+	fd_inside_begin();
 	object_collect(kind, id);
+	fd_inside_end();
 }
 
 /* ---- references ---- */
@@ -276,14 +301,12 @@ static uint64_t *word_make(int fd)
 		return NULL;
 	leaf = leaf_of(fd);
 	if (!leaf) {
-		size_t size = FD_LEAF_SIZE * sizeof(*leaf);
-
-		leaf = raw_mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
-				0);
-		if (raw_is_error(leaf))
+		/* From malloc, so that leak checkers see what it points to. */
+		leaf = calloc(FD_LEAF_SIZE, sizeof(*leaf));
+		if (!leaf)
 			return NULL;
 		if (!cas_seq_cst(&fd_leaves[(uint32_t)fd >> FD_LEAF_BITS], &none, leaf)) {
-			raw_munmap(leaf, size);
+			free(leaf);
 			leaf = none;
 		}
 	}
@@ -366,6 +389,7 @@ static void after_fork_child(void)
 	op_after_fork();
 	owner_pid = raw_getpid();
 	fd_closing = 0;
+	inside = inside_own;
 	for (i = 0; i < pending.depth; i++)
 		fd_closing += pending.stack[i].mark == PENDING_COUNT;
 	for (i = 0; i < FD_LEAVES; i++) {
@@ -405,8 +429,8 @@ int fd_access(int fd)
 	}
 }
 
-/* Looks at the fd and opens its map, or joins the users of the open one. */
-static int ref_open(int fd, struct fd_ref **out)
+/* Looks at an fd of ours and opens its map, or joins the users of the open one. */
+static int ref_look(int fd, struct fd_ref **out)
 {
 	struct open_map *o;
 	struct fd_ref *r;
@@ -441,10 +465,35 @@ static int ref_open(int fd, struct fd_ref **out)
 	return 0;
 }
 
+/*
+ * The number may be given to another file at any moment; a number of our own
+ * stays what it is during all of the look. It shares the description, and
+ * with it the open mode and the lock that holds the object.
+ */
+static int ref_open(int fd, struct fd_ref **out)
+{
+	int own, err;
+
+	own = raw_fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	if (own < 0)
+		return own;
+	err = ref_look(own, out);
+	raw_close(own);
+	return err;
+}
+
+/* Gives up filling. */
+static void fill_end(uint64_t *word, uint64_t *filling)
+{
+	if (*filling)
+		cas_seq_cst(word, filling, state_word(UNKNOWN, 0, next_generation()));
+	*filling = 0;
+}
+
 int fd_begin_slow(int fd, struct fd_op *op)
 {
-	uint64_t w = 0, filling = 0, *word;
-	struct fd_ref *r;
+	uint64_t w = 0, filling = 0, begun, *word;
+	struct fd_ref *r = NULL;
 	int err;
 
 	*op = (struct fd_op){0};
@@ -475,18 +524,19 @@ int fd_begin_slow(int fd, struct fd_op *op)
 		}
 		/* Pairs with the fence in forget_range(). */
 		fence_seq_cst();
-		if (filling && load_relaxed(&fd_closing)) {
-			w = filling;
-			cas_seq_cst(word, &w, state_word(UNKNOWN, 0, next_generation()));
-			filling = 0;
-		}
+		if (filling && load_relaxed(&fd_closing))
+			fill_end(word, &filling);
 	}
+	begun = load_seq_cst(&inside_begun);
+	if (load_seq_cst(&inside))
+		fill_end(word, &filling);
+	fd_inside_begin(); /* counts once in inside_begun */
 	err = ref_open(fd, &r);
-	if (err) {
-		if (filling)
-			cas_seq_cst(word, &filling, state_word(UNKNOWN, 0, next_generation()));
+	fd_inside_end();
+	if (err || load_seq_cst(&inside) || load_seq_cst(&inside_begun) != begun + 1)
+		fill_end(word, &filling);
+	if (err)
 		goto fail;
-	}
 	op->ref = r;
 	op->own = !filling || !cas_seq_cst(word, &filling, (uint64_t)(uintptr_t)r);
 	return 0;
@@ -630,9 +680,13 @@ void fd_collect(void)
 		fetch_add_seq_cst(&fd_closing, (uint32_t)-1);
 	if (p.retired)
 		reclaim();
-	if (p.all)
-		object_collect_all();
-	else if (p.id)
-		object_collect(p.kind, p.id);
+	if (p.all || p.id) {
+		fd_inside_begin();
+		if (p.all)
+			object_collect_all();
+		else
+			object_collect(p.kind, p.id);
+		fd_inside_end();
+	}
 	errno = saved;
 }

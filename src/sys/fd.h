@@ -101,6 +101,15 @@ void fd_install_map(int fd, struct map *m, uint32_t access);
 /* Any kind: notes the object for fd_collect(); a map is opened at its first use. */
 void fd_install_object(int fd, enum object_kind kind, uint32_t id);
 
+/*
+ * Around code of ours that opens and closes object files for itself, without
+ * fd_forget(): a thread that looks at such a number meanwhile (by a mistake of
+ * the application) does not remember what it saw. sys_bpf() does it for all
+ * commands but those on elements. Nests.
+ */
+void fd_inside_begin(void);
+void fd_inside_end(void);
+
 /* FD_READ and FD_WRITE by the open mode. -EBADF: closed, or O_PATH. */
 int fd_access(int fd);
 

@@ -151,8 +151,8 @@ static int add_prog(struct text *t, int fd)
 		return err;
 	add(t, "prog_type:\t%u\nprog_jited:\t%d\n", info.type, !!info.jited_prog_len);
 	add_tag(t, info.tag);
-	add(t, "memlock:\t%u\nprog_id:\t%u\n",
-	    (info.xlated_prog_len + 4096 + 4095) / 4096 * 4096, info.id);
+	add(t, "memlock:\t%u\nprog_id:\t%u\n", (info.xlated_prog_len + 4096 + 4095) / 4096 * 4096,
+	    info.id);
 	add(t, "run_time_ns:\t%llu\nrun_cnt:\t%llu\nrecursion_misses:\t%llu\n",
 	    (unsigned long long)info.run_time_ns, (unsigned long long)info.run_cnt,
 	    (unsigned long long)info.recursion_misses);
@@ -173,8 +173,10 @@ static int add_btf(struct text *t, int fd)
 static int add_link(struct text *t, int fd)
 {
 	static const char *const names[] = {
-		"unspec", "raw_tracepoint", "tracing", "cgroup", "iter", "netns", "xdp",
-		"perf", "kprobe_multi", "struct_ops", "netfilter", "tcx", "uprobe_multi", "netkit",
+		"unspec",	"raw_tracepoint", "tracing",   "cgroup",
+		"iter",		"netns",	  "xdp",       "perf",
+		"kprobe_multi", "struct_ops",	  "netfilter", "tcx",
+		"uprobe_multi", "netkit",
 	};
 	struct link_info info;
 	long err = own_info(fd, &info, sizeof(info), sys_link_info);

@@ -73,21 +73,21 @@ static long map_info(const struct fd_ref *r, union sys_attr *attr, union sys_att
 		len = sizeof(info);
 	if (uaccess_copy(&in, user, len))
 		return -EFAULT;
-	info = (struct map_info){
-		.type = m->attr.map_type,
-		.id = m->obj.id,
-		.key_size = m->attr.key_size,
-		.value_size = m->attr.value_size,
-		.max_entries = m->attr.max_entries,
-		.map_flags = m->attr.map_flags,
-		.btf_vmlinux_value_type_id = m->attr.btf_vmlinux_value_type_id,
-		.btf_id = m->attr.btf_id,
-		.btf_key_type_id = m->attr.btf_key_type_id,
-		.btf_value_type_id = m->attr.btf_value_type_id,
-		.map_extra = m->attr.map_extra,
-		.hash = in.hash,
-		.hash_size = in.hash_size,
-	};
+	/* The kernel fills the caller's struct: what does not apply stays as it was. */
+	info = in;
+	info.type = m->attr.map_type;
+	info.id = m->obj.id;
+	info.key_size = m->attr.key_size;
+	info.value_size = m->attr.value_size;
+	info.max_entries = m->attr.max_entries;
+	info.map_flags = m->attr.map_flags;
+	info.btf_vmlinux_value_type_id = m->attr.btf_vmlinux_value_type_id;
+	info.map_extra = m->attr.map_extra;
+	if (m->attr.btf_id) {
+		info.btf_id = m->attr.btf_id;
+		info.btf_key_type_id = m->attr.btf_key_type_id;
+		info.btf_value_type_id = m->attr.btf_value_type_id;
+	}
 	memcpy(info.name, m->attr.name, sizeof(info.name));
 	err = info_hash(r, &in);
 	if (err)

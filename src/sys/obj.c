@@ -78,8 +78,7 @@ long sys_cmd_obj_get(union sys_attr *attr, union sys_attr *uattr, unsigned int s
 	struct pin_path path;
 	int mode, dirfd, fd, err;
 
-	if (attr->obj.bpf_fd ||
-	    attr->obj.file_flags & ~(BPF_F_RDONLY | BPF_F_WRONLY | F_PATH_FD) ||
+	if (attr->obj.bpf_fd || attr->obj.file_flags & ~(BPF_F_RDONLY | BPF_F_WRONLY | F_PATH_FD) ||
 	    path_dirfd(attr, &dirfd))
 		return -EINVAL;
 	mode = sys_open_mode(attr->obj.file_flags);

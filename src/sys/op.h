@@ -17,8 +17,8 @@
 
 /* One per thread that has used a map; never freed, reused after the thread's end. */
 struct op_thread {
-	uint64_t epoch;		/* of the running operation, or 0: outside */
-	uint32_t used;		/* belongs to a living thread */
+	uint64_t epoch; /* of the running operation, or 0: outside */
+	uint32_t used;	/* belongs to a living thread */
 	uint32_t pad;
 	struct op_thread *next; /* in op_threads; set before it is published */
 } __attribute__((aligned(CACHE_LINE)));

@@ -7,10 +7,10 @@
 #include <stdbool.h>
 
 struct pin_path {
-	char abs[PATH_MAX];	/* as the caller means it: absolute, not normalized */
-	char rel[PATH_MAX];	/* below fs/; "" is fs/ itself. Unset when !inside */
-	bool inside;		/* below /sys/fs/bpf, or fs/ of the runtime directory */
-	bool slash;		/* ended in one: a directory is meant */
+	char abs[PATH_MAX]; /* as the caller means it: absolute, not normalized */
+	char rel[PATH_MAX]; /* below fs/; "" is fs/ itself. Unset when !inside */
+	bool inside;	    /* below /sys/fs/bpf, or fs/ of the runtime directory */
+	bool slash;	    /* ended in one: a directory is meant */
 };
 
 /*

@@ -47,7 +47,7 @@ long fd_fdinfo(int fd, char *buf, size_t size);
  * the plain mmap), -errno, or 1 when fd is not a map of ours. */
 int fd_mmap_check(int fd, uint64_t offset, uint64_t len, int prot, int flags);
 /* After fd_mmap_check() said 0: a new fd of the same file, to mmap in fd's place and to
- * close right after that. Its description holds the object, keeps BPF_MAP_FREEZE away from
+ * close right after that (as any other: fd_forget(), close, fd_collect()). Its description holds the object, keeps BPF_MAP_FREEZE away from
  * a writable mapping and mprotect(2) from a read-only one, for as long as the mapping (and
  * its copies in children) lives. -errno; -EPERM when the map was frozen meanwhile. */
 int fd_mmap_open(int fd, int prot);
@@ -75,7 +75,7 @@ struct link_header {
 	uint32_t prog_id;
 	uint32_t attach_type;
 	uint32_t target_obj_id, target_btf_id;
-	uint32_t detached;		/* 0 -> 1 once */
+	uint32_t detached;		/* 1: not fired (now: a perf event can be enabled again) */
 	uint32_t pad;
 	uint64_t cookie;
 	char name[128];
@@ -88,7 +88,23 @@ int sys_link_read(uint32_t id, struct link_header *out);
 /* Adds one run to the program's shared statistics. */
 void sys_prog_account(struct vm_prog *p, uint64_t ns, bool missed);
 
-/* Emulated perf events and tracefs ids, for preload (see perf.c). */
+/*
+ * Links came, went or changed: bumps rundir_ids()->link_generation and wakes
+ * who waits on it. For whoever collects a link object.
+ */
+void sys_link_changed(void);
+
+/*
+ * Emulated perf events and tracefs ids, for preload (see perf.c). A tracepoint
+ * is named as below events/: "syscalls/sys_enter_mmap"; -ENOENT or NULL when
+ * there is none. The name of an id is valid until the thread asks again.
+ * PERF_TYPE_KPROBE is what /sys/bus/event_source/devices/kprobe/type says, and
+ * format/retprobe there is "config:0". sys_perf_event_open() passes events that
+ * are not ours on to the kernel.
+ */
+#define PERF_TYPE_KPROBE 0x7368
+int perf_tracepoint_id(const char *name);
+const char *perf_tracepoint_name(int id);
 int sys_perf_event_open(const void *attr, pid_t pid, int cpu, int group_fd, unsigned long flags);
 /* 1: not ours (pass on); else 0 or -errno */
 int sys_perf_ioctl(int fd, unsigned long request, unsigned long arg, long *ret);

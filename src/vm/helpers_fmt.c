@@ -55,9 +55,20 @@ static bool ends_word(char ch)
 	return !ch || isspace((unsigned char)ch) || ispunct((unsigned char)ch);
 }
 
+/* Bytes of UTF-8 may stand outside conversions. */
 static bool fmt_char_valid(char ch)
 {
-	return isprint((unsigned char)ch) || isspace((unsigned char)ch);
+	return (unsigned char)ch >= 0x80 || isprint((unsigned char)ch) ||
+	       isspace((unsigned char)ch);
+}
+
+/* The kernel's printf takes every letter and digit after %p and what it knows
+ * there for part of the conversion. */
+static const char *skip_letters(const char *p)
+{
+	while (isalnum((unsigned char)*p))
+		p++;
+	return p;
 }
 
 static const char *parse_pointer(struct fmt_spec *spec, const char *p)
@@ -73,12 +84,12 @@ static const char *parse_pointer(struct fmt_spec *spec, const char *p)
 	case 'K':
 	case 'x':
 		spec->kind = FMT_POINTER;
-		return p + 1;
+		return skip_letters(p);
 	case 's':
 	case 'S':
 	case 'B':
 		spec->kind = FMT_SYMBOL;
-		return p + 1;
+		return skip_letters(p);
 	case 'i':
 	case 'I':
 		if (p[1] != '4' && p[1] != '6')
@@ -86,7 +97,7 @@ static const char *parse_pointer(struct fmt_spec *spec, const char *p)
 		spec->kind = FMT_INET;
 		spec->type = *p;
 		spec->wide = p[1] == '6';
-		return p + 2;
+		return skip_letters(p);
 	}
 	if (!ends_word(*p))
 		return NULL;
@@ -224,7 +235,7 @@ static void put_string(struct vm_context *vc, struct fmt_out *o, const struct fm
 static void put_arg(struct vm_context *vc, struct fmt_out *o, const struct fmt_spec *spec,
 		    uint64_t arg, size_t *room)
 {
-	struct fmt_spec address = {.flags = "0", .width = 16, .type = 'x', .wide = true};
+	struct fmt_spec address = *spec;
 	char text[24];
 	int n;
 
@@ -240,6 +251,12 @@ static void put_arg(struct vm_context *vc, struct fmt_out *o, const struct fmt_s
 		put_string(vc, o, spec, arg, room);
 		break;
 	case FMT_POINTER:
+		address.type = 'x';
+		address.wide = true;
+		if (!spec->width) {
+			memcpy(address.flags, "0", 2);
+			address.width = 16;
+		}
 		put_int(o, &address, arg);
 		break;
 	case FMT_SYMBOL:

@@ -23,8 +23,6 @@
 #include "../check.h"
 #include "sync/thread.h"
 
-/* Longer than any wait that the library bounds itself. */
-#define STUCK_SECONDS 60
 #define TRACE_MAX (1u << 21)
 
 #if defined(__x86_64__)
@@ -45,8 +43,11 @@ static struct {
 } * trace;
 static unsigned int trace_len;
 
-static unsigned int whys;
+/* Longer than any wait that the library bounds itself. */
+unsigned int kill_stuck_seconds = 60;
 void (*kill_begin)(void);
+
+static unsigned int whys;
 
 unsigned long kill_point(void)
 {
@@ -294,7 +295,7 @@ static void run_case(const struct kill_case *c, unsigned int limit)
 	memset(progress, 0, sizeof(*progress));
 	snprintf(progress->name, sizeof(progress->name), "%s", c->name);
 	whys = 0;
-	arm(STUCK_SECONDS);
+	arm(kill_stuck_seconds);
 	c->setup(c->arg);
 	if (!record(c)) {
 		progress->invalid++;
@@ -319,7 +320,7 @@ static void run_case(const struct kill_case *c, unsigned int limit)
 		else if (!edge)
 			continue;
 		progress->point = k;
-		arm(STUCK_SECONDS);
+		arm(kill_stuck_seconds);
 		c->setup(c->arg);
 		pid = child_at(c, k, &diverged);
 		if (pid > 0) {
@@ -417,6 +418,7 @@ int kill_main(int argc, char **argv, const struct kill_case *cases, unsigned int
 
 #else
 
+unsigned int kill_stuck_seconds;
 void (*kill_begin)(void);
 
 unsigned long kill_point(void)

@@ -52,6 +52,8 @@ int kill_main(int argc, char **argv, const struct kill_case *cases, unsigned int
 
 /* In kill_main()'s survivor, before the first case; may stay NULL. */
 extern void (*kill_begin)(void);
+/* After how many seconds at one kill point the survivor counts as stuck. */
+extern unsigned int kill_stuck_seconds;
 
 /* The number of the kill point at work, so that checks can alternate. */
 unsigned long kill_point(void);

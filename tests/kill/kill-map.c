@@ -751,13 +751,15 @@ static enum kill_outcome check(void *arg)
 	if (mode == 2) {
 		/* Nobody has looked at what the dead one left. */
 		for (uint32_t k = 0; k < n_keys(f); k++) {
-			uint8_t ver[2];
-
 			ret = f->m->ops->write(f->m, &f->keys[k], value(f, 3, k), BPF_ANY);
 			if (ret) {
 				kill_why("a blind update of key %u: %d", k, ret);
 				return KILL_INVALID;
 			}
+		}
+		for (uint32_t k = 0; k < n_keys(f); k++) {
+			uint8_t ver[2];
+
 			ret = observe_key(f, k, ver, 0);
 			if (ret || ver[0] != 3 || ver[1] != 3) {
 				kill_why("key %u has version %u %u after a blind update to 3", k,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * oracle TYPE [FLAGS]: random bpf(2) operations on maps of one type, on the
- * kernel and on shmap.
+ * oracle TYPE [programs]: random bpf(2) operations on maps of one type, on the
+ * kernel and on shmap; or programs that use the map.
  *
  *   SHMAP_TEST_OPS   how many (100000)
  *   SHMAP_TEST_SEED  where the sequence starts
@@ -289,7 +289,7 @@ int main(int argc, char **argv)
 		side_memory(&sides[s]);
 	btf_load_both();
 	if (argc > 2 && !strcmp(argv[2], "programs"))
-		return programs_oracle(type, ops / 10) || oracle_failed;
+		return programs_oracle(type, ops) || check_failures;
 	for (op_no = 0; op_no < ops && !oracle_failed; op_no++)
 		one_op(type);
 	destroy_both();

@@ -63,8 +63,7 @@ static inline long only_err(long ret)
 	return 0;
 }
 
-static inline int map_new(uint32_t type, uint32_t key, uint32_t value, uint32_t max,
-			  uint32_t flags)
+static inline int map_new(uint32_t type, uint32_t key, uint32_t value, uint32_t max, uint32_t flags)
 {
 	int fd = CALL(BPF_MAP_CREATE, .map_create = {.map_type = type,
 						     .key_size = key,
@@ -88,19 +87,17 @@ static inline int hash_new(void)
 
 static inline long lookup(int fd, const void *key, void *value, uint64_t flags)
 {
-	return CALL(
-		BPF_MAP_LOOKUP_ELEM,
-		.elem = {.map_fd = fd, .key = P(key), .value = P(value), .flags = flags});
+	return CALL(BPF_MAP_LOOKUP_ELEM,
+		    .elem = {.map_fd = fd, .key = P(key), .value = P(value), .flags = flags});
 }
 
 static inline long update(int fd, const void *key, const void *value, uint64_t flags)
 {
-	return CALL(
-		BPF_MAP_UPDATE_ELEM,
-		.elem = {.map_fd = fd, .key = P(key), .value = P(value), .flags = flags});
+	return CALL(BPF_MAP_UPDATE_ELEM,
+		    .elem = {.map_fd = fd, .key = P(key), .value = P(value), .flags = flags});
 }
 
-static inline long delete(int fd, const void *key)
+static inline long delete (int fd, const void *key)
 {
 	return CALL(BPF_MAP_DELETE_ELEM, .elem = {.map_fd = fd, .key = P(key)});
 }

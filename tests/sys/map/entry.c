@@ -3,10 +3,8 @@
 #include "both.h"
 
 static const union sys_attr plain = {
-	.map_create = {.map_type = BPF_MAP_TYPE_ARRAY,
-		       .key_size = 4,
-		       .value_size = 8,
-		       .max_entries = 4}};
+	.map_create = {
+		.map_type = BPF_MAP_TYPE_ARRAY, .key_size = 4, .value_size = 8, .max_entries = 4}};
 
 static void attr_size(void)
 {
@@ -33,7 +31,8 @@ static void attr_size(void)
 
 static void attr_pointer(void)
 {
-	uint8_t *page = mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	uint8_t *page =
+		mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	uint8_t *end = page + 4096;
 	size_t n = sizeof(plain);
 
@@ -124,7 +123,7 @@ static void zero_tails(void)
 #define CREATE(...)                                                                                \
 	({                                                                                         \
 		union sys_attr attr = plain;                                                       \
-		__VA_ARGS__;                                                                          \
+		__VA_ARGS__;                                                                       \
 		only_err(bpf(BPF_MAP_CREATE, &attr, sizeof(attr)));                                \
 	})
 
@@ -166,9 +165,9 @@ static void create_numa(void)
 {
 	CHECK_EQ(CREATE(attr.map_create.numa_node = 9999), 0);
 	CHECK_EQ(CREATE(attr.map_create.map_flags = BPF_F_NUMA_NODE), 0);
-	CHECK_EQ(CREATE(attr.map_create.map_flags = BPF_F_NUMA_NODE,
-			attr.map_create.numa_node = -1),
-		 0);
+	CHECK_EQ(
+		CREATE(attr.map_create.map_flags = BPF_F_NUMA_NODE, attr.map_create.numa_node = -1),
+		0);
 	CHECK_EQ(CREATE(attr.map_create.map_flags = BPF_F_NUMA_NODE,
 			attr.map_create.numa_node = 9999),
 		 -EINVAL);

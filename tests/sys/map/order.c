@@ -99,7 +99,8 @@ static void strange_pointers(void)
 /* A value that ends where memory ends, and one byte further on. */
 static void value_at_the_edge(void)
 {
-	uint8_t *page = mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	uint8_t *page =
+		mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	int map = map_new(BPF_MAP_TYPE_HASH, 600, 3000, 2, 0);
 	uint8_t key[600] = {1}, value[3000];
 

@@ -8,7 +8,8 @@
 #include "prog.h"
 
 #define MAX_INSNS 512
-#define SLOTS 8 /* stack slots of 8 bytes */
+#define SLOTS 8			   /* stack slots of 8 bytes */
+#define ZERO_SLOT (-8 * SLOTS - 8) /* holds a 0 that the verifier does not know */
 #define HASH_K 0x9e3779b97f4a7c15ull
 
 static uint64_t rng_state;
@@ -200,11 +201,28 @@ static void gen_atomic(struct gen *g)
 				      BPF_XCHG,
 				      BPF_CMPXCHG};
 	bool wide = below(2);
+	int32_t op;
 	int16_t off =
 		(int16_t)(-8 * SLOTS + (int32_t)(wide ? below(SLOTS) * 8 : below(SLOTS * 2) * 4));
 
-	emit(g, INSN(BPF_STX | BPF_ATOMIC | (wide ? BPF_DW : BPF_W), 10, (uint8_t)below(10), off,
-		     ops[below(sizeof(ops) / sizeof(ops[0]))]));
+	op = ops[below(sizeof(ops) / sizeof(ops[0]))];
+	/*
+	 * What is fetched must not be a constant to the verifier: Linux 6.18 does
+	 * not follow a constant back through the fetch when a branch depends on
+	 * it, prunes another path and takes live code for dead.
+	 */
+	if (op == BPF_CMPXCHG || op & BPF_FETCH) {
+		uint8_t tmp = (uint8_t)below(10);
+
+		emit(g, INSN(BPF_LDX | BPF_DW | BPF_MEM, tmp, 10, ZERO_SLOT, 0));
+		emit(g,
+		     INSN(BPF_STX | BPF_ATOMIC | (wide ? BPF_DW : BPF_W), 10, tmp, off, BPF_XOR));
+	}
+	emit(g,
+	     INSN(BPF_STX | BPF_ATOMIC | (wide ? BPF_DW : BPF_W), 10, (uint8_t)below(10), off, op));
+	/* Linux 6.18 may leave the upper half of R0 (interp-insn-table has our result) */
+	if (!wide && op == BPF_CMPXCHG)
+		emit(g, INSN(BPF_ALU | BPF_MOV | BPF_X, 0, 0, 0, 0));
 }
 
 static void gen_start(struct gen *g, int first_reg)
@@ -269,9 +287,7 @@ static void gen_hash(struct gen *g)
 }
 
 /*
- * The first values: constants, but the verifier must not know that. (Linux 6.18
- * forgets that a branch depends on a constant which an atomic fetched from the
- * stack, prunes the path that takes it and makes its code a nop.)
+ * The first values: constants, but the verifier must not know that.
  * xdp_md.rx_queue_index is 0 in a test run.
  */
 static void gen_unknown(struct gen *g)
@@ -279,6 +295,7 @@ static void gen_unknown(struct gen *g)
 	uint8_t i;
 
 	emit(g, INSN(BPF_LDX | BPF_W | BPF_MEM, 9, 1, 16, 0));
+	emit(g, INSN(BPF_STX | BPF_DW | BPF_MEM, 10, 9, ZERO_SLOT, 0));
 	for (i = 0; i < 9; i++) {
 		emit_imm64(g, i, interesting());
 		emit(g, INSN(BPF_ALU64 | BPF_XOR | BPF_X, i, 9, 0, 0));
@@ -300,6 +317,7 @@ static void generate(struct gen *g)
 	gen_body(g, 5 + below(25));
 	if (call) {
 		/* R0 of the call, R6 to R9 and the slots live on */
+		emit(g, INSN(BPF_LDX | BPF_DW | BPF_MEM, 5, 10, ZERO_SLOT, 0));
 		call_at = g->cnt;
 		emit(g, CALL_LOCAL(0));
 		for (i = 1; i < 6; i++)
@@ -309,6 +327,7 @@ static void generate(struct gen *g)
 	gen_hash(g);
 	if (call) {
 		g->insns[call_at].imm = (int32_t)(g->cnt - call_at - 1);
+		emit(g, INSN(BPF_STX | BPF_DW | BPF_MEM, 10, 5, ZERO_SLOT, 0));
 		emit_imm64(g, 0, interesting());
 		gen_start(g, 6);
 		gen_body(g, 5 + below(15));

@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#include <ctype.h>
+#include <string.h>
+
+#include "base/bits.h"
+#include "base/errors.h"
+#include "base/rawsys.h"
+#include "base/uaccess.h"
+#include "sys/objfd.h"
+
+int objfd_id(int fd, enum object_kind kind, uint32_t *id)
+{
+	int got = object_identify(fd, id, NULL, NULL);
+
+	if (got < 0)
+		return got;
+	/* an object without an id is a perf event (perf.c): no link yet */
+	return got == (int)kind && *id ? 0 : -EINVAL;
+}
+
+int objfd_reopen(int fd, enum object_kind kind, int flags, uint32_t *id)
+{
+	int err = objfd_id(fd, kind, id);
+
+	if (err)
+		return err;
+	err = object_open_id(kind, *id, flags);
+	/* closed by another thread between the two steps */
+	return err == -ENOENT ? -EBADF : err;
+}
+
+int objfd_map_id(enum object_kind kind, uint32_t id, int flags, struct object *obj)
+{
+	int fd = object_open_id(kind, id, flags), err;
+
+	if (fd < 0)
+		return fd;
+	err = object_map(fd, obj);
+	if (!err && obj->kind != kind) {
+		object_unmap(obj);
+		err = -EINVAL;
+	}
+	raw_close(fd);
+	return err;
+}
+
+void objfd_abandon(struct object *obj, int fd)
+{
+	enum object_kind kind = obj->kind;
+	uint32_t id = obj->trailer->id;
+
+	object_unmap(obj);
+	raw_close(fd);
+	if (id)
+		object_collect(kind, id);
+}
+
+int objfd_publish(struct object *obj, int fd, const struct objfd_refs *refs, uint32_t *id)
+{
+	int err = object_publish_unready(obj, fd);
+	uint32_t i;
+
+	for (i = 0; !err && refs && i < refs->cnt; i++)
+		err = object_ref(obj->kind, obj->trailer->id, refs->fds[i]);
+	if (err) {
+		objfd_abandon(obj, fd);
+		return err;
+	}
+	if (id)
+		*id = obj->trailer->id;
+	/* only now: who finds the object finds what it refers to */
+	object_set_ready(obj);
+	object_unmap(obj);
+	return fd;
+}
+
+int objfd_name(char dst[SYS_NAME_LEN], const char *src)
+{
+	uint32_t i;
+
+	memset(dst, 0, SYS_NAME_LEN);
+	for (i = 0; i < SYS_NAME_LEN; i++) {
+		if (!src[i])
+			return 0;
+		if (!isalnum((unsigned char)src[i]) && src[i] != '_' && src[i] != '.')
+			return -EINVAL;
+		if (i < SYS_NAME_LEN - 1)
+			dst[i] = src[i];
+	}
+	return -EINVAL;
+}
+
+int objfd_zero_tail(const void *user, uint32_t known, uint32_t size)
+{
+	uint8_t buf[256];
+	uint32_t n, i;
+
+	if (size > SHMAP_PAGE)
+		return -E2BIG;
+	for (; known < size; known += n) {
+		n = size - known < sizeof(buf) ? size - known : sizeof(buf);
+		if (uaccess_copy(buf, (const char *)user + known, n))
+			return -EFAULT;
+		for (i = 0; i < n; i++)
+			if (buf[i])
+				return -E2BIG;
+	}
+	return 0;
+}
+
+int objfd_copy_string(void *user, uint32_t size, const char *s, uint32_t len)
+{
+	uint32_t n = size > len ? len : size - 1;
+	char nul = '\0';
+
+	if (uaccess_copy(user, s, n) || uaccess_copy((char *)user + n, &nul, 1))
+		return -EFAULT;
+	return size > len ? 0 : -ENOSPC;
+}
+
+int objfd_info_out(const union sys_attr *attr, union sys_attr *uattr, const void *info,
+		   uint32_t len)
+{
+	if (uaccess_copy(sys_ptr(attr->info.info), info, len) ||
+	    uaccess_copy(&uattr->info.info_len, &len, sizeof(len)))
+		return -EFAULT;
+	return 0;
+}

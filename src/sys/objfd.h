@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Small steps that programs, BTF and links share. */
+#ifndef SHMAP_SYS_OBJFD_H
+#define SHMAP_SYS_OBJFD_H
+
+#include <stdint.h>
+
+#include "shm/object.h"
+#include "sys/attr.h"
+
+/* The id of the object of that kind behind a caller's fd: 0; -EBADF when closed,
+ * -EINVAL when it is something else. */
+int objfd_id(int fd, enum object_kind kind, uint32_t *id);
+
+/* A new fd of ours for the same object, which keeps it alive: the fd or as objfd_id(). */
+int objfd_reopen(int fd, enum object_kind kind, int flags, uint32_t *id);
+
+/* Maps KIND/ID without leaving an fd: the mapping keeps the object alive. */
+int objfd_map_id(enum object_kind kind, uint32_t id, int flags, struct object *obj);
+
+/* Gives up a half-made object. */
+void objfd_abandon(struct object *obj, int fd);
+
+/* Objects that a new one will keep alive. */
+struct objfd_refs {
+	const int *fds;
+	uint32_t cnt;
+};
+
+/*
+ * The last steps of a new object: publish, take the references, become
+ * visible, unmap. A death before the end leaves an anchor that is never
+ * ready and that the collector removes with the references made so far. The fd, or -errno
+ * (then everything is undone and the fd closed). *id may be NULL.
+ */
+int objfd_publish(struct object *obj, int fd, const struct objfd_refs *refs, uint32_t *id);
+
+/* The kernel's bpf_obj_name_cpy(): [A-Za-z0-9_.] and a NUL within 16 bytes; dst
+ * is zero-filled. 0 or -EINVAL. */
+int objfd_name(char dst[SYS_NAME_LEN], const char *src);
+
+/* The bytes of user[known, size) must be zero: 0, -E2BIG (also above a page), -EFAULT. */
+int objfd_zero_tail(const void *user, uint32_t known, uint32_t size);
+
+/*
+ * Copies a string of len bytes (without NUL) into a caller's buffer of size
+ * bytes: 0, -EFAULT, or -ENOSPC with a shortened, NUL-terminated string.
+ */
+int objfd_copy_string(void *user, uint32_t size, const char *s, uint32_t len);
+
+/* Copies an info struct and its length out: 0 or -EFAULT. */
+int objfd_info_out(const union sys_attr *attr, union sys_attr *uattr, const void *info,
+		   uint32_t len);
+
+#endif

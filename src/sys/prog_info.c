@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * bpf_prog_info. There is no generated code to show, so the jited fields say
+ * nothing; the translated instructions are those that were loaded, with map
+ * ids where the loader wrote fds.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/atomic.h"
+#include "base/errors.h"
+#include "base/uaccess.h"
+#include "sys/command.h"
+#include "sys/info.h"
+#include "sys/objfd.h"
+#include "sys/prog.h"
+
+#define JITED_LINE_REC 8
+
+static uint32_t at_most(uint32_t n, uint32_t max)
+{
+	return n < max ? n : max;
+}
+
+/* A record size is asked for by leaving the field and the count 0. */
+static int record_size_asked(uint32_t cnt, uint32_t size, uint32_t known)
+{
+	return (cnt || size) && size != known ? -EINVAL : 0;
+}
+
+static int set_record_sizes(struct prog_info *info)
+{
+	if (record_size_asked(info->nr_func_info, info->func_info_rec_size, PROG_FUNC_REC) ||
+	    record_size_asked(info->nr_line_info, info->line_info_rec_size, PROG_LINE_REC) ||
+	    record_size_asked(info->nr_jited_line_info, info->jited_line_info_rec_size,
+			      JITED_LINE_REC))
+		return -EINVAL;
+	info->func_info_rec_size = PROG_FUNC_REC;
+	info->line_info_rec_size = PROG_LINE_REC;
+	info->jited_line_info_rec_size = JITED_LINE_REC;
+	return 0;
+}
+
+/* Copies file bytes [from, from + n) through private memory. */
+static int copy_part(const struct object *obj, uint64_t from, uint32_t n, uint64_t user)
+{
+	return uaccess_copy(sys_ptr(user), obj->base + from, n);
+}
+
+static int copy_insns(const struct object *obj, const struct prog_body *body, uint32_t room,
+		      uint64_t user)
+{
+	uint32_t i, bytes = body->insn_cnt * sizeof(struct bpf_insn);
+	struct bpf_insn *insns = malloc(bytes);
+	int err = -EFAULT;
+
+	if (!insns)
+		return -ENOMEM;
+	if (uaccess_copy(insns, obj->base, bytes))
+		goto out;
+	for (i = 0; i + 1 < body->insn_cnt; i++) {
+		if (insns[i].code != (BPF_LD | BPF_IMM | BPF_DW))
+			continue;
+		if ((insns[i].src_reg == BPF_PSEUDO_MAP_FD ||
+		     insns[i].src_reg == BPF_PSEUDO_MAP_VALUE) &&
+		    (uint32_t)insns[i].imm < body->used_map_cnt)
+			insns[i].imm = body->shared.map_ids[insns[i].imm];
+		i++;
+	}
+	err = uaccess_copy(sys_ptr(user), insns, at_most(room, bytes));
+out:
+	free(insns);
+	return err;
+}
+
+static int fill_records(const struct object *obj, const struct prog_body *body,
+			struct prog_info *info)
+{
+	uint64_t funcs = (uint64_t)body->insn_cnt * sizeof(struct bpf_insn);
+	uint64_t lines = funcs + (uint64_t)body->func_info_cnt * PROG_FUNC_REC;
+	uint32_t room;
+
+	room = at_most(info->nr_func_info, body->func_info_cnt);
+	info->nr_func_info = body->func_info_cnt;
+	if (room && copy_part(obj, funcs, room * PROG_FUNC_REC, info->func_info))
+		return -EFAULT;
+	room = at_most(info->nr_line_info, body->line_info_cnt);
+	info->nr_line_info = body->line_info_cnt;
+	if (room && copy_part(obj, lines, room * PROG_LINE_REC, info->line_info))
+		return -EFAULT;
+	info->nr_jited_line_info = 0;
+
+	room = at_most(info->nr_prog_tags, 1);
+	info->nr_prog_tags = 1;
+	if (room && uaccess_copy(sys_ptr(info->prog_tags), body->tag, sizeof(body->tag)))
+		return -EFAULT;
+	return 0;
+}
+
+static int fill_info(const struct object *obj, struct prog_info *info)
+{
+	const struct prog_shared *shared = &((struct prog_body *)obj->trailer->body)->shared;
+	struct prog_body body;
+	uint32_t room;
+	int err = prog_read_body(obj, &body);
+
+	if (err)
+		return err;
+	info->type = body.type;
+	info->id = obj->id;
+	info->load_time = obj->trailer->load_time;
+	info->created_by_uid = obj->trailer->uid;
+	info->gpl_compatible = !!body.gpl_compatible;
+	memcpy(info->tag, body.tag, sizeof(info->tag));
+	memcpy(info->name, body.name, sizeof(info->name));
+	info->ifindex = 0;
+	info->netns_dev = 0;
+	info->netns_ino = 0;
+
+	room = at_most(info->nr_map_ids, body.shared.map_cnt);
+	info->nr_map_ids = body.shared.map_cnt;
+	if (room && uaccess_copy(sys_ptr(info->map_ids), body.shared.map_ids,
+				 room * sizeof(body.shared.map_ids[0])))
+		return -EFAULT;
+	err = set_record_sizes(info);
+	if (err)
+		return err;
+	info->run_time_ns = load_relaxed(&shared->run_time_ns);
+	info->run_cnt = load_relaxed(&shared->run_cnt);
+	info->recursion_misses = load_relaxed(&shared->recursion_misses);
+	info->verified_insns = body.verified_insns;
+	info->btf_id = body.btf_id;
+	info->attach_btf_id = body.attach_btf_id;
+	info->attach_btf_obj_id = body.attach_btf_obj_id;
+
+	room = info->xlated_prog_len;
+	info->xlated_prog_len = body.insn_cnt * sizeof(struct bpf_insn);
+	if (room) {
+		err = copy_insns(obj, &body, room, info->xlated_prog_insns);
+		if (err)
+			return err;
+	}
+	info->jited_prog_len = 0;
+	info->nr_jited_ksyms = 0;
+	info->nr_jited_func_lens = 0;
+	return fill_records(obj, &body, info);
+}
+
+long sys_prog_info(int fd, union sys_attr *attr, union sys_attr *uattr)
+{
+	uint32_t len = attr->info.info_len;
+	struct prog_info info = {0};
+	struct object obj;
+	int err;
+
+	err = objfd_zero_tail(sys_ptr(attr->info.info), sizeof(info), len);
+	if (err)
+		return err;
+	len = at_most(len, sizeof(info));
+	if (uaccess_copy(&info, sys_ptr(attr->info.info), len))
+		return -EFAULT;
+	err = object_map(fd, &obj);
+	if (err)
+		return err;
+	err = fill_info(&obj, &info);
+	object_unmap(&obj);
+	return err ? err : objfd_info_out(attr, uattr, &info, len);
+}

@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Counts a command's system calls with the tracer and no program: prints
+ * "NAME ENTRIES EXITS" lines.
+ *
+ * syscall-count [-e NAME,...] [-x] [-p PID] [-o FILE] [COMMAND...]
+ *   -e  only these (default: all)      -x  exits, too      -o  not to stdout
+ */
+#include <limits.h>
+#include <unistd.h>
+#include <sys/wait.h>
+
+#include "../check.h"
+#include "event/event.h"
+#include "event/tracer.h"
+
+static unsigned long entries[SYSCALLS_MAX], exits[SYSCALLS_MAX], orphans, foreign, total;
+
+static void count(void *arg, const struct syscall_event *ev)
+{
+	total++;
+	if (ev->abi != SYSCALL_NATIVE || ev->nr < 0 || ev->nr >= SYSCALLS_MAX)
+		foreign++;
+	else if (ev->orphan)
+		orphans++;
+	else if (ev->exit)
+		exits[ev->nr]++;
+	else
+		entries[ev->nr]++;
+}
+
+int main(int argc, char **argv)
+{
+	struct tracer_config cfg = {.deliver = count};
+	char path[PATH_MAX];
+	FILE *out = stdout;
+	bool named = false, with_exits = false;
+	int opt, err, status;
+
+	while ((opt = getopt(argc, argv, "+e:xp:o:")) > 0) {
+		if (opt == 'e') {
+			named = true;
+			for (char *s = strtok(optarg, ","); s; s = strtok(NULL, ",")) {
+				REQUIRE(syscall_number(s) >= 0);
+				syscall_set_add(&cfg.want.enter, syscall_number(s));
+			}
+		} else if (opt == 'x') {
+			with_exits = true;
+		} else if (opt == 'p') {
+			cfg.pid = atoi(optarg);
+		} else if (opt == 'o') {
+			out = fopen(optarg, "we");
+			REQUIRE(out);
+		} else {
+			return 2;
+		}
+	}
+	cfg.want.enter.all = cfg.want.abi = !named;
+	if (with_exits)
+		cfg.want.exit = cfg.want.enter;
+	if (!cfg.pid) {
+		REQUIRE(argv[optind]);
+		cfg.argv = argv + optind;
+		cfg.path = path;
+		err = event_command_find(argv[optind], path, sizeof(path));
+		if (err) {
+			fprintf(stderr, "%s: %s\n", argv[optind], strerror(-err));
+			return 127;
+		}
+	}
+	err = tracer_run(&cfg, &status);
+	if (err) {
+		fprintf(stderr, "tracer_run: %s\n", strerror(-err));
+		return 125;
+	}
+	for (long nr = 0; nr < SYSCALLS_MAX; nr++)
+		if (entries[nr] || exits[nr])
+			fprintf(out, "%s %lu %lu\n", syscall_name(nr), entries[nr], exits[nr]);
+	if (orphans)
+		fprintf(out, "+orphans 0 %lu\n", orphans);
+	if (foreign)
+		fprintf(out, "+foreign %lu 0\n", foreign);
+	fprintf(out, "+total %lu 0\n", total);
+	fclose(out);
+	return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+}
