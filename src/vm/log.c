@@ -5,14 +5,18 @@
 
 #include "vm/vm.h"
 
-/* Makes room for n bytes and a NUL by giving up the oldest half, or all. */
+/* Makes room for n bytes and a NUL by giving up the oldest half, or what it
+ * takes. */
 static void make_room(struct vm_log *log, uint32_t n)
 {
-	uint32_t held = log->len - log->dropped, drop = held / 2;
+	const uint32_t held = log->len - log->dropped;
+	uint64_t drop = held / 2;
 
 	if (log->size - held > n)
 		return;
 	if (log->size - (held - drop) <= n)
+		drop = (uint64_t)held + n + 1 - log->size;
+	if (drop > held)
 		drop = held;
 	memmove(log->buf, log->buf + drop, held - drop);
 	log->dropped += drop;
