@@ -54,6 +54,8 @@ struct vm_prog {
 struct vm_log {
 	char *buf;			/* private buffer; the sys layer copies it out */
 	uint32_t size, len;		/* len may exceed size: then it was truncated (ENOSPC) */
+	uint32_t dropped;		/* bytes of the beginning that gave way: the end, where the
+					 * fault is, is what stays; buf is NUL-terminated */
 	uint32_t level;			/* BPF_LOG_LEVEL1|2|STATS; 0: none */
 };
 void vm_logf(struct vm_log *log, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
