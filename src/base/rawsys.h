@@ -212,6 +212,31 @@ static inline int raw_is_error(const void *p)
 	return (uintptr_t)p > (uintptr_t)-4096L;
 }
 
+#if defined(__SANITIZE_THREAD__)
+/* The thread sanitizer must see that an address is new memory, or it compares
+ * what two mappings did with the same address. */
+#include <errno.h>
+#include <sys/mman.h>
+
+static inline void *raw_mmap(void *addr, size_t len, int prot, int flags, int fd, off_t offset)
+{
+	int saved = errno;
+	void *p = mmap(addr, len, prot, flags, fd, offset);
+
+	if (p == MAP_FAILED)
+		p = (void *)(long)-errno;
+	errno = saved;
+	return p;
+}
+
+static inline int raw_munmap(void *addr, size_t len)
+{
+	int saved = errno, ret = munmap(addr, len) ? -errno : 0;
+
+	errno = saved;
+	return ret;
+}
+#else
 static inline void *raw_mmap(void *addr, size_t len, int prot, int flags, int fd, off_t offset)
 {
 	return (void *)raw_syscall6(SYS_mmap, (long)addr, (long)len, prot, flags, fd, offset);
@@ -221,6 +246,7 @@ static inline int raw_munmap(void *addr, size_t len)
 {
 	return (int)raw_syscall2(SYS_munmap, addr, len);
 }
+#endif
 
 static inline int raw_mprotect(void *addr, size_t len, int prot)
 {

@@ -110,6 +110,7 @@ long sys_bpf(int cmd, void *uattr, unsigned int size)
 		return -EINVAL;
 	if (on_elements(cmd))
 		return c->fn(&attr, uattr, size);
+	fd_reclaim();
 	fd_inside_begin();
 	ret = c->fn(&attr, uattr, size);
 	if (ret >= 0 && makes_fd(cmd))

@@ -32,7 +32,7 @@
  * Files: two fds of one file share one struct map (struct open_map). A word
  * holds a reference to it, as does an operation on an fd that is not in the
  * table. Retired words' references are dropped when no operation may use them
- * any more (op.h), by a later fd_collect() at the latest.
+ * any more (op.h), by a later fd_collect() or command at the latest.
  */
 #include "sys/fd.h"
 
@@ -93,7 +93,7 @@ static struct fd_ref *retired;	   /* stamped */
 struct pending {
 	enum { PENDING_NONE, PENDING_WORD, PENDING_COUNT } mark;
 	int fd;
-	bool retired, all;
+	bool all;
 	uint32_t kind, id; /* an object to collect; id 0: none */
 };
 static __thread struct {
@@ -245,10 +245,12 @@ static void ref_free(struct fd_ref *r)
 }
 
 /* Frees what no operation can use any more. */
-static void reclaim(void)
+void fd_reclaim(void)
 {
 	struct fd_ref *r, *next, *keep = NULL, *keep_last = NULL;
 
+	if (!load_relaxed(&retired_new) && !load_relaxed(&retired))
+		return;
 	/* Only a signal handler finds it locked by its own thread. */
 	if (open_locked)
 		return;
@@ -333,7 +335,6 @@ static void word_dropped(uint64_t w, struct pending *p)
 	}
 	struct fd_ref *r = (struct fd_ref *)(uintptr_t)w;
 
-	p->retired = true;
 	list_push(&retired_new, r, r);
 }
 
@@ -430,6 +431,20 @@ int fd_access(int fd)
 	}
 }
 
+/* What cannot be opened, or is damaged, is no map. */
+static int open_error(int err)
+{
+	switch (err) {
+	case -ENOMEM:
+	case -EMFILE:
+	case -ENFILE:
+	case -EBUSY:
+		return err;
+	default:
+		return -EINVAL;
+	}
+}
+
 /* Looks at an fd of ours and opens its map, or joins the users of the open one. */
 static int ref_look(int fd, struct fd_ref **out)
 {
@@ -456,7 +471,7 @@ static int ref_look(int fd, struct fd_ref **out)
 		}
 	}
 	if (err)
-		return err == -EPROTO ? -EINVAL : err;
+		return open_error(err);
 	r = ref_new(o, access);
 	if (!r) {
 		open_leave(o);
@@ -483,11 +498,13 @@ static int ref_open(int fd, struct fd_ref **out)
 	return err;
 }
 
-/* Gives up filling. */
-static void fill_end(uint64_t *word, uint64_t *filling)
+/* Gives up filling. before: what the word was; a noted object is noted again. */
+static void fill_end(uint64_t *word, uint64_t *filling, uint64_t before)
 {
+	if (!(before & FD_TAG_OBJECT))
+		before = state_word(UNKNOWN, 0, next_generation());
 	if (*filling)
-		cas_seq_cst(word, filling, state_word(UNKNOWN, 0, next_generation()));
+		cas_seq_cst(word, filling, before);
 	*filling = 0;
 }
 
@@ -526,16 +543,16 @@ int fd_begin_slow(int fd, struct fd_op *op)
 		/* Pairs with the fence in forget_range(). */
 		fence_seq_cst();
 		if (filling && load_relaxed(&fd_closing))
-			fill_end(word, &filling);
+			fill_end(word, &filling, w);
 	}
 	begun = load_seq_cst(&inside_begun);
 	if (load_seq_cst(&inside))
-		fill_end(word, &filling);
+		fill_end(word, &filling, w);
 	fd_inside_begin(); /* counts once in inside_begun */
 	err = ref_open(fd, &r);
 	fd_inside_end();
 	if (err || load_seq_cst(&inside) || load_seq_cst(&inside_begun) != begun + 1)
-		fill_end(word, &filling);
+		fill_end(word, &filling, w);
 	if (err)
 		goto fail;
 	op->ref = r;
@@ -685,8 +702,7 @@ void fd_collect(void)
 		word_closed(word_make(p.fd));
 	else if (p.mark == PENDING_COUNT)
 		fetch_add_seq_cst(&fd_closing, (uint32_t)-1);
-	if (p.retired)
-		reclaim();
+	fd_reclaim();
 	if (p.all || p.id) {
 		fd_inside_begin();
 		if (p.all)

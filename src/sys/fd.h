@@ -110,6 +110,9 @@ void fd_install_object(int fd, enum object_kind kind, uint32_t id);
 void fd_inside_begin(void);
 void fd_inside_end(void);
 
+/* Drops the maps of closed fds that no operation uses any more. */
+void fd_reclaim(void);
+
 /* FD_READ and FD_WRITE by the open mode. -EBADF: closed, or O_PATH. */
 int fd_access(int fd);
 

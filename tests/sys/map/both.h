@@ -10,9 +10,11 @@
 #define SHMAP_TESTS_SYS_BOTH_H
 
 #include <fcntl.h>
+#include <sched.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -125,7 +127,11 @@ static inline uint32_t map_id(int fd)
 struct claim {
 	const char *name;
 	void (*run)(void);
-	bool ours_only; /* the kernel has no place for it here (pins) */
+	enum {
+		BOTH,
+		PINS, /* on the kernel with a bpf file system of its own */
+		OURS, /* about shmap only */
+	} where;
 };
 
 static inline bool kernel_permitted(void)
@@ -166,10 +172,16 @@ static inline int both_main(int argc, char **argv, const struct claim *claims, i
 		return argc == 2;
 	}
 	claims[i].run();
-	if (claims[i].ours_only)
+	if (claims[i].where == OURS)
 		return check_done();
 	if (!kernel_permitted() || !kernel_recent()) {
 		printf("not compared with the kernel: no bpf(2), or older than 6.18\n");
+		return check_done();
+	}
+	if (claims[i].where == PINS &&
+	    (unshare(CLONE_NEWNS) || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) ||
+	     mount("bpf", "/sys/fs/bpf", "bpf", 0, NULL))) {
+		printf("not compared with the kernel: no bpf file system of our own\n");
 		return check_done();
 	}
 	before = check_failures;

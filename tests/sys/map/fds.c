@@ -10,11 +10,13 @@
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/time.h>
 #include <sys/wait.h>
 
 #include "base/atomic.h"
 #include "both.h"
+#include "sys/op.h"
 
 #define MAPS 6
 #define NUMBERS 4 /* fd numbers that each mover has for itself */
@@ -273,8 +275,7 @@ static void forks(void)
 
 static void vforks(void)
 {
-	volatile int64_t seen = 0;
-	int fd, before;
+	int fd, before, status;
 	pid_t pid;
 
 	start_masters();
@@ -286,14 +287,13 @@ static void vforks(void)
 		fd_forget(fd);
 		dup2(master[3], fd);
 		fd_collect();
-		seen = tag_at(fd);
 		fd_forget(before);
 		close(before);
 		fd_collect();
-		_exit(0);
+		_exit(tag_at(fd) == 3 && tag_at(before) == -EBADF ? 0 : 1);
 	}
-	CHECK_EQ(wait_ok(pid), 0);
-	CHECK_EQ(seen, 3);
+	status = wait_ok(pid);
+	CHECK_EQ(status, 0);
 	CHECK_EQ(tag_at(fd), 0);
 	CHECK_EQ(tag_at(before), 4);
 }
@@ -485,6 +485,66 @@ static void thread_ends(void)
 	CHECK_EQ(CALL(BPF_MAP_GET_FD_BY_ID, .id = {.map_id = id}), -ENOENT);
 }
 
+/* A thread inside an operation keeps what is closed meanwhile, and nothing longer. */
+static void *inside(void *arg)
+{
+	uint64_t v;
+
+	REQUIRE(!sys_map_lookup(master[0], &zero, &v, 0) && op_enter());
+	store_release(&stop, 1);
+	while (load_acquire(&stop) != 2)
+		usleep(100);
+	op_leave();
+	store_release(&stop, 3);
+	while (load_acquire(&stop) != 4)
+		usleep(100);
+	return NULL;
+}
+
+static void closed_beneath(void)
+{
+	uint32_t id, key = 0;
+	pthread_t t;
+	uint64_t v;
+	int fd;
+
+	start_masters();
+	REQUIRE(!pthread_create(&t, NULL, inside, NULL));
+	while (load_acquire(&stop) != 1)
+		usleep(100);
+	fd = tagged_new(1);
+	id = map_id(fd);
+	close_fd(fd);
+	CHECK_EQ(lookup(fd, &key, &v, 0), -EBADF);
+	/* still mapped: the thread might be using it */
+	fd = CALL(BPF_MAP_GET_FD_BY_ID, .id = {.map_id = id});
+	CHECK_EQ(tag_at(fd), 1);
+	close_fd(fd);
+	store_release(&stop, 2);
+	while (load_acquire(&stop) != 3)
+		usleep(100);
+	CHECK_EQ(CALL(BPF_MAP_GET_FD_BY_ID, .id = {.map_id = id}), -ENOENT);
+	store_release(&stop, 4);
+	pthread_join(t, NULL);
+}
+
+/* A file that this user may write by this fd and not open is no map, and no other error. */
+static void foreign_file(void)
+{
+	char name[] = "/tmp/shmap-test-XXXXXX";
+	int rw = mkstemp(name), fd;
+
+	REQUIRE(rw >= 0 && !ftruncate(rw, 8192));
+	fd = open(name, O_WRONLY);
+	REQUIRE(fd >= 0 && !fchmod(fd, 0));
+	CHECK_EQ(tag_at(fd), -EINVAL);
+	CHECK_EQ(fd_identify(fd, NULL), -EINVAL);
+	CHECK_EQ(tag_at(rw), -EINVAL);
+	unlink(name);
+	close(rw);
+	close(fd);
+}
+
 /* Two fds of one file have their own modes, and one mapping. */
 static void modes(void)
 {
@@ -510,16 +570,18 @@ static void modes(void)
 }
 
 static const struct claim claims[] = {
-	{"fd-numbers-that-move-between-threads-never-show-another-map", threads, true},
-	{"close-range-forgets-every-number-in-it", close_range_between, true},
-	{"a-look-between-forget-and-close-is-not-remembered", late_filler, true},
-	{"fork-with-threads-inside-operations", forks, true},
-	{"vfork-child-leaves-the-parents-fds-alone", vforks, true},
-	{"fds-survive-exec-with-their-mode", execs, true},
-	{"fds-passed-by-scm-rights-keep-map-and-mode", passed, true},
-	{"signal-handlers-may-close-and-look-up", handlers, true},
-	{"ended-threads-hold-nothing", thread_ends, true},
-	{"fds-of-one-map-have-their-own-modes", modes, true},
+	{"fd-numbers-that-move-between-threads-never-show-another-map", threads, OURS},
+	{"close-range-forgets-every-number-in-it", close_range_between, OURS},
+	{"a-look-between-forget-and-close-is-not-remembered", late_filler, OURS},
+	{"fork-with-threads-inside-operations", forks, OURS},
+	{"vfork-child-leaves-the-parents-fds-alone", vforks, OURS},
+	{"fds-survive-exec-with-their-mode", execs, OURS},
+	{"fds-passed-by-scm-rights-keep-map-and-mode", passed, OURS},
+	{"signal-handlers-may-close-and-look-up", handlers, OURS},
+	{"ended-threads-hold-nothing", thread_ends, OURS},
+	{"a-map-closed-under-an-operation-goes-after-it", closed_beneath, OURS},
+	{"a-file-that-cannot-be-opened-is-no-map", foreign_file, OURS},
+	{"fds-of-one-map-have-their-own-modes", modes, OURS},
 };
 
 int main(int argc, char **argv)

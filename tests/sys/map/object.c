@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Pins, ids, info, fdinfo, freeze and mmap. */
 #include <limits.h>
+#include <signal.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 
 #include "both.h"
 
@@ -15,12 +17,14 @@ static long get(const char *path, uint32_t flags)
 	return CALL(BPF_OBJ_GET, .obj = {.pathname = P(path), .file_flags = flags});
 }
 
-static int fs_mkdir(const char *name)
+/* Where a pin really is. */
+static const char *fs_path(const char *name)
 {
-	char path[256];
+	static char path[256];
 
-	snprintf(path, sizeof(path), "%s/fs/%s", getenv("SHMAP_DIR"), name);
-	return mkdir(path, 0700);
+	snprintf(path, sizeof(path), "%s/%s%s", on_kernel ? "/sys/fs" : getenv("SHMAP_DIR"),
+		 on_kernel ? "bpf/" : "fs/", name);
+	return path;
 }
 
 #define FS "/sys/fs/bpf/"
@@ -74,7 +78,7 @@ static void get_errors(void)
 	int map = array_new(), fd;
 
 	CHECK_EQ(pin(map, FS "a"), 0);
-	CHECK_EQ(fs_mkdir("d"), 0);
+	CHECK_EQ(mkdir(fs_path("d"), 0700), 0);
 	CHECK_EQ(get(FS "none", 0), -ENOENT);
 	CHECK_EQ(get(FS "no.ne", 0), -EPERM);
 	CHECK_EQ(get(FS "none/no.ne", 0), -ENOENT);
@@ -109,7 +113,7 @@ static void pin_places(void)
 	int map = array_new(), dir;
 
 	CHECK_EQ(pin(map, FS "first"), 0);
-	CHECK_EQ(fs_mkdir("d"), 0);
+	CHECK_EQ(mkdir(fs_path("d"), 0700), 0);
 	CHECK_EQ(pin(map, FS "d/x"), 0);
 	CHECK_EQ(pin(map, "/sys//fs/./bpf/d/../y"), 0);
 	CHECK_EQ(only_err(get(FS "y", 0)), 0);
@@ -148,7 +152,6 @@ static void pin_keeps(void)
 {
 	uint32_t key = 1, id;
 	uint64_t v = 77;
-	char path[256];
 	int map = array_new();
 
 	id = map_id(map);
@@ -161,8 +164,7 @@ static void pin_keeps(void)
 	CHECK_EQ(lookup(map, &key, &v, 0), 0);
 	CHECK_EQ(v, 77);
 	CHECK_EQ(map_id(map), id);
-	snprintf(path, sizeof(path), "%s/fs/kept", getenv("SHMAP_DIR"));
-	CHECK_EQ(unlink(path), 0);
+	CHECK_EQ(unlink(fs_path("kept")), 0);
 	CHECK_EQ(only_err(CALL(BPF_MAP_GET_FD_BY_ID, .id = {.map_id = id})), 0);
 	close_fd(map);
 	CHECK_EQ(CALL(BPF_MAP_GET_FD_BY_ID, .id = {.map_id = id}), -ENOENT);
@@ -486,6 +488,66 @@ static void freeze_busy(void)
 	close_fd(map);
 }
 
+/* The mapping of another process counts, by fork too, until that ends. */
+static void freeze_busy_elsewhere(void)
+{
+	int map = map_new(BPF_MAP_TYPE_ARRAY, 4, 8, 4, BPF_F_MMAPABLE), go[2], done[2];
+	char *p, byte;
+	pid_t pid;
+	long err;
+
+	REQUIRE(!pipe(go) && !pipe(done));
+	p = map_mmap(map, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, 0, &err);
+	REQUIRE(p != MAP_FAILED);
+	pid = fork();
+	if (!pid) {
+		close(go[1]);
+		REQUIRE(write(done[1], "x", 1) == 1);
+		if (read(go[0], &byte, 1) == 1)
+			pause();
+		_exit(0);
+	}
+	munmap(p, 4096);
+	REQUIRE(read(done[0], &byte, 1) == 1);
+	CHECK_EQ(freeze(map), -EBUSY);
+	kill(pid, SIGKILL);
+	REQUIRE(waitpid(pid, NULL, 0) == pid);
+	CHECK_EQ(freeze(map), 0);
+	for (int i = 0; i < 2; i++) {
+		close(go[i]);
+		close(done[i]);
+	}
+	close_fd(map);
+}
+
+/* Freezers and mappers at once: who maps writably after a freeze is refused. */
+static void freeze_race(void)
+{
+	for (int i = 0; i < 200; i++) {
+		int map = map_new(BPF_MAP_TYPE_ARRAY, 4, 8, 4, BPF_F_MMAPABLE), status;
+		long err, frozen;
+		pid_t pid;
+		char *p;
+
+		pid = fork();
+		if (!pid)
+			_exit(-freeze(map) & 0x7f);
+		p = map_mmap(map, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, 0, &err);
+		REQUIRE(waitpid(pid, &status, 0) == pid && WIFEXITED(status));
+		frozen = -WEXITSTATUS(status);
+		if (p == MAP_FAILED) {
+			CHECK_EQ(err, -EPERM);
+			CHECK_EQ(frozen, 0);
+		} else {
+			CHECK_EQ(frozen, -EBUSY);
+			CHECK_EQ(freeze(map), -EBUSY);
+			munmap(p, 4096);
+			CHECK_EQ(freeze(map), 0);
+		}
+		close_fd(map);
+	}
+}
+
 static void mapping_keeps(void)
 {
 	int map = map_new(BPF_MAP_TYPE_ARRAY, 4, 8, 4, BPF_F_MMAPABLE), again;
@@ -509,10 +571,10 @@ static void mapping_keeps(void)
 }
 
 static const struct claim claims[] = {
-	{"pin-errors", pin_errors, true},
-	{"obj-get-errors-and-open-modes", get_errors, true},
-	{"pin-paths-lead-to-the-runtime-directory", pin_places, true},
-	{"pin-keeps-the-map", pin_keeps, true},
+	{"pin-errors", pin_errors, PINS},
+	{"obj-get-errors-and-open-modes", get_errors, PINS},
+	{"pin-paths-lead-to-the-runtime-directory", pin_places, OURS},
+	{"pin-keeps-the-map", pin_keeps, PINS},
 	{"map-ids-rise-and-open", ids},
 	{"map-id-goes-with-the-last-fd", id_gone},
 	{"map-info-lengths", info_lengths},
@@ -522,6 +584,8 @@ static const struct claim claims[] = {
 	{"mmap-errors", mmap_errors},
 	{"mmap-shows-the-values-read-only-stays-so", mmap_values},
 	{"freeze-busy-while-writably-mapped", freeze_busy},
+	{"freeze-busy-until-the-last-process-unmaps-or-dies", freeze_busy_elsewhere},
+	{"freeze-and-writable-mmap-exclude-each-other", freeze_race},
 	{"mapping-keeps-the-map", mapping_keeps},
 };
 
