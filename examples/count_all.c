@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * count_all [OBJECT [SECONDS]]: loads count_all.bpf.o, sets the global variable pid, and
+ * count_all [OBJECT [SECONDS | -]]: loads count_all.bpf.o, sets the global variable pid, and
  * reads the globals where it has mapped them. With SECONDS, attaches for
- * that long and prints the counts.
+ * that long (-: until standard input ends) and prints the counts.
  */
 #include <sys/mman.h>
 
@@ -50,7 +50,7 @@ int main(int argc, char **argv)
 	*pid = getpid();
 	link = example_attach(prog);
 	if (argc > 2 && link) {
-		sleep(atoi(argv[2]));
+		example_wait(argv[2]);
 		printf("calls %llu, of this process: %llu\n", bss->calls, bss->calls_of_pid);
 	}
 	bpf_link__destroy(link);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * counter [OBJECT [SECONDS]]: loads count_mmap.bpf.o, attaches it, and shows the per-CPU
+ * counter [OBJECT [SECONDS | -]]: loads count_mmap.bpf.o, attaches it, and shows the per-CPU
  * counter: what user space writes for each CPU, it reads back as sum. With
- * SECONDS, then counts from zero for that long and prints the count.
+ * SECONDS, then counts from zero for that long (-: until standard input ends) and
+ * prints the count.
  */
 #include "example.h"
 
@@ -57,7 +58,7 @@ int main(int argc, char **argv)
 	set(fd, cpus, 0);
 	link = example_attach(prog);
 	if (argc > 2 && link) {
-		sleep(atoi(argv[2]));
+		example_wait(argv[2]);
 		printf("mmap calls: %llu\n", sum(fd, cpus));
 	}
 	bpf_link__destroy(link);

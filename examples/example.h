@@ -90,6 +90,19 @@ static inline struct bpf_link *example_attach(struct bpf_program *prog)
 	return link;
 }
 
+/* Waits that many seconds; "-": until standard input ends. */
+static inline void example_wait(const char *how)
+{
+	char c;
+
+	if (strcmp(how, "-")) {
+		sleep(atoi(how));
+		return;
+	}
+	while (read(STDIN_FILENO, &c, 1) == 1)
+		;
+}
+
 /* Runs an XDP program once on a packet of len bytes that starts with first. */
 static inline int example_run(int prog_fd, unsigned char first, unsigned int len)
 {

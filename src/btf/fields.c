@@ -16,6 +16,7 @@
 #include "btf/check.h"
 
 #define FIELDS_MAX 11
+#define FIELDS_STEPS (1u << 20)
 
 enum field_kind {
 	FIELD_SPIN_LOCK,
@@ -65,6 +66,7 @@ struct field {
 struct finder {
 	const struct btf *btf;
 	uint32_t mask;
+	uint32_t steps; /* taken; nested structs may double them at every level */
 	struct field found[FIELDS_MAX];
 	uint32_t cnt;
 };
@@ -145,6 +147,8 @@ static int find_one(struct finder *f, const struct btf_type *t, uint32_t off, ui
 	uint32_t nelems = 1, depth, k, first = f->cnt;
 	int err;
 
+	if (++f->steps > FIELDS_STEPS)
+		return -E2BIG;
 	for (depth = 0; t && btf_is_array(t); depth++) {
 		if (depth == CHECK_DEPTH)
 			return -E2BIG;

@@ -29,6 +29,17 @@ static int libbpf_says(enum libbpf_print_level level, const char *fmt, va_list a
 	return vfprintf(said_file, fmt, args);
 }
 
+/* A damaged object's names may hold anything. */
+static const char *printable(const char *s, char *buf, size_t size)
+{
+	size_t n = 0;
+
+	for (; *s && n + 1 < size; s++)
+		buf[n++] = *s >= 0x20 && *s < 0x7f ? *s : '?';
+	buf[n] = 0;
+	return buf;
+}
+
 static void listen_to_libbpf(void)
 {
 	if (said_file)
@@ -43,8 +54,10 @@ static void show_said(void)
 		return;
 	fputs("what libbpf said:\n", stderr);
 	for (char *line = said, *end; *line; line = end) {
-		end = strchrnul(line, '\n');
-		fprintf(stderr, "  %.*s\n", (int)(end - line), line);
+		fputs("  ", stderr);
+		for (end = line; *end && *end != '\n'; end++)
+			putc((*end >= 0x20 && *end < 0x7f) || *end == '\t' ? *end : '?', stderr);
+		putc('\n', stderr);
 		if (*end)
 			end++;
 	}
@@ -108,20 +121,22 @@ static int judge_programs(struct bpfobj *o)
 	{
 		const char *section = bpf_program__section_name(p);
 		enum link_event event;
-		char name[160], why[256];
+		char name[256], why[256], shown[160], prog[160];
 
 		all++;
+		printable(section, shown, sizeof(shown));
+		printable(bpf_program__name(p), prog, sizeof(prog));
 		if (bpf_program__type(p) == BPF_PROG_TYPE_UNSPEC)
 			return cli_error("%s: program %s is in the section '%s', which libbpf does "
 					 "not know; see libbpf's list of section names",
-					 o->path, bpf_program__name(p), section);
+					 o->path, prog, shown);
 		if (!section_event(section, &event, name, why, sizeof(why))) {
 			served++;
 			continue;
 		}
 		bpf_program__set_autoload(p, false);
-		cli_warn("program %s (section '%s') is not attached: %s", bpf_program__name(p),
-			 section, why);
+		cli_warn("program %s (section '%s') is not attached: %s", prog, shown,
+			 printable(why, name, sizeof(name)));
 	}
 	if (!all)
 		return cli_error("%s has no programs", o->path);

@@ -129,7 +129,8 @@ static int dump_int(struct dump *d, const struct btf_type *t, const uint8_t *dat
 
 static int dump_enum(struct dump *d, const struct btf_type *t, const uint8_t *data)
 {
-	bool is_signed = btf_kflag(t);
+	/* Of 64 bits they know their sign; bpftool prints the others as signed. */
+	bool is_signed = btf_is_enum(t) || btf_kflag(t);
 	int64_t v = load_int(data, t->size, is_signed);
 	const char *name = NULL;
 
@@ -150,8 +151,10 @@ static int dump_enum(struct dump *d, const struct btf_type *t, const uint8_t *da
 		dump_string(d->out, name);
 	else if (name)
 		fputs(name, d->out);
-	else
+	else if (is_signed)
 		fprintf(d->out, "%lld", (long long)v);
+	else
+		fprintf(d->out, "%llu", (unsigned long long)v);
 	return 0;
 }
 

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * A tracer sleeps in wait(2), which no futex can wake. So a small child sleeps
- * on the futex and stops itself after each change: wait(2) reports that.
+ * on the futex and stops itself after each change: wait(2) reports that. It does
+ * so every second as well, because a loader that is killed changes nothing.
  */
 #include "event/tracer.h"
 
 #include <limits.h>
 #include <signal.h>
+#include <time.h>
 #include <unistd.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
@@ -19,6 +21,7 @@
 static void __attribute__((noreturn))
 doorbell_main(uint32_t *generation, uint32_t seen, pid_t tracer)
 {
+	struct timespec second = { 1, 0 };
 	sigset_t all;
 
 	/* The terminal's signals are for the others. */
@@ -38,7 +41,9 @@ doorbell_main(uint32_t *generation, uint32_t seen, pid_t tracer)
 			kill(getpid(), SIGSTOP);
 			continue;
 		}
-		syscall(SYS_futex, generation, FUTEX_WAIT, seen, NULL, NULL, 0);
+		if (syscall(SYS_futex, generation, FUTEX_WAIT, seen, &second, NULL, 0) &&
+		    errno == ETIMEDOUT)
+			kill(getpid(), SIGSTOP);
 	}
 }
 

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "event/targets.h"
+#include "shm/object.h"
 #include "shm/rundir.h"
 
 struct source {
@@ -60,6 +61,8 @@ int event_trace(const struct event_options *opt, int *status, struct event_stats
 		cfg.refresh = source_refresh;
 		err = tracer_run(&cfg, status);
 		links_free(&s.links);
+		/* Loaders that ended meanwhile left this to whoever comes. */
+		object_collect_all();
 		return err;
 	}
 	s.links.target = calloc(opt->target_cnt + 1, sizeof(*s.links.target));

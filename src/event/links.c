@@ -72,7 +72,13 @@ void links_refresh(struct links *l)
 	struct link_header h;
 	uint32_t id = 0;
 
-	/* Those that went or were detached. */
+	/* This removes the links of loaders that died, on its way. */
+	while (!object_next_id(OBJECT_LINK, id, &id)) {
+		if (links_known(l, id) || sys_link_read(id, &h) || h.detached)
+			continue;
+		h.name[sizeof(h.name) - 1] = 0;
+		links_add(l, id, &h);
+	}
 	for (unsigned int i = 0; i < l->count;) {
 		if (sys_link_read(l->target[i].link_id, &h) || h.detached) {
 			sys_prog_put(l->target[i].prog);
@@ -81,12 +87,6 @@ void links_refresh(struct links *l)
 		} else {
 			i++;
 		}
-	}
-	while (!object_next_id(OBJECT_LINK, id, &id)) {
-		if (links_known(l, id) || sys_link_read(id, &h) || h.detached)
-			continue;
-		h.name[sizeof(h.name) - 1] = 0;
-		links_add(l, id, &h);
 	}
 	targets_sort(l->target, l->count);
 }

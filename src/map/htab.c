@@ -241,6 +241,17 @@ static int percpu_value_out(struct map *m, uint32_t stripe, uint32_t index, void
 	return err;
 }
 
+/*
+ * A value with a lock in it, read without BPF_F_LOCK: the same for a writer under
+ * BPF_F_LOCK that died.
+ */
+static int locked_value_out(struct map *m, uint32_t index, uint32_t gen, void *user)
+{
+	if (unlikely(htab_writer_died(m, index)))
+		return htab_read_locked(m, index, gen, user);
+	return htab_value_out(m, index, user);
+}
+
 int htab_read(struct map *m, const void *key, void *value, uint64_t flags)
 {
 	uint64_t hash = htab_hash(m, key);
@@ -254,6 +265,8 @@ int htab_read(struct map *m, const void *key, void *value, uint64_t flags)
 			return ret ? ret : -ENOENT;
 		if (unlikely(flags & BPF_F_LOCK) && m->attr.spin_lock_off >= 0)
 			ret = htab_read_locked(m, hit.index, hit.gen, value);
+		else if (m->attr.spin_lock_off >= 0)
+			ret = locked_value_out(m, hit.index, hit.gen, value);
 		else if (m->ops->per_cpu)
 			ret = percpu_value_out(
 				m, (uint32_t)hash & (m->htab.buckets - 1) & (m->htab.stripes - 1),
@@ -575,7 +588,7 @@ static int change(struct map *m, const void *key, const void *value, uint64_t fl
 	struct stripe *st = htab_stripe(m, stripe);
 	struct htab_alloc a;
 	struct htab_place p;
-	uint32_t stamp, tries = 0;
+	uint32_t stamp = 0, tries = 0;
 	bool force = false;
 	int ret;
 

@@ -70,7 +70,9 @@
 #define HTAB_STRIPES_MAX 256
 #define HTAB_LIMBO_BATCH 16
 #define HTAB_GIFT_MAX 64
+#ifndef HTAB_RESTARTS /* the fuzz build makes it small: more inputs in the time */
 #define HTAB_RESTARTS (1U << 20)
+#endif
 #define HTAB_CLAIMS 16
 
 #define LINK_INDEX_BITS 28
@@ -218,12 +220,14 @@ int htab_read_locked(struct map *m, uint32_t index, uint32_t gen, void *value);
 int htab_write_locked(struct map *m, uint32_t index, uint32_t gen, const void *value);
 void htab_lock_died(struct map *m, void *value);
 bool htab_elem_busy(struct map *m, uint32_t index);
+bool htab_writer_died(const struct map *m, uint32_t index);
 void htab_value_in(struct map *m, uint8_t *to, const uint8_t *from);
 int htab_copy_out(struct map *m, const uint8_t *from, void *user);
 
 /* htab_pool.c */
 /* Chooses an element for the stripe, locked. -EAGAIN: wait for *stamp, then
- * call with force. -ENOMEM: tmpfs is full. */
+ * call with force, which takes what was unlinked up to *stamp all the same.
+ * -ENOMEM: tmpfs is full. */
 int htab_alloc(struct map *m, uint32_t stripe, bool force, struct htab_alloc *a, uint32_t *stamp);
 /* Finds quota for the stripe, unlocked: 0 (try again), -E2BIG, -EBUSY. */
 int htab_steal(struct map *m, uint32_t stripe);

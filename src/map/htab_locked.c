@@ -27,6 +27,11 @@ static uint32_t *lock_word(const struct map *m, uint32_t index)
 	return (uint32_t *)(htab_value(m, index, 0) + m->attr.spin_lock_off);
 }
 
+bool htab_writer_died(const struct map *m, uint32_t index)
+{
+	return lock_owner_died(lock_word(m, index));
+}
+
 static struct redo_claims claims(const struct map *m)
 {
 	struct redo_claims c = {

@@ -116,7 +116,8 @@ int htab_alloc(struct map *m, uint32_t stripe, bool force, struct htab_alloc *a,
 		/* Stamps grow towards the top: when the top has elapsed all have. */
 		if (fresh < m->htab.per_stripe && st->limbo_len < HTAB_LIMBO_BATCH) {
 			/* not worth a look at the leases yet */
-		} else if (force || lease_elapsed(top->stamp, -1)) {
+		} else if ((force && (int32_t)(top->stamp - *stamp) <= 0) ||
+			   lease_elapsed(top->stamp, -1)) {
 			heads = heads_make(heads_limbo(heads), 0);
 			st->heads = heads;
 			st->limbo_len = 0;

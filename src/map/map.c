@@ -144,6 +144,11 @@ int map_create(const struct map_attr *attr, int btf_fd, struct map **out, int *f
 		err = map_prepare(attr, m, &data_size, &prealloc);
 	if (!err)
 		err = map_check_lock(m->ops, &m->attr);
+	/* Before any element can be freed: its reuse asks the leases. */
+	if (!err)
+		err = lease_open();
+	if (!err)
+		err = lease_open();
 	if (!err)
 		err = object_create(OBJECT_MAP, data_size, prealloc, &m->obj, fd);
 	if (err)

@@ -4,7 +4,14 @@
  * file, by an fd of its own (see fd_mmap_open()). Other BPF fds have no
  * mapping.
  */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
 #include "preload/preload.h"
+#include "shm/rundir.h"
+
+static uint32_t maps_mapped; /* some map has been mapped here */
 
 /* The address, or -errno as an integer. */
 static long map_object(void *addr, size_t len, int prot, int flags, int fd, off64_t off)
@@ -25,7 +32,51 @@ static long map_object(void *addr, size_t len, int prot, int flags, int fd, off6
 		return own;
 	ret = (long)raw_mmap(addr, len, prot, flags, own, off);
 	raw_close(own);
+	store_relaxed(&maps_mapped, 1);
 	return ret;
+}
+
+/* Is an object of ours mapped at addr? By /proc/self/maps: START-END ... PATH */
+static bool object_mapped_at(const void *addr)
+{
+	unsigned long start, end;
+	bool found = false;
+	size_t size = 0;
+	char *line = NULL;
+	FILE *f;
+
+	if (rundir_open())
+		return false;
+	f = REAL(fopen)("/proc/self/maps", "re");
+	while (f && !found && getline(&line, &size, f) > 0) {
+		const char *path = strchr(line, '/');
+
+		found = sscanf(line, "%lx-%lx", &start, &end) == 2 && (uintptr_t)addr >= start &&
+			(uintptr_t)addr < end && path &&
+			!strncmp(path, rundir_path(), strlen(rundir_path()));
+	}
+	free(line);
+	if (f)
+		REAL(fclose)(f);
+	return found;
+}
+
+/* A map's mapping cannot grow: what follows the values in the file is not the client's. */
+EXPORT void *mremap(void *old, size_t old_size, size_t size, int flags, ...)
+{
+	int saved = errno;
+	va_list ap;
+	void *to;
+
+	va_start(ap, flags);
+	to = va_arg(ap, void *);
+	va_end(ap);
+	if (unlikely(load_relaxed(&maps_mapped)) && size > old_size && object_mapped_at(old)) {
+		errno = EFAULT;
+		return MAP_FAILED;
+	}
+	errno = saved;
+	return (void *)edge(raw_syscall5(SYS_mremap, old, old_size, size, flags, to));
 }
 
 EXPORT void *mmap64(void *addr, size_t len, int prot, int flags, int fd, off64_t off)

@@ -31,8 +31,31 @@ NAME(int, fchownat, (int fd, const char *path, uid_t uid, gid_t gid, int flags),
      (fd, path, uid, gid, flags))
 NAME(int, symlink, (const char *to, const char *path), (to, path))
 NAME(int, symlinkat, (const char *to, int fd, const char *path), (to, fd, path))
-NAME(int, chdir, (const char *path), (path))
+NAME(ssize_t, getxattr, (const char *path, const char *name, void *value, size_t size),
+     (path, name, value, size))
+NAME(ssize_t, lgetxattr, (const char *path, const char *name, void *value, size_t size),
+     (path, name, value, size))
+NAME(ssize_t, listxattr, (const char *path, char *list, size_t size), (path, list, size))
+NAME(ssize_t, llistxattr, (const char *path, char *list, size_t size), (path, list, size))
 NAME(int, inotify_add_watch, (int fd, const char *path, uint32_t mask), (fd, path, mask))
+
+static __attribute__((noinline)) int special_chdir(const char *path)
+{
+	struct path p;
+	int ret;
+
+	if (!(path = path_use(path, &p)))
+		return -1;
+	ret = REAL(chdir)(path);
+	if (!ret && p.kind == PATH_BPFFS)
+		store_relaxed(&pin_tree_entered, 1);
+	return ret;
+}
+
+EXPORT int chdir(const char *path)
+{
+	return path_special(path) ? special_chdir(path) : REAL(chdir)(path);
+}
 
 /* bpffs takes the call for any of its files and does nothing. */
 static __attribute__((noinline)) int special_truncate(const char *path, off64_t size)
@@ -53,12 +76,14 @@ static __attribute__((noinline)) int special_truncate(const char *path, off64_t 
 
 EXPORT int truncate64(const char *path, off64_t size)
 {
+	if (path_may_be_pin(path) && pin_tree_refuses(AT_FDCWD, path, 0))
+		return 0;
 	return path_special(path) ? special_truncate(path, size) : REAL(truncate64)(path, size);
 }
 
 EXPORT int truncate(const char *path, off_t size)
 {
-	return path_special(path) ? special_truncate(path, size) : REAL(truncate)(path, size);
+	return truncate64(path, size);
 }
 
 /* Removing a pin may end the life of its object. */

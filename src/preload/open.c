@@ -15,6 +15,14 @@ static __attribute__((noinline)) int open_special(const char *name, int flags, m
 	return edge(special_open(name, &p, flags, mode));
 }
 
+static __attribute__((noinline)) bool refused(int dirfd, const char *path, int flags)
+{
+	int saved = errno, err = pin_tree_refuses(dirfd, path, flags);
+
+	errno = err ? -err : saved;
+	return err;
+}
+
 static mode_t mode_of(int flags, va_list ap)
 {
 	return flags & (O_CREAT | __O_TMPFILE) ? va_arg(ap, mode_t) : 0;
@@ -31,6 +39,8 @@ static mode_t mode_of(int flags, va_list ap)
 		va_end(ap);                                                                        \
 		if (path_special(path))                                                            \
 			return open_special(path, flags | (more), mode);                           \
+		if (path_may_be_pin(path) && refused(AT_FDCWD, path, flags))                       \
+			return -1;                                                                 \
 		return REAL(name)(path, flags, mode);                                              \
 	}
 
@@ -45,6 +55,8 @@ static mode_t mode_of(int flags, va_list ap)
 		va_end(ap);                                                                        \
 		if (path_special(path))                                                            \
 			return open_special(path, flags | (more), mode);                           \
+		if (path_may_be_pin(path) && refused(dirfd, path, flags))                          \
+			return -1;                                                                 \
 		return REAL(name)(dirfd, path, flags, mode);                                       \
 	}
 
@@ -56,37 +68,32 @@ OPENAT(openat64, O_LARGEFILE)
 /* The checked forms: what the compiler makes of calls without a mode. */
 EXPORT int __open_2(const char *path, int flags)
 {
-	return path_special(path) ? open_special(path, flags, 0) : REAL(open)(path, flags);
+	return open(path, flags);
 }
 
 EXPORT int __open64_2(const char *path, int flags)
 {
-	return path_special(path) ? open_special(path, flags, 0) : REAL(open64)(path, flags);
+	return open64(path, flags);
 }
 
 EXPORT int __openat_2(int dirfd, const char *path, int flags)
 {
-	return path_special(path) ? open_special(path, flags, 0) : REAL(openat)(dirfd, path, flags);
+	return openat(dirfd, path, flags);
 }
 
 EXPORT int __openat64_2(int dirfd, const char *path, int flags)
 {
-	return path_special(path) ? open_special(path, flags, 0)
-				  : REAL(openat64)(dirfd, path, flags);
+	return openat64(dirfd, path, flags);
 }
 
 EXPORT int creat(const char *path, mode_t mode)
 {
-	if (path_special(path))
-		return open_special(path, O_CREAT | O_WRONLY | O_TRUNC, mode);
-	return REAL(creat)(path, mode);
+	return open(path, O_CREAT | O_WRONLY | O_TRUNC, mode);
 }
 
 EXPORT int creat64(const char *path, mode_t mode)
 {
-	if (path_special(path))
-		return open_special(path, O_CREAT | O_WRONLY | O_TRUNC, mode);
-	return REAL(creat64)(path, mode);
+	return open64(path, O_CREAT | O_WRONLY | O_TRUNC, mode);
 }
 
 /* open(2)'s flags for an fopen(3) mode, or -1. */
@@ -140,6 +147,8 @@ EXPORT FILE *fopen(const char *path, const char *mode)
 
 	if (path_special(path) && stream_special(path, mode, &f))
 		return f;
+	if (path_may_be_pin(path) && refused(AT_FDCWD, path, stream_flags(mode)))
+		return NULL;
 	return REAL(fopen)(path, mode);
 }
 
@@ -149,6 +158,8 @@ EXPORT FILE *fopen64(const char *path, const char *mode)
 
 	if (path_special(path) && stream_special(path, mode, &f))
 		return f;
+	if (path_may_be_pin(path) && refused(AT_FDCWD, path, stream_flags(mode)))
+		return NULL;
 	return REAL(fopen64)(path, mode);
 }
 

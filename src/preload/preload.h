@@ -107,6 +107,18 @@ static inline bool path_special(const char *path)
 			(path[1] == 's' || path[1] == 'p' || path[1] == '/' || path[1] == '.'));
 }
 
+/*
+ * Relative paths lead into the pin tree once a process has a directory of it
+ * open or as its working directory: then opens are looked at first.
+ */
+extern uint32_t pin_tree_entered;
+
+static inline bool path_may_be_pin(const char *path)
+{
+	return unlikely(load_relaxed(&pin_tree_entered)) && (uintptr_t)path >= SHMAP_PAGE &&
+	       path[0] != '/';
+}
+
 enum path_kind path_resolve(const char *name, struct path *p);
 /* For calls that take a path as it is: what to give libc; NULL and errno. */
 const char *path_use(const char *name, struct path *p);
@@ -115,6 +127,9 @@ const char *path_use(const char *name, struct path *p);
 bool path_client_name(const char *real, char *out, size_t size);
 /* The absolute path of the tree that stands for /sys/fs/bpf, or NULL. */
 const char *path_bpffs(void);
+
+/* What bpffs answers to open(2) of path: -errno, or 0 when it is no pin. */
+int pin_tree_refuses(int dirfd, const char *path, int flags);
 
 /* open(2) of a path that path_resolve() found not to be plain: fd or -errno. */
 int special_open(const char *name, struct path *p, int flags, mode_t mode);

@@ -27,6 +27,7 @@
 #include <sys/statfs.h>
 #include <sys/types.h>
 #include <sys/uio.h>
+#include <sys/xattr.h>
 #include <utmp.h>
 
 #include "base/atomic.h"
@@ -97,8 +98,6 @@
 	F(int, open64, (const char *, int, ...))                                                   \
 	F(int, openat, (int, const char *, int, ...))                                              \
 	F(int, openat64, (int, const char *, int, ...))                                            \
-	F(int, creat, (const char *, mode_t))                                                      \
-	F(int, creat64, (const char *, mode_t))                                                    \
 	F(FILE *, fopen, (const char *, const char *))                                             \
 	F(FILE *, fopen64, (const char *, const char *))                                           \
 	F(FILE *, setmntent, (const char *, const char *))                                         \
@@ -133,6 +132,10 @@
 	F(int, truncate, (const char *, off_t))                                                    \
 	F(int, truncate64, (const char *, off64_t))                                                \
 	F(int, chdir, (const char *))                                                              \
+	F(ssize_t, getxattr, (const char *, const char *, void *, size_t))                         \
+	F(ssize_t, lgetxattr, (const char *, const char *, void *, size_t))                        \
+	F(ssize_t, listxattr, (const char *, char *, size_t))                                      \
+	F(ssize_t, llistxattr, (const char *, char *, size_t))                                     \
 	F(int, inotify_add_watch, (int, const char *, uint32_t))                                   \
 	F(DIR *, opendir, (const char *))                                                          \
 	F(int, nftw, (const char *, __nftw_func_t, int, int))                                      \

@@ -54,9 +54,60 @@ static int open_bpffs(const char *real, int flags, mode_t mode)
 		return ret;
 	if ((flags & (O_CREAT | O_EXCL)) == (O_CREAT | O_EXCL))
 		return -EEXIST;
+	if (S_ISDIR(st.st_mode))
+		store_relaxed(&pin_tree_entered, 1);
 	if (!S_ISREG(st.st_mode) || flags & O_PATH)
 		return raw_openat(AT_FDCWD, real, flags & ~(O_CREAT | O_TRUNC), mode);
 	return flags & O_DIRECTORY ? -ENOTDIR : -EIO;
+}
+
+uint32_t pin_tree_entered;
+
+/* Is the file behind an O_PATH fd below the pin tree? */
+static bool below_pin_tree(int fd)
+{
+	char link[32], target[PATH_MAX], name[PATH_MAX];
+	ssize_t n;
+
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+	n = raw_readlinkat(AT_FDCWD, link, target, sizeof(target) - 1);
+	if (n <= 0)
+		return false;
+	target[n] = '\0';
+	return path_client_name(target, name, sizeof(name));
+}
+
+int pin_tree_refuses(int dirfd, const char *path, int flags)
+{
+	int fd, ret = 0, nofollow = flags & O_NOFOLLOW;
+	struct stat st;
+
+	if (flags & O_PATH)
+		return 0;
+	fd = raw_openat(dirfd, path, O_PATH | O_CLOEXEC | nofollow, 0);
+	if (fd == -ENOENT && flags & O_CREAT && !strchr(path, '/')) {
+		fd = raw_openat(dirfd, ".", O_PATH | O_CLOEXEC, 0);
+		if (fd >= 0 && below_pin_tree(fd))
+			ret = -EACCES;
+	} else if (fd >= 0 && !raw_fstat(fd, &st) && S_ISREG(st.st_mode) && below_pin_tree(fd)) {
+		ret = (flags & (O_CREAT | O_EXCL)) == (O_CREAT | O_EXCL) ? -EEXIST : -EIO;
+	}
+	if (fd >= 0)
+		raw_close(fd);
+	return ret;
+}
+
+/* The working directory that exec left us: in some runtime directory's fs/? */
+__attribute__((constructor)) static void look_at_cwd(void)
+{
+	char cwd[PATH_MAX], name[PATH_MAX];
+	const char *fs;
+	ssize_t n = raw_getcwd(cwd, sizeof(cwd));
+
+	/* A guess first: no runtime directory is made for everybody's sake. */
+	if (n > 0 && (fs = strstr(cwd, "/fs")) && (!fs[3] || fs[3] == '/') &&
+	    path_client_name(cwd, name, sizeof(name)))
+		store_relaxed(&pin_tree_entered, 1);
 }
 
 static int open_fdinfo(const char *name, int fd, int flags, mode_t mode)

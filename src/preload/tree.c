@@ -11,7 +11,11 @@ static __attribute__((noinline)) DIR *special_opendir(const char *path)
 {
 	struct path p;
 
-	return (path = path_use(path, &p)) ? REAL(opendir)(path) : NULL;
+	if (!(path = path_use(path, &p)))
+		return NULL;
+	if (p.kind == PATH_BPFFS)
+		store_relaxed(&pin_tree_entered, 1);
+	return REAL(opendir)(path);
 }
 
 EXPORT DIR *opendir(const char *path)

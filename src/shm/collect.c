@@ -27,7 +27,9 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
+#include <linux/futex.h>
 
+#include "base/atomic.h"
 #include "base/bits.h"
 #include "base/errors.h"
 #include "base/rawsys.h"
@@ -91,6 +93,15 @@ static void ref_name(char *name, enum object_kind kind, uint32_t id, enum object
 
 enum collected { KEPT, GONE, REMOVED };
 
+/* Who serves links sleeps on the generation. */
+static void link_gone(void)
+{
+	uint32_t *word = &rundir_ids()->link_generation;
+
+	fetch_add_seq_cst(word, 1);
+	raw_futex(word, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
+}
+
 /* Removes the anchor if nobody holds the object. GONE: there was none. */
 static enum collected collect_anchor(enum object_kind kind, uint32_t id)
 {
@@ -115,6 +126,8 @@ static enum collected collect_anchor(enum object_kind kind, uint32_t id)
 			ret = REMOVED;
 	}
 	raw_close(fd); /* and with it LOCK_EX; the kernel frees the pages */
+	if (ret == REMOVED && kind == OBJECT_LINK)
+		link_gone();
 	return ret;
 }
 

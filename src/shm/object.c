@@ -69,7 +69,7 @@ static int allocate(int fd, uint64_t offset, uint64_t len)
 {
 	int ret;
 
-	if (len > ALLOC_LOOK && len > memory_available())
+	if (len > ALLOC_LOOK && len + len / 8 > memory_available())
 		return -ENOMEM;
 	while (len) {
 		uint64_t piece = len < ALLOC_PIECE ? len : ALLOC_PIECE;
@@ -244,7 +244,7 @@ int object_populate(const struct object *obj, size_t offset, size_t len)
 		return 0;
 	if (!obj->writable)
 		return -EPERM;
-	if (len > ALLOC_LOOK && len > memory_available())
+	if (len > ALLOC_LOOK && len + len / 8 > memory_available())
 		return -ENOMEM;
 	len = round_up_u64(offset + len - from, SHMAP_PAGE);
 	do {
@@ -306,7 +306,7 @@ static int readable_fd(int fd, int *access, bool *again)
 	snprintf(proc, sizeof(proc), "/proc/thread-self/fd/%d", fd);
 	fd = raw_openat(AT_FDCWD, proc, O_RDWR | O_CLOEXEC, 0);
 	*again = fd >= 0;
-	return fd == -EBADF || fd == -ENOENT ? -EINVAL : fd;
+	return fd == -EBADF || fd == -ENOENT || fd == -EACCES ? -EINVAL : fd;
 }
 
 int object_head(int fd, struct object_trailer *head)

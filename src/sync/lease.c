@@ -361,7 +361,7 @@ int lease_cpu(void)
 
 uint32_t lease_stamp(void)
 {
-	if (!head)
+	if (unlikely(!load_acquire(&lines)) && lease_open())
 		return 0;
 #if !defined(__x86_64__)
 	/* Between the unlink and the stamp: see the proof. On x86 the caller's
@@ -377,8 +377,9 @@ bool lease_elapsed(uint32_t stamp, int self_cpu)
 	uint32_t epoch;
 	unsigned int i;
 
-	if (!head)
-		return true;
+	/* Without the file nobody can tell: wait until it can be opened. */
+	if (unlikely(!load_acquire(&lines)) && lease_open())
+		return false;
 	/* Partner: the compare-and-swap in line_take(). */
 	fence_seq_cst();
 	for (i = 0; i < cpus; i++) {
@@ -401,6 +402,8 @@ void lease_wait(uint32_t stamp, int self_cpu)
 {
 	struct lease_watch watch = {.spins = 0};
 
+	if (unlikely(!load_acquire(&lines)) && lease_open())
+		return;
 	while (!lease_elapsed(stamp, self_cpu)) {
 		if (watch_wait(&watch))
 			return;

@@ -45,6 +45,7 @@
 
 #include "base/rawsys.h"
 #include "shm/object.h"
+#include "sys/prog_cache.h"
 #include "sys/sys.h"
 
 /* State words: generation << 16 | count << 4 | state << 2 | FD_TAG_STATE */
@@ -668,6 +669,7 @@ static struct pending *pending_push(void)
 			word_closed(word_make(oldest.fd));
 		else if (oldest.mark == PENDING_COUNT)
 			fetch_add_seq_cst(&fd_closing, (uint32_t)-1);
+		prog_cache_closed();
 	}
 	pending.stack[pending.depth] = (struct pending){0};
 	return &pending.stack[pending.depth++];
@@ -698,6 +700,7 @@ void fd_forget(int fd)
 	struct pending *p = pending_push();
 	uint64_t *leaf;
 
+	prog_cache_closing(fd, fd);
 	if (!fd_in_table(fd))
 		return; /* never cached */
 	leaf = leaf_of(fd);
@@ -712,7 +715,10 @@ void fd_forget(int fd)
 
 void fd_forget_range(unsigned int first, unsigned int last)
 {
-	forget_range(first, last, pending_push());
+	struct pending *p = pending_push();
+
+	prog_cache_closing(first, last);
+	forget_range(first, last, p);
 }
 
 void fd_collect(void)
@@ -723,6 +729,7 @@ void fd_collect(void)
 	if (!pending.depth)
 		return;
 	p = pending.stack[--pending.depth];
+	prog_cache_closed();
 	if (p.mark == PENDING_WORD)
 		word_closed(word_make(p.fd));
 	else if (p.mark == PENDING_COUNT)

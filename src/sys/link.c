@@ -12,6 +12,7 @@
 #include "base/rawsys.h"
 #include "base/uaccess.h"
 #include "sys/command.h"
+#include "sys/fd.h"
 #include "sys/info.h"
 #include "sys/link.h"
 #include "sys/objfd.h"
@@ -104,14 +105,17 @@ int link_read_header(const struct object *obj, struct link_header *out)
 int sys_link_read(uint32_t id, struct link_header *out)
 {
 	struct object obj;
-	int err = objfd_map_id(OBJECT_LINK, id, O_RDONLY, &obj);
+	int err;
 
-	if (err)
-		return err;
-	err = link_read_header(&obj, out);
-	object_unmap(&obj);
-	/* our look may have been what kept it from being collected */
-	object_collect(OBJECT_LINK, id);
+	fd_inside_begin();
+	err = objfd_map_id(OBJECT_LINK, id, O_RDONLY, &obj);
+	if (!err) {
+		err = link_read_header(&obj, out);
+		object_unmap(&obj);
+		/* our look may have been what kept it from being collected */
+		object_collect(OBJECT_LINK, id);
+	}
+	fd_inside_end();
 	return err;
 }
 

@@ -11,9 +11,9 @@
 /*
  * A log that does not fit loses its beginning, so the whole of it must be
  * somewhere first. The pages come as they are written; what goes beyond
- * this is counted but not kept.
+ * this and the caller's size is counted but not kept.
  */
-#define PRIVATE_SIZE (64U << 20)
+#define PRIVATE_SIZE (16U << 20)
 
 int sys_log_init(struct sys_log *l, uint32_t level, void *user, uint32_t user_size)
 {
@@ -25,12 +25,12 @@ int sys_log_init(struct sys_log *l, uint32_t level, void *user, uint32_t user_si
 		return -EINVAL;
 	if (!level)
 		return 0;
-	buf = raw_mmap(NULL, PRIVATE_SIZE, PROT_READ | PROT_WRITE,
+	l->log.size = user_size > PRIVATE_SIZE ? user_size : PRIVATE_SIZE;
+	buf = raw_mmap(NULL, l->log.size, PROT_READ | PROT_WRITE,
 		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (raw_is_error(buf))
 		return -ENOMEM;
 	l->log.buf = buf;
-	l->log.size = PRIVATE_SIZE;
 	l->log.level = level;
 	l->user = user;
 	l->user_size = user_size;

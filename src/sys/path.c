@@ -124,6 +124,8 @@ int pin_path_read(struct pin_path *p, const char *user, int dirfd)
 	}
 	normalize(p->abs, plain);
 	rest = below_fs(plain);
+	if (rest && (err = rundir_open()))
+		return err;
 	p->inside = rest;
 	strcpy(p->rel, rest ? rest : "");
 	return 0;

@@ -16,6 +16,7 @@
 #include "base/rawsys.h"
 #include "base/uaccess.h"
 #include "sys/calls.h"
+#include "sys/fd.h"
 #include "sys/link.h"
 #include "sys/objfd.h"
 #include "sys/perf.h"
@@ -225,8 +226,14 @@ int sys_perf_event_open(const void *user, pid_t pid, int cpu, int group_fd, unsi
 
 	if (!copy_attr(user, &attr) &&
 	    (attr.type == PERF_TYPE_KPROBE ||
-	     (attr.type == PERF_TYPE_TRACEPOINT && attr.config >= ID_FIRST)))
-		return open_ours(&attr, pid, cpu, flags);
+	     (attr.type == PERF_TYPE_TRACEPOINT && attr.config >= ID_FIRST))) {
+		int fd;
+
+		fd_inside_begin();
+		fd = open_ours(&attr, pid, cpu, flags);
+		fd_inside_end();
+		return fd;
+	}
 	return (int)raw_syscall5(SYS_perf_event_open, user, pid, cpu, group_fd, flags);
 }
 
@@ -323,7 +330,9 @@ int sys_perf_ioctl(int fd, unsigned long request, unsigned long arg, long *ret)
 		err = perf_enable(&obj, request == PERF_EVENT_IOC_ENABLE);
 		break;
 	case PERF_EVENT_IOC_SET_BPF:
+		fd_inside_begin();
 		err = perf_set_bpf(&obj, fd, (int)arg);
+		fd_inside_end();
 		break;
 	case PERF_EVENT_IOC_ID:
 		err = perf_id(&obj, (void *)arg);

@@ -13,6 +13,7 @@
 #include "map/map.h"
 #include "sync/lock.h"
 #include "sys/btf_obj.h"
+#include "sys/fd.h"
 #include "sys/objfd.h"
 #include "sys/prog.h"
 #include "sys/sys.h"
@@ -282,9 +283,14 @@ static int prog_open_object(struct object *obj, struct vm_prog **out)
 int sys_prog_open(uint32_t id, struct vm_prog **out)
 {
 	struct object obj;
-	int err = objfd_map_id(OBJECT_PROG, id, O_RDWR, &obj);
+	int err;
 
-	return err ? err : prog_open_object(&obj, out);
+	fd_inside_begin();
+	err = objfd_map_id(OBJECT_PROG, id, O_RDWR, &obj);
+	if (!err)
+		err = prog_open_object(&obj, out);
+	fd_inside_end();
+	return err;
 }
 
 int sys_prog_open_fd(int fd, struct vm_prog **out)
@@ -308,7 +314,9 @@ void sys_prog_put(struct vm_prog *p)
 	vm_prog_free(p); /* frees the sys_prog, whose first member it is */
 	object_unmap(&obj);
 	/* the mapping may have been the last that held it */
+	fd_inside_begin();
 	object_collect(OBJECT_PROG, obj.id);
+	fd_inside_end();
 }
 
 void sys_prog_account(struct vm_prog *p, uint64_t ns, bool missed)

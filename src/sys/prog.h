@@ -66,6 +66,7 @@ _Static_assert(sizeof(struct prog_body) <= OBJECT_BODY_SIZE, "fits the trailer")
 struct sys_prog {
 	struct vm_prog vm; /* first: vm_prog_free() frees the whole */
 	struct object obj; /* keeps the program and what it refers to alive */
+	int cached_fd;	   /* private to prog_cache.c */
 };
 
 /* The open program behind a caller's fd: 0; -EBADF, -EINVAL (no program)... */
@@ -98,6 +99,9 @@ int prog_map_value_check(struct map *m, uint32_t off, struct vm_log *log);
 #define PROG_FUNC_REC 8
 #define PROG_LINE_REC 16
 int prog_check_records(const struct vm_prog *p, struct vm_log *log);
+/* One byte per instruction, malloc()ed: 1 where a function starts. Targets out of
+ * range are the verifier's to refuse. */
+uint8_t *prog_find_functions(const struct vm_prog *p, uint32_t *cnt);
 /* Copies cnt records of user_size bytes each, keeping the first `size` of each;
  * the rest must be zero (-E2BIG). *out is malloc()ed. */
 int prog_copy_records(const void *user, uint32_t cnt, uint32_t user_size, uint32_t size,

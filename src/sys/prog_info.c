@@ -47,29 +47,68 @@ static int copy_part(const struct object *obj, uint64_t from, uint32_t n, uint64
 	return uaccess_copy(sys_ptr(user), obj->base + from, n);
 }
 
+/* Map indices become ids; a local call gets its distance in off and the number of
+ * the function in imm, as the kernel's translation leaves it. */
+static void translate(struct bpf_insn *insns, const struct prog_body *body, const uint32_t *func)
+{
+	uint32_t i, target;
+
+	for (i = 0; i < body->insn_cnt; i++) {
+		struct bpf_insn *insn = &insns[i];
+
+		if (insn->code == (BPF_LD | BPF_IMM | BPF_DW)) {
+			if ((insn->src_reg == BPF_PSEUDO_MAP_FD ||
+			     insn->src_reg == BPF_PSEUDO_MAP_VALUE) &&
+			    (uint32_t)insn->imm < body->used_map_cnt)
+				insn->imm = body->shared.map_ids[insn->imm];
+			i++;
+		} else if (insn->code == (BPF_JMP | BPF_CALL) && insn->src_reg == BPF_PSEUDO_CALL) {
+			target = i + 1 + insn->imm;
+			if (target >= body->insn_cnt)
+				continue;
+			insn->off = insn->imm;
+			insn->imm = func[target];
+		}
+	}
+}
+
+/* The number of the function that each instruction is in, malloc()ed. */
+static uint32_t *number_functions(const struct vm_prog *p)
+{
+	uint32_t *func = calloc(p->insn_cnt, sizeof(*func)), functions, i;
+	uint8_t *starts = prog_find_functions(p, &functions);
+
+	for (i = 1; func && starts && i < p->insn_cnt; i++)
+		func[i] = func[i - 1] + starts[i];
+	if (!starts) {
+		free(func);
+		func = NULL;
+	}
+	free(starts);
+	return func;
+}
+
 static int copy_insns(const struct object *obj, const struct prog_body *body, uint32_t room,
 		      uint64_t user)
 {
-	uint32_t i, bytes = body->insn_cnt * sizeof(struct bpf_insn);
-	struct bpf_insn *insns = malloc(bytes);
+	uint32_t bytes = body->insn_cnt * sizeof(struct bpf_insn), *func;
+	struct vm_prog p = {.insns = malloc(bytes), .insn_cnt = body->insn_cnt};
 	int err = -EFAULT;
 
-	if (!insns)
+	if (!p.insns)
 		return -ENOMEM;
-	if (uaccess_copy(insns, obj->base, bytes))
+	if (uaccess_copy(p.insns, obj->base, bytes))
 		goto out;
-	for (i = 0; i + 1 < body->insn_cnt; i++) {
-		if (insns[i].code != (BPF_LD | BPF_IMM | BPF_DW))
-			continue;
-		if ((insns[i].src_reg == BPF_PSEUDO_MAP_FD ||
-		     insns[i].src_reg == BPF_PSEUDO_MAP_VALUE) &&
-		    (uint32_t)insns[i].imm < body->used_map_cnt)
-			insns[i].imm = body->shared.map_ids[insns[i].imm];
-		i++;
+	func = number_functions(&p);
+	if (!func) {
+		err = -ENOMEM;
+		goto out;
 	}
-	err = uaccess_copy(sys_ptr(user), insns, at_most(room, bytes));
+	translate(p.insns, body, func);
+	free(func);
+	err = uaccess_copy(sys_ptr(user), p.insns, at_most(room, bytes));
 out:
-	free(insns);
+	free(p.insns);
 	return err;
 }
 

@@ -65,9 +65,7 @@ static bool is_func_address(const struct bpf_insn *insn)
 	return insn->code == (BPF_LD | BPF_IMM | BPF_DW) && insn->src_reg == BPF_PSEUDO_FUNC;
 }
 
-/* One byte per instruction: 1 where a function starts. Targets out of range are
- * the verifier's to refuse. */
-static uint8_t *find_functions(const struct vm_prog *p, uint32_t *cnt)
+uint8_t *prog_find_functions(const struct vm_prog *p, uint32_t *cnt)
 {
 	uint8_t *starts = calloc(p->insn_cnt, 1);
 	uint32_t i;
@@ -213,7 +211,7 @@ int prog_check_records(const struct vm_prog *p, struct vm_log *log)
 		err = check_func_types(p, log);
 	if (err)
 		return err;
-	starts = find_functions(p, &functions);
+	starts = prog_find_functions(p, &functions);
 	if (!starts)
 		return -ENOMEM;
 	if (p->func_info_cnt)

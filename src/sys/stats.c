@@ -20,6 +20,7 @@
 #include "base/errors.h"
 #include "base/rawsys.h"
 #include "shm/rundir.h"
+#include "sys/fd.h"
 #include "sys/prog.h"
 #include "sys/sys.h"
 
@@ -59,12 +60,13 @@ bool sys_stats_enabled(void)
 	if (rundir_open() || !load_relaxed(&rundir_ids()->stats_enabled))
 		return false;
 	/* a description of its own: a shared one would be re-locked, not refused */
+	fd_inside_begin();
 	fd = stats_open();
-	if (fd < 0)
-		return false;
-	held = raw_flock(fd, LOCK_EX | LOCK_NB) == -EWOULDBLOCK;
-	if (!held)
+	held = fd >= 0 && raw_flock(fd, LOCK_EX | LOCK_NB) == -EWOULDBLOCK;
+	if (fd >= 0 && !held)
 		store_seq_cst(&rundir_ids()->stats_enabled, 0);
-	raw_close(fd);
+	if (fd >= 0)
+		raw_close(fd);
+	fd_inside_end();
 	return held;
 }

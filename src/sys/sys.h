@@ -89,8 +89,8 @@ int sys_link_read(uint32_t id, struct link_header *out);
 void sys_prog_account(struct vm_prog *p, uint64_t ns, bool missed);
 
 /*
- * Links came, went or changed: bumps rundir_ids()->link_generation and wakes
- * who waits on it. For whoever collects a link object.
+ * Links came or changed: bumps rundir_ids()->link_generation and wakes who waits on
+ * it. (Collecting one does so by itself.)
  */
 void sys_link_changed(void);
 

@@ -12,6 +12,7 @@
 #include "base/uaccess.h"
 #include "sync/lease.h"
 #include "sys/prog.h"
+#include "sys/prog_cache.h"
 #include "sys/sys.h"
 #include "vm/verifier.h"
 
@@ -21,6 +22,7 @@
 #define SHARED_INFO 320 /* struct skb_shared_info, rounded up to cache lines */
 #define CONTEXT_ARGS_MAX (12 * sizeof(uint64_t)) /* MAX_BPF_FUNC_ARGS */
 #define RUNS_PER_LEASE 256
+#define LEASE_TRIES 1000
 #define TEST_SKB_CHECKSUM_COMPLETE 4
 #define XDP_LINEAR_MAX (SHMAP_PAGE - HEADROOM - SHARED_INFO) /* less the metadata */
 #define XDP_FRAGS_MAX (17 * SHMAP_PAGE)
@@ -32,6 +34,7 @@ struct test_run {
 	struct vm_prog *p;
 	uint32_t retval;
 	uint32_t duration; /* ns per run */
+	int cpu;	   /* the only CPU to run on, or -1 */
 };
 
 static uint64_t now_ns(void)
@@ -40,6 +43,32 @@ static uint64_t now_ns(void)
 
 	raw_clock_gettime(CLOCK_MONOTONIC, &ts);
 	return ts.tv_sec * 1000000000ULL + ts.tv_nsec;
+}
+
+/*
+ * A lease, on t->cpu where that is asked for: the thread moves there first, as leases
+ * go by the CPU that it runs on. 0, -EBUSY, or -ENXIO when it cannot run there.
+ */
+static int run_acquire(const struct test_run *t)
+{
+	uint64_t mask[LEASE_CPUS_MAX / 64] = {0};
+	int i, err;
+
+	if (t->cpu < 0) {
+		err = lease_acquire();
+		return err < 0 ? err : 0;
+	}
+	mask[t->cpu / 64] = 1ULL << (t->cpu % 64);
+	if (raw_syscall3(SYS_sched_setaffinity, 0, sizeof(mask), mask) < 0)
+		return -ENXIO;
+	for (i = 0; i < LEASE_TRIES; i++) {
+		err = lease_acquire();
+		if (err < 0 || err == t->cpu)
+			return err < 0 ? err : 0;
+		lease_release();
+		raw_sched_yield();
+	}
+	return -EBUSY;
 }
 
 /*
@@ -54,8 +83,8 @@ static int run_repeated(struct test_run *t, void *ctx, const struct vm_env *env,
 	int err = 0;
 
 	while (left && !err) {
-		err = lease_acquire();
-		if (err < 0) {
+		err = run_acquire(t);
+		if (err) {
 			sys_prog_account(t->p, 0, true);
 			return err;
 		}
@@ -369,6 +398,7 @@ static uint32_t max_ctx_off(const struct vm_prog *p)
 static int test_raw_tracepoint(struct test_run *t)
 {
 	const union sys_attr *attr = t->attr;
+	uint64_t home[LEASE_CPUS_MAX / 64] = {0};
 	uint8_t *ctx;
 	int err;
 
@@ -378,16 +408,20 @@ static int test_raw_tracepoint(struct test_run *t)
 	if (attr->test.ctx_size_in < max_ctx_off(t->p) || attr->test.ctx_size_in > CONTEXT_ARGS_MAX)
 		return -EINVAL;
 	if (attr->test.flags & BPF_F_TEST_RUN_ON_CPU) {
-		/* a lease is a CPU here: which one is for the lease to say */
 		if (attr->test.cpu >= lease_possible_cpus())
 			return -ENXIO;
+		t->cpu = attr->test.cpu;
 	} else if (attr->test.cpu) {
 		return -EINVAL;
 	}
 	err = copy_ctx(attr, CONTEXT_ARGS_MAX, &ctx);
 	if (err)
 		return err;
+	if (t->cpu >= 0)
+		raw_syscall3(SYS_sched_getaffinity, 0, sizeof(home), home);
 	err = run_repeated(t, ctx, &(struct vm_env){0}, 1);
+	if (t->cpu >= 0)
+		raw_syscall3(SYS_sched_setaffinity, 0, sizeof(home), home);
 	free(ctx);
 	return err ? err : put_u32(&t->uattr->test.retval, t->retval);
 }
@@ -456,16 +490,18 @@ static int test_by_type(struct test_run *t)
 
 long sys_cmd_prog_test_run(union sys_attr *attr, union sys_attr *uattr, unsigned int size)
 {
-	struct test_run t = {.attr = attr, .uattr = uattr};
+	struct test_run t = {.attr = attr, .uattr = uattr, .cpu = -1};
+	struct prog_use use;
 	int err;
 
 	if (!attr->test.ctx_size_in != !attr->test.ctx_in ||
 	    !attr->test.ctx_size_out != !attr->test.ctx_out)
 		return -EINVAL;
-	err = sys_prog_open_fd(attr->test.prog_fd, &t.p);
+	err = prog_cache_take(attr->test.prog_fd, &use);
 	if (err)
 		return err;
+	t.p = use.p;
 	err = test_by_type(&t);
-	sys_prog_put(t.p);
+	prog_cache_give(&use);
 	return err;
 }

@@ -23,8 +23,8 @@ static const struct helper_proto protos[] = {
 	H(map_delete_elem, INTEGER, false, ALL, HARG_MAP_PTR, HARG_MAP_KEY),
 	H(probe_read, INTEGER, true, TRACING, HARG_MEM_WRITE, HARG_SIZE_OR_ZERO, HARG_ANYTHING),
 	H(ktime_get_ns, INTEGER, false, ALL),
-	H(trace_printk, INTEGER, true, ALL, HARG_MEM_READ, HARG_SIZE, HARG_ANYTHING, HARG_ANYTHING,
-	  HARG_ANYTHING),
+	/* R3 to R5 may be left unset: whatever is there is printed, if at all */
+	H(trace_printk, INTEGER, true, ALL, HARG_MEM_READ, HARG_SIZE),
 	H(get_prandom_u32, INTEGER, false, ALL),
 	H(get_smp_processor_id, INTEGER, false, ALL),
 	H(tail_call, VOID, false, ALL, HARG_CTX, HARG_MAP_PTR, HARG_ANYTHING),
@@ -93,7 +93,7 @@ static const char *const names[] = {__BPF_FUNC_MAPPER(NAME)
 
 bool helper_id_valid(int32_t id)
 {
-	return id > 0 && (size_t)id < ARRAY_SIZE(names);
+	return id >= 0 && (size_t)id < ARRAY_SIZE(names);
 }
 
 const char *helper_name(int32_t id)

@@ -71,6 +71,7 @@ const struct helper_proto *helper_proto_find(uint32_t id);
 
 /* "bpf_map_lookup_elem"; "unknown" for an id that no kernel has. */
 const char *helper_name(int32_t id);
+/* Within the range of ids that some kernel has, 0 included. */
 bool helper_id_valid(int32_t id);
 
 /* The group of p (one bit), or 0 for a program type that cannot be verified. */

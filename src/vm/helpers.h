@@ -24,7 +24,6 @@ vm_helper_fn vm_helper(int32_t id);
 /* bpf_tail_call: where to go on, or NULL when the call falls through. */
 const struct icode *interp_tail_call(struct vm_context *vc, uint64_t map, uint32_t index);
 
-
 /*
  * printf as the kernel's programs have it. Formats fmt (fmt_size bytes,
  * a NUL among them) with args into out (size bytes, always terminated when size

@@ -290,6 +290,67 @@ L_call_lookup : {
 	r[0] = (uintptr_t)m->ops->lookup(m, (const void *)(uintptr_t)r[2]);
 	NEXT;
 }
+	/*
+	 * Pairs and triples that compilers make all the time, done in one step
+	 * (interp_decode.c finds them). Each of their instructions keeps its own
+	 * slot and label, for jumps that lead there.
+	 */
+L_lea: /* dst = src; dst += K */
+	DST = SRC + (uint64_t)(int64_t)ip[1].imm;
+	ip++;
+	NEXT;
+L_add_jne : { /* dst += K; if dst != K2 goto */
+	uint64_t v = DST + (uint64_t)(int64_t)ip->imm;
+
+	DST = v;
+	ip++;
+	if (v != (uint64_t)(int64_t)ip->imm)
+		ip += ip->off;
+	NEXT;
+}
+L_add_jlt : { /* dst += K; if dst < K2 goto */
+	uint64_t v = DST + (uint64_t)(int64_t)ip->imm;
+
+	DST = v;
+	ip++;
+	if (v < (uint64_t)(int64_t)ip->imm)
+		ip += ip->off;
+	NEXT;
+}
+L_inc32 : { /* dst = *(u32 *)(src + off); dst += K; *(u32 *)(src + off) = dst */
+	uint64_t at = SRC + ip->off, v = MEM(32, at) + (uint64_t)(int64_t)ip[1].imm;
+
+	MEM(32, at) = (uint32_t)v;
+	DST = v;
+	ip += 2;
+	NEXT;
+}
+L_inc64 : {
+	uint64_t at = SRC + ip->off, v = MEM(64, at) + (uint64_t)(int64_t)ip[1].imm;
+
+	MEM(64, at) = v;
+	DST = v;
+	ip += 2;
+	NEXT;
+}
+L_lookup_jeq : { /* r0 = lookup; if r0 == 0 goto */
+	struct map *m = (struct map *)(uintptr_t)r[1];
+
+	r[0] = (uintptr_t)m->ops->lookup(m, (const void *)(uintptr_t)r[2]);
+	ip++;
+	if (!r[0])
+		ip += ip->off;
+	NEXT;
+}
+L_lookup_jne : {
+	struct map *m = (struct map *)(uintptr_t)r[1];
+
+	r[0] = (uintptr_t)m->ops->lookup(m, (const void *)(uintptr_t)r[2]);
+	ip++;
+	if (r[0])
+		ip += ip->off;
+	NEXT;
+}
 L_call_local : {
 	struct vm_frame *f;
 

@@ -19,10 +19,10 @@
 #include "base/guard.h"
 #include "vm/vm.h"
 
-#define VM_FRAMES 8			/* as the kernel's MAX_CALL_FRAMES */
+#define VM_FRAMES 8 /* as the kernel's MAX_CALL_FRAMES */
 #define VM_FRAME_STACK 512
 #define VM_TAIL_CALLS 33
-#define VM_LOOPS_MAX (1U << 23)		/* bpf_loop, may_goto */
+#define VM_LOOPS_MAX (1U << 23) /* bpf_loop, may_goto */
 
 struct vm_context;
 
@@ -34,40 +34,41 @@ typedef uint64_t (*vm_helper_fn)(uint64_t a, uint64_t b, uint64_t c, uint64_t d,
 				 struct vm_context *vc);
 
 struct icode {
-	const void *op;			/* a label inside interp_exec() */
+	const void *op; /* a label inside interp_exec() */
 	union {
 		struct {
 			uint8_t dst, src;
 			int16_t off;
 			int32_t imm;
 		};
-		vm_helper_fn fn;	/* op_call */
-		uint64_t imm64;		/* second slot of a 16-byte load */
+		vm_helper_fn fn; /* op_call */
+		uint64_t imm64;	 /* second slot of a 16-byte load */
 	};
 };
 
 struct vm_code {
 	uint32_t cnt;
-	uint32_t func_args;		/* bpf_get_func_arg_cnt */
-	uint32_t faults;		/* runs that ended by a fault; the first is reported */
+	uint32_t func_args; /* bpf_get_func_arg_cnt */
+	uint32_t faults;    /* runs that ended by a fault; the first is reported */
 	struct icode ins[];
 };
 
-struct vm_frame {			/* a caller, while its callee runs */
+struct vm_frame { /* a caller, while its callee runs */
 	const struct icode *ret;
 	uint64_t r6, r7, r8, r9;
 };
 
 struct vm_context {
-	const struct vm_prog *prog;	/* a tail call changes it */
+	const struct vm_prog *prog; /* a tail call changes it */
 	const struct vm_code *code;
 	void *ctx;
 	const struct vm_env *env;
-	uint32_t depth;			/* frames below the current one */
+	uint32_t depth; /* frames below the current one */
 	uint32_t tail_calls;
-	uint32_t loops;			/* may_goto's budget used */
-	int error;			/* of an aborted run */
-	struct fault_guard guard;	/* faults land here */
+	uint32_t loops;		  /* may_goto's budget used */
+	int error;		  /* of an aborted run */
+	bool was_in_lock;	  /* a signal handler's run, on top of a map operation */
+	struct fault_guard guard; /* faults land here */
 	struct vm_frame frames[VM_FRAMES];
 	uint8_t stack[VM_FRAMES * VM_FRAME_STACK] __attribute__((aligned(16)));
 };
@@ -92,6 +93,7 @@ void interp_abort(struct vm_context *vc, int err) __attribute__((noreturn));
 void trace_fault(struct vm_context *vc, int err);
 
 /* What the decoder uses; the order is interp.c's table. */
+/* clang-format off */
 enum interp_op {
 #define INTERP_ALU(V)                                                                              \
 	V(add) V(sub) V(mul) V(div) V(sdiv) V(mod) V(smod) V(or) V(and) V(xor) V(lsh) V(rsh)       \
@@ -114,7 +116,9 @@ enum interp_op {
 	O(store_rel8) O(store_rel16) O(store_rel32) O(store_rel64)                                 \
 	O(ld_abs8) O(ld_abs16) O(ld_abs32) O(ld_ind8) O(ld_ind16) O(ld_ind32)                      \
 	O(ctx_pkt) O(ctx_pkt_end)                                                                  \
-	O(call) O(call_lookup) O(call_local) O(tail_call) O(exit) O(bad)
+	O(call) O(call_lookup) O(call_local) O(tail_call) O(exit) O(bad)                           \
+	/* two or three instructions in one step */                                                \
+	O(lea) O(add_jne) O(add_jlt) O(inc32) O(inc64) O(lookup_jeq) O(lookup_jne)
 #define INTERP_OPS INTERP_ALU(INTERP_VARIANTS) INTERP_JMP(INTERP_VARIANTS)                         \
 	INTERP_ATOMIC(INTERP_ATOMIC_VARIANTS) INTERP_MISC(O)
 #define O(name) OP_##name,
@@ -122,6 +126,7 @@ enum interp_op {
 #undef O
 	OP_COUNT
 };
+/* clang-format on */
 
 /* The label of an op, for struct icode.op. */
 const void *interp_label(enum interp_op op);

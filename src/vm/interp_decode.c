@@ -11,6 +11,7 @@
 #include "base/atomic.h"
 #include "base/bits.h"
 #include "base/errors.h"
+#include "base/uaccess.h"
 #include "base/uapi.h"
 #include "btf/btf.h"
 #include "vm/helpers.h"
@@ -351,7 +352,6 @@ static int decode_one(const struct vm_prog *p, struct vm_code *code, uint32_t i)
 		return op;
 	if (op != OP_exit && check_target(p, i, op))
 		return -EINVAL;
-	ic->op = interp_label((enum interp_op)op);
 	return op;
 }
 
@@ -370,45 +370,96 @@ static uint32_t traced_args(const struct vm_prog *p)
 	return 1; /* a system call's entry: struct pt_regs * */
 }
 
+/*
+ * Common sequences get one step (see interp.c). Only the first slot changes:
+ * a jump to the second finds what it always was. ops[] holds each slot's op.
+ */
+static enum interp_op fuse(const struct vm_code *code, const uint16_t *ops, uint32_t i)
+{
+	const struct icode *a = &code->ins[i], *b = a + 1, *c = a + 2;
+	enum interp_op op = ops[i], second = i + 1 < code->cnt ? ops[i + 1] : OP_bad;
+	enum interp_op third = i + 2 < code->cnt ? ops[i + 2] : OP_bad;
+
+	switch (op) {
+	case OP_mov64_x:
+		if (second == OP_add64_k && b->dst == a->dst)
+			return OP_lea;
+		break;
+	case OP_add64_k:
+		if (second == OP_jne64_k && b->dst == a->dst)
+			return OP_add_jne;
+		if (second == OP_jlt64_k && b->dst == a->dst)
+			return OP_add_jlt;
+		break;
+	case OP_ldx32:
+	case OP_ldx64:
+		/* not when the address is what is loaded */
+		if (second == OP_add64_k && b->dst == a->dst && a->dst != a->src &&
+		    third == (op == OP_ldx32 ? OP_stx32 : OP_stx64) && c->dst == a->src &&
+		    c->src == a->dst && c->off == a->off)
+			return op == OP_ldx32 ? OP_inc32 : OP_inc64;
+		break;
+	case OP_call_lookup:
+		if (second == OP_jeq64_k && !b->dst && !b->imm)
+			return OP_lookup_jeq;
+		if (second == OP_jne64_k && !b->dst && !b->imm)
+			return OP_lookup_jne;
+		break;
+	default:
+		break;
+	}
+	return op;
+}
+
 static int decode(struct vm_prog *p, struct vm_code **out)
 {
 	struct vm_code *code;
+	uint16_t *ops;
 	uint64_t value;
 	uint32_t i;
 	int op, err;
 
 	if (!p->insn_cnt)
 		return -EINVAL;
+	/* The runs' guard and probe loads need the fault handlers. */
+	err = uaccess_init();
+	if (err)
+		return err;
+	err = -ENOMEM;
 	/* One slot more: running off the end ends the run. */
 	code = calloc(1, sizeof(*code) + (p->insn_cnt + 1UL) * sizeof(code->ins[0]));
-	if (!code)
-		return -ENOMEM;
+	ops = calloc(p->insn_cnt, sizeof(*ops));
+	if (!code || !ops)
+		goto fail;
 	code->cnt = p->insn_cnt;
 	code->func_args = traced_args(p);
 	for (i = 0; i < p->insn_cnt; i++) {
 		/* What no path reaches may be anything. */
-		if (p->aux && !p->aux[i].seen) {
-			code->ins[i].op = interp_label(OP_bad);
+		ops[i] = OP_bad;
+		if (p->aux && !p->aux[i].seen)
 			continue;
-		}
 		op = decode_one(p, code, i);
 		if (op < 0) {
 			err = op;
 			goto fail;
 		}
+		ops[i] = (uint16_t)op;
 		if (op != OP_ld_imm64)
 			continue;
 		err = i + 1 < p->insn_cnt ? decode_imm64(p, code, i, &value) : -EINVAL;
 		if (err)
 			goto fail;
-		i++;
-		code->ins[i].op = interp_label(OP_bad);
+		ops[++i] = OP_bad;
 		code->ins[i].imm64 = value;
 	}
+	for (i = 0; i < p->insn_cnt; i++)
+		code->ins[i].op = interp_label(fuse(code, ops, i));
 	code->ins[i].op = interp_label(OP_bad);
+	free(ops);
 	*out = code;
 	return 0;
 fail:
+	free(ops);
 	free(code);
 	return err;
 }

@@ -93,7 +93,8 @@ static __attribute__((noinline)) int run_failed(struct vm_context *vc)
 {
 	int err = vc->error ? vc->error : -EFAULT;
 
-	abandon_lock();
+	if (!vc->was_in_lock)
+		abandon_lock();
 	if (!fetch_add_relaxed(&((struct vm_code *)vc->code)->faults, 1))
 		trace_fault(vc, err);
 	return err;
@@ -116,6 +117,7 @@ int vm_run(struct vm_prog *p, void *ctx, const struct vm_env *env, uint64_t *ret
 	vc.tail_calls = 0;
 	vc.loops = 0;
 	vc.error = 0;
+	vc.was_in_lock = thread_self.in_lock;
 	if (fault_guard_set(&vc.guard))
 		return run_failed(&vc);
 	fault_guard_enter(&vc.guard);

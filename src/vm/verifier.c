@@ -58,8 +58,12 @@ static bool pop_path(struct verifier *v)
 	if (!p)
 		return false;
 	/* level 1 shows only the path that failed */
-	if (!(v->log->level & 2) && p->log_len < v->log->len)
+	if (!(v->log->level & 2) && p->log_len < v->log->len) {
 		v->log->len = p->log_len;
+		/* what changed may have been put in the newline's place */
+		if (v->log->len > v->log->dropped)
+			v->log->buf[v->log->len - v->log->dropped - 1] = '\n';
+	}
 	v->paths = p->next;
 	v->path_cnt--;
 	v->cur = p->state;
@@ -133,6 +137,8 @@ static void print_insn(struct verifier *v)
 	insn_regs(insn, &reads, &writes);
 	if (insn_form(insn->code) == INSN_CALL)
 		reads = 0, writes = insn->src_reg ? 0 : 1;
+	if (insn_form(insn->code) == INSN_EXIT)
+		reads = 0;
 	v->print_regs = reads | writes;
 	v->print_slots = slots_shown(v, insn);
 }

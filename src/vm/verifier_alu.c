@@ -251,16 +251,9 @@ static int check_mov(struct verifier *v, const struct bpf_insn *insn)
 		return 0;
 	}
 	if (is32 || insn->off) { /* part of an address is only a number */
-		if (insn->off && !is32) {
-			verbose(v, "R%d sign-extension part of pointer\n", insn->src_reg);
-			return -EACCES;
-		}
-		if (insn->off) {
-			verbose(v, "R%d partial copy of pointer\n", insn->src_reg);
-			return -EACCES;
-		}
 		reg_mark_unknown(dst);
-		reg_zext32(dst);
+		if (is32)
+			reg_zext32(dst);
 		return 0;
 	}
 	*dst = *src;
@@ -289,13 +282,11 @@ int check_alu(struct verifier *v, const struct bpf_insn *insn)
 	dst = &cur_regs(v)[insn->dst_reg];
 	if (form == INSN_ALU)
 		return alu_regs(v, insn);
-	if (dst->kind != REG_SCALAR) {
-		if (form == INSN_END) {
-			reg_mark_unknown(dst);
-			return 0;
-		}
-		verbose(v, "R%d pointer arithmetic with neg operator prohibited\n", insn->dst_reg);
-		return -EACCES;
+	if (dst->kind != REG_SCALAR) { /* an address spoilt is a number */
+		reg_mark_unknown(dst);
+		if (is32)
+			reg_zext32(dst);
+		return 0;
 	}
 	if (form == INSN_END) {
 		scalar_end(dst, insn);

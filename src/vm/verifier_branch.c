@@ -451,7 +451,7 @@ int check_cond_jmp(struct verifier *v, const struct bpf_insn *insn, uint32_t *ne
 		src = &imm;
 	}
 	if (dst->kind == REG_SCALAR && src->kind == REG_SCALAR) {
-		taken = dst == src ? -1 : branch_taken(dst, src, op, is32);
+		taken = branch_taken(dst, src, op, is32);
 	} else if (!is32 && reg_is_zero(src) && never_null(dst) &&
 		   (op == BPF_JEQ || op == BPF_JNE)) {
 		taken = op == BPF_JNE;

@@ -9,6 +9,9 @@
 
 #include <stdlib.h>
 
+/* Rounds after which a callback's effects are no longer followed exactly. */
+#define CALLBACK_ROUNDS 4
+
 void clobber_caller_saved(struct verifier *v)
 {
 	for (int i = 0; i <= 5; i++)
@@ -187,12 +190,17 @@ static int return_to_caller(struct verifier *v, uint32_t *next)
 	}
 	v->cur->frames[v->cur->cur--] = NULL;
 	if (f->callback) {
-		/* the state in which this call was last made, if it is kept */
-		for (struct state *s = v->cur->parent; s; s = s->parent)
+		const struct state *before = NULL;
+		uint32_t rounds = 0;
+
+		/* the state in which this call was last made */
+		for (const struct state *s = v->cur->parent; s; s = s->parent)
 			if (s->insn == *next && s->cur == v->cur->cur) {
-				state_widen(v, s, v->cur, *next);
-				break;
+				before = before ? before : s;
+				rounds++;
 			}
+		if (before)
+			state_widen(v, before, v->cur, *next, rounds > CALLBACK_ROUNDS);
 	}
 	if (v->log->level & 2) {
 		verbose(v, "returning from callee:\n");

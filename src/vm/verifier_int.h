@@ -233,7 +233,7 @@ struct verifier {
 	uint64_t print_slots;
 
 	/* statistics */
-	uint32_t walked, max_states, total_states, peak_states;
+	uint32_t walked, max_states, states, total_states, peak_states;
 	uint32_t jumps_walked;
 	uint32_t prev_walked, prev_jumps;
 	uint32_t max_ctx_off;
@@ -287,7 +287,8 @@ bool state_equal(struct verifier *v, const struct state *old, const struct state
 		 uint32_t insn, enum state_match how);
 /* 1: this path is covered by an earlier one; 0: walk on; -errno. */
 int state_visited(struct verifier *v, uint32_t insn);
-void state_widen(struct verifier *v, const struct state *old, struct state *cur, uint32_t insn);
+void state_widen(struct verifier *v, const struct state *old, struct state *cur, uint32_t insn,
+		 bool all);
 /* Drops branches counts up the parents. */
 void state_finished(struct verifier *v, struct state *s);
 void state_free_all(struct verifier *v);

@@ -71,13 +71,10 @@ static void print_bounds(struct verifier *v, const struct reg *r, const char **s
 		{"smax", r->smax, r->smax == INT64_MAX, true},
 		{"umin", (long long)r->umin, r->umin == 0, false},
 		{"umax", (long long)r->umax, r->umax == UINT64_MAX, false},
-		{"smin32", r->s32_min, r->s32_min == (int32_t)r->smin || r->s32_min == INT32_MIN,
-		 true},
-		{"smax32", r->s32_max, r->s32_max == (int32_t)r->smax || r->s32_max == INT32_MAX,
-		 true},
-		{"umin32", r->u32_min, r->u32_min == (uint32_t)r->umin || !r->u32_min, false},
-		{"umax32", r->u32_max, r->u32_max == (uint32_t)r->umax || r->u32_max == UINT32_MAX,
-		 false},
+		{"smin32", r->s32_min, r->s32_min == INT32_MIN, true},
+		{"smax32", r->s32_max, r->s32_max == INT32_MAX, true},
+		{"umin32", r->u32_min, r->u32_min == 0, false},
+		{"umax32", r->u32_max, r->u32_max == UINT32_MAX, false},
 	};
 	bool done[ARRAY_SIZE(b)] = {false};
 

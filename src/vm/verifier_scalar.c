@@ -375,6 +375,7 @@ void scalar_alu(struct reg *dst, const struct reg *src, uint8_t op, bool is32, b
 {
 	struct reg s = *src;
 	const unsigned int bits = is32 ? 32 : 64;
+	bool unfollowed = false;
 
 	dst->id = 0;
 	if (is32) { /* the operands are their low halves */
@@ -402,11 +403,16 @@ void scalar_alu(struct reg *dst, const struct reg *src, uint8_t op, bool is32, b
 		if (tnum_is_const(s.var_off) && s.var_off.value < bits)
 			scalar_shift(dst, s.var_off.value, op, is32);
 		else
-			reg_var_unknown(dst);
+			unfollowed = true;
 		break;
 	default: /* division: by zero is defined, ranges are not followed */
-		reg_var_unknown(dst);
+		unfollowed = true;
 		break;
+	}
+	if (unfollowed) {
+		/* the kernel forgets even that a 32-bit result has no upper half */
+		reg_var_unknown(dst);
+		return;
 	}
 	sync_or_forget(dst);
 	if (is32)

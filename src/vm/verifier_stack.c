@@ -52,9 +52,10 @@ int stack_check_bounds(struct verifier *v, const struct reg *ptr, int regno, int
 			 (unsigned long long)ptr->var_off.value,
 			 (unsigned long long)ptr->var_off.mask);
 		verbose(v, "invalid variable-offset%s %s stack R%d var_off=%s off=%d size=%u\n",
-			extra, what, regno, text, off, size);
+			extra, what, regno, text, ptr->off + off, size);
 	}
-	return -EACCES;
+	/* errno as the kernel has it: begins inside, ends above */
+	return min >= -VER_MAX_STACK && min < 0 ? -EINVAL : -EACCES;
 }
 
 static int use_stack(struct verifier *v, struct frame *f, int64_t min)

@@ -280,16 +280,18 @@ static void drop_lonely_ids(struct state *s)
 
 /*
  * A callback comes round again: scalars of the callers that changed since last
- * time and decided nothing so far become unknown, so that the rounds converge.
+ * time and decided nothing so far (or all of them) become unknown, so that the
+ * rounds converge.
  */
-void state_widen(struct verifier *v, const struct state *old, struct state *cur, uint32_t insn)
+void state_widen(struct verifier *v, const struct state *old, struct state *cur, uint32_t insn,
+		 bool all)
 {
 	flow_settle(v);
 	for (uint32_t f = 0; f <= cur->cur && f <= old->cur; f++) {
 		const struct frame *a = old->frames[f];
 		struct frame *b = cur->frames[f];
-		const uint16_t precise = flow_precise_regs(v, cur, f, insn);
-		const uint64_t slots = flow_precise_slots(v, cur, f, insn);
+		const uint16_t precise = all ? 0 : flow_precise_regs(v, cur, f, insn);
+		const uint64_t slots = all ? 0 : flow_precise_slots(v, cur, f, insn);
 
 		for (int i = 0; i < VER_REGS; i++)
 			if (a->regs[i].kind == REG_SCALAR && b->regs[i].kind == REG_SCALAR &&
@@ -335,6 +337,7 @@ void state_finished(struct verifier *v, struct state *s)
 			while (*p != up)
 				p = &(*p)->next;
 			*p = up->next;
+			v->states--;
 			state_free(up);
 		}
 		up = next;
@@ -347,6 +350,7 @@ static void drop_checkpoint(struct verifier *v, struct state **link)
 
 	*link = s->next;
 	if (!s->branches) {
+		v->states--;
 		state_free(s);
 		return;
 	}
@@ -373,7 +377,8 @@ static int add_checkpoint(struct verifier *v, uint32_t insn, uint32_t states)
 	v->total_states++;
 	if (states > v->max_states)
 		v->max_states = states;
-	v->peak_states++;
+	if (++v->states > v->peak_states)
+		v->peak_states = v->states;
 	v->prev_jumps = v->jumps_walked;
 	v->prev_walked = v->walked;
 	return 0;

@@ -54,6 +54,8 @@ struct vm_prog {
 struct vm_log {
 	char *buf;			/* private buffer; the sys layer copies it out */
 	uint32_t size, len;		/* len may exceed size: then it was truncated (ENOSPC) */
+	uint32_t dropped;		/* bytes of the beginning that gave way: the end, where the
+					 * fault is, is what stays; buf is NUL-terminated */
 	uint32_t level;			/* BPF_LOG_LEVEL1|2|STATS; 0: none */
 };
 void vm_logf(struct vm_log *log, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
@@ -61,7 +63,8 @@ void vm_logf(struct vm_log *log, const char *fmt, ...) __attribute__((format(pri
 /* Verifies p (fills aux, stack_depth). 0 or the kernel's -EINVAL, -EACCES,
  * -E2BIG, -EPERM, -ENOMEM... with the reason in log. */
 int vm_verify(struct vm_prog *p, struct vm_log *log);
-void vm_prog_free(struct vm_prog *p);	/* drops map refs, aux, insns */
+/* Frees p and all that it points to; drops the refs of its maps. */
+void vm_prog_free(struct vm_prog *p);
 
 /*
  * What an event source gives a program run besides its context. The helpers
@@ -71,7 +74,9 @@ struct vm_env {
 	uint32_t pid, tgid;		/* bpf_get_current_pid_tgid */
 	uint32_t uid, gid;
 	const char *comm;		/* bpf_get_current_comm */
-	/* reads the memory of the traced process: bpf_probe_read_user*; 0 or -EFAULT */
+	/* reads the memory of the traced process: bpf_probe_read_user*; 0 or -EFAULT.
+	 * The old bpf_probe_read(), which takes either kind of address, reads this
+	 * process within a page of ctx, and elsewhere tries read_user first. */
 	int (*read_user)(const struct vm_env *env, void *dst, uint64_t addr, size_t len);
 	int (*write_user)(const struct vm_env *env, uint64_t addr, const void *src, size_t len);
 	void *priv;

@@ -45,7 +45,7 @@ struct kill_case {
 };
 
 /* SHMAP_TEST_KILLS sets another number; 0 is every instruction however many. */
-#define KILL_POINTS 2500
+#define KILL_POINTS 1000
 
 /* Runs the cases whose names begin with argv[1], or all. The program's exit status. */
 int kill_main(int argc, char **argv, const struct kill_case *cases, unsigned int n);

@@ -552,9 +552,14 @@ static void setup(void *arg)
 		.spin_lock_off = f->v->lock_off,
 	};
 
+	int ret;
+
 	drop_map(f);
 	*op_ended = 0;
-	REQUIRE(!map_create(&attr, -1, &f->m, &f->fd));
+	ret = map_create(&attr, -1, &f->m, &f->fd);
+	if (ret)
+		fprintf(stderr, "map_create: %d (%s)\n", ret, rundir_error());
+	REQUIRE(!ret);
 	choose_keys(f);
 	for (int round = 0; f->v->aged && round < 2; round++) {
 		for (uint32_t k = 0; k < n_keys(f); k++)
@@ -834,12 +839,14 @@ int main(int argc, char **argv)
 			    (f->op->need & LOCK && f->v->lock_off < 0))
 				continue;
 			snprintf(names[n], sizeof(names[n]), "%s/%s", f->v->name, f->op->name);
-			cases[n] = (struct kill_case){.name = names[n],
-						      .arg = f,
-						      .setup = setup,
-						      .op = run,
-						      .peek = peek,
-						      .check = check};
+			cases[n] = (struct kill_case){
+				.name = names[n],
+				.arg = f,
+				.setup = setup,
+				.op = run,
+				.peek = peek,
+				.check = check,
+				.points = f->op->need & (QUIET | PARTIAL) ? 250 : 0};
 			n++;
 		}
 	}

@@ -3,7 +3,7 @@
  * oracle TYPE [programs]: random bpf(2) operations on maps of one type, on the
  * kernel and on shmap; or programs that use the map.
  *
- *   SHMAP_TEST_OPS   how many (100000)
+ *   SHMAP_TEST_OPS   how many (100000; programs: 20000)
  *   SHMAP_TEST_SEED  where the sequence starts
  */
 #include <stdarg.h>
@@ -277,7 +277,8 @@ int main(int argc, char **argv)
 {
 	uint32_t type = argc > 1 ? strtoul(argv[1], NULL, 0) : BPF_MAP_TYPE_ARRAY;
 	const char *ops_text = getenv("SHMAP_TEST_OPS"), *seed_text = getenv("SHMAP_TEST_SEED");
-	unsigned long ops = ops_text ? strtoul(ops_text, NULL, 0) : 100000;
+	bool programs = argc > 2 && !strcmp(argv[2], "programs");
+	unsigned long ops = ops_text ? strtoul(ops_text, NULL, 0) : programs ? 20000 : 100000;
 
 	check_private_rundir();
 	need_kernel();
@@ -288,7 +289,7 @@ int main(int argc, char **argv)
 	for (int s = 0; s < SIDES; s++)
 		side_memory(&sides[s]);
 	btf_load_both();
-	if (argc > 2 && !strcmp(argv[2], "programs"))
+	if (programs)
 		return programs_oracle(type, ops) || check_failures;
 	for (op_no = 0; op_no < ops && !oracle_failed; op_no++)
 		one_op(type);

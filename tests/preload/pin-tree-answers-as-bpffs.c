@@ -48,7 +48,7 @@ static int count_entries(const char *path)
 
 int main(void)
 {
-	int fd = make_map(BPF_MAP_TYPE_HASH, 8, 4, 0), again, before;
+	int fd = make_map(BPF_MAP_TYPE_HASH, 8, 4, 0), again, before, dir;
 	char resolved[PATH_MAX];
 	struct statfs fs;
 	struct stat st;
@@ -100,6 +100,26 @@ int main(void)
 	CHECK_EQ(id_of(again), id);
 	close(again);
 	CHECK_EQ(bpf_map_get_fd_by_id(id), -ENOENT);
+
+	/* The same by relative paths. */
+	fd = make_map(BPF_MAP_TYPE_ARRAY, 8, 4, 0);
+	CHECK_EQ(bpf_obj_pin(fd, TREE "rel"), 0);
+	CHECK_EQ(chdir("/sys/fs/bpf"), 0);
+	CHECK_FAILS(open("rel", O_RDWR), EIO);
+	CHECK_FAILS(open("rel", O_WRONLY | O_TRUNC), EIO);
+	CHECK_FAILS(open("./rel", O_RDONLY), EIO);
+	CHECK_FAILS(open("new", O_CREAT | O_WRONLY, 0600), EACCES);
+	CHECK(!fopen("rel", "w"));
+	CHECK_EQ(truncate("rel", 0), 0);
+	CHECK_EQ(chdir("/"), 0);
+	dir = open("/sys/fs/bpf", O_RDONLY | O_DIRECTORY);
+	CHECK(dir >= 0);
+	CHECK_FAILS(openat(dir, "rel", O_RDWR), EIO);
+	CHECK_EQ(access(TREE "rel", F_OK), 0);
+	CHECK_EQ(unlinkat(dir, "rel", 0), 0);
+	close(dir);
+	CHECK_EQ(bpf_map_update_elem(fd, &(unsigned int){3}, &(unsigned long long){1}, BPF_ANY), 0);
+	close(fd);
 
 	/* A pin that another replaces. */
 	fd = make_map(BPF_MAP_TYPE_HASH, 8, 4, 0);

@@ -47,11 +47,23 @@ static void use(int fd)
 	close(fd);
 }
 
+static void end_worker(pid_t pid)
+{
+	int status = 0;
+
+	kill(pid, SIGKILL);
+	waitpid(pid, &status, 0);
+	if (!WIFSIGNALED(status) || WTERMSIG(status) != SIGKILL)
+		add(&counts->errors);
+}
+
 static void __attribute__((noreturn)) worker(unsigned int seed)
 {
 	char pin[16];
 
 	srand(seed);
+	if (rundir_open())
+		_exit(1);
 	for (;;) {
 		enum object_kind kind = rand() % OBJECT_KINDS;
 		struct object obj, owner;
@@ -143,8 +155,7 @@ int main(void)
 			struct timespec t = {.tv_nsec = 1000 * (rand() % 3000)};
 
 			nanosleep(&t, NULL);
-			kill(pid[i], SIGKILL);
-			waitpid(pid[i], NULL, 0);
+			end_worker(pid[i]);
 			kills++;
 		}
 		pid[i] = area_fork();
@@ -152,10 +163,8 @@ int main(void)
 			worker(kills * WORKERS + i);
 	}
 	for (int i = 0; i < WORKERS; i++) {
-		if (!pid[i])
-			continue;
-		kill(pid[i], SIGKILL);
-		waitpid(pid[i], NULL, 0);
+		if (pid[i])
+			end_worker(pid[i]);
 	}
 	printf("made %ld opened %ld found gone %ld pinned %ld sweeps %ld, killed %ld times: "
 	       "violations %ld, errors %ld\n",

@@ -71,13 +71,24 @@ SEC("raw_tp/sys_enter")
 int fill(struct bpf_raw_tracepoint_args *ctx)
 {
 	struct many m = {
-		.u8 = 200, .s16 = -3, .u32 = 4000000000u, .s64 = -5, .yes = true, .color = GREEN,
-		.odd = 3, .text = "a \"b\"", .raw = { 1, 2, 3 }, .list = { 1, 2, 65535 },
-		.inner = { -1, 2 }, .word = 0x01020304, .three = 5, .five = 17,
+		.u8 = 200,
+		.s16 = -3,
+		.u32 = 4000000000u,
+		.s64 = -5,
+		.yes = true,
+		.color = GREEN,
+		.odd = 3,
+		.text = "a \"b\"",
+		.raw = {1, 2, 3},
+		.list = {1, 2, 65535},
+		.inner = {-1, 2},
+		.word = 0x01020304,
+		.three = 5,
+		.five = 17,
 		.pointer = (void *)0x1234,
 	};
-	struct pair key = { 1, 2 }, value = { 10, 1 };
-	char bytes[8] = { 1, 2, 3, 4, 5, 6, 7, 8 };
+	struct pair key = {1, 2}, value = {10, 1};
+	char bytes[8] = {1, 2, 3, 4, 5, 6, 7, 8};
 	__u64 k = 1;
 	__u32 i = 42;
 	__s32 minus = -7;

@@ -161,7 +161,9 @@ static void lifetime(const struct fds *f)
 	side_close(OURS, link);
 	CHECK_EQ(sys_link_read(id, &h), 0);
 	CHECK(!strcmp(h.name, "sys_exit"));
+	generation = rundir_ids()->link_generation;
 	side_close(OURS, again);
+	CHECK(rundir_ids()->link_generation != generation);
 	CHECK_EQ(sys_link_read(id, &h), -ENOENT);
 }
 

@@ -151,6 +151,36 @@ static void check_requests(enum side side, const struct loaded *l)
 	CHECK_EQ(side_info(side, l->prog, page, &len), 0);
 }
 
+/* Local calls: the distance is in off, the function's number in imm. */
+static void check_calls(enum side side)
+{
+	struct bpf_insn insns[] = {
+		INSN(BPF_JMP | BPF_CALL, 0, BPF_PSEUDO_CALL, 0, 4),
+		INSN(BPF_JMP | BPF_CALL, 0, BPF_PSEUDO_CALL, 0, 1),
+		EXIT(),
+		MOV_IMM(0, 1),
+		EXIT(),
+		MOV_IMM(0, 2),
+		EXIT(),
+	};
+	struct bpf_insn xlated[7];
+	struct prog_info info = {0};
+	uint32_t len = sizeof(info);
+	int fd = side_load(side, BPF_PROG_TYPE_SOCKET_FILTER, insns, 7);
+
+	REQUIRE(fd >= 0);
+	info.xlated_prog_len = sizeof(xlated);
+	info.xlated_prog_insns = (uintptr_t)xlated;
+	CHECK_EQ(side_info(side, fd, &info, &len), 0);
+	CHECK_EQ(info.xlated_prog_len, sizeof(xlated));
+	CHECK_EQ(xlated[0].off, 4);
+	CHECK_EQ(xlated[0].imm, 2);
+	CHECK_EQ(xlated[1].off, 1);
+	CHECK_EQ(xlated[1].imm, 1);
+	CHECK(!memcmp(&xlated[2], &insns[2], 5 * sizeof(insns[0])));
+	side_close(side, fd);
+}
+
 static void check_by_id(enum side side, const struct loaded *l, uint32_t id)
 {
 	union sys_attr a = {0};
@@ -216,6 +246,7 @@ int main(void)
 		check_requests(side, &l);
 		check_by_id(side, &l, info[side].id);
 		check_bind(side, &l);
+		check_calls(side);
 		unload(side, &l);
 	}
 	if (have_kernel)

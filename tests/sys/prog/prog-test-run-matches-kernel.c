@@ -367,6 +367,25 @@ static void raw_tracepoint(enum side side)
 	side_close(side, fd);
 }
 
+/* BPF_F_TEST_RUN_ON_CPU: the program sees the CPU that was asked for. */
+static void on_cpu(enum side side)
+{
+	struct bpf_insn insns[] = {INSN(BPF_JMP | BPF_CALL, 0, 0, 0, BPF_FUNC_get_smp_processor_id),
+				   EXIT()};
+	int fd = load(side, BPF_PROG_TYPE_RAW_TRACEPOINT, insns, 2, 0, 0);
+	uint32_t cpu, cpus = sysconf(_SC_NPROCESSORS_ONLN);
+	union sys_attr a = {0};
+
+	a.test.prog_fd = fd;
+	a.test.flags = BPF_F_TEST_RUN_ON_CPU;
+	for (cpu = 0; cpu < cpus; cpu++) {
+		a.test.cpu = cpu;
+		EXPECT(0);
+		CHECK_EQ(a.test.retval, cpu);
+	}
+	side_close(side, fd);
+}
+
 static void untestable(enum side side)
 {
 	static const uint32_t types[] = {BPF_PROG_TYPE_KPROBE, BPF_PROG_TYPE_TRACEPOINT,
@@ -450,6 +469,7 @@ int main(void)
 		xdp_data(side);
 		syscall_prog(side);
 		raw_tracepoint(side);
+		on_cpu(side);
 		untestable(side);
 		sizes(side);
 	}

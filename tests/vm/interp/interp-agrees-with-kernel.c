@@ -352,7 +352,7 @@ int main(void)
 	static char log[1 << 16];
 	static struct gen g;
 	uint8_t pkt[64] = {0};
-	uint64_t ret;
+	uint64_t ret, verified;
 
 	kernel_required();
 	uaccess_init();
@@ -382,10 +382,15 @@ int main(void)
 		REQUIRE(kernel_bpf(BPF_PROG_TEST_RUN, &attr) == 0);
 		close(fd);
 		p = prog_new(BPF_PROG_TYPE_XDP, g.insns, g.cnt);
-		ret = 0;
+		ret = verified = 0;
 		CHECK_EQ(vm_run(p, pkt, NULL, &ret), 0);
 		vm_prog_free(p);
-		if (ret != attr.test.retval) {
+		/* once more as a loader has it: what the verifier notes must not change it */
+		p = prog_new(BPF_PROG_TYPE_XDP, g.insns, g.cnt);
+		CHECK_EQ(vm_verify(p, &(struct vm_log){0}), 0);
+		CHECK_EQ(vm_run(p, pkt, NULL, &verified), 0);
+		vm_prog_free(p);
+		if (ret != attr.test.retval || verified != ret) {
 			fprintf(stderr, "seed %llu: kernel %#x, here %#llx\n",
 				(unsigned long long)(seed + i), attr.test.retval,
 				(unsigned long long)ret);

@@ -92,19 +92,17 @@ static long sys_bpf(int cmd, union bpf_attr *attr)
 
 static void make_btf(void)
 {
-	int i32, i64, lock, value, key, proto[3], ptr;
+	int i32, i64, lock, proto[3], ptr;
 
 	btf = btf__new_empty();
 	REQUIRE(btf);
 	i32 = btf__add_int(btf, "int", 4, BTF_INT_SIGNED);
 	i64 = btf__add_int(btf, "long", 8, BTF_INT_SIGNED);
-	key = i64;
 	lock = btf__add_struct(btf, "bpf_spin_lock", 4);
 	btf__add_field(btf, "val", i32, 0, 0);
-	value = btf__add_struct(btf, "value", 8);
+	btf__add_struct(btf, "value", 8);
 	btf__add_field(btf, "lock", lock, 0, 0);
 	btf__add_field(btf, "count", i32, 32, 0);
-	(void)key;
 	/* kind 0: long f(long, long); 1: long f(int *); 2: long f(void) */
 	proto[0] = btf__add_func_proto(btf, i64);
 	btf__add_func_param(btf, "a", i64);
@@ -123,8 +121,8 @@ static void make_btf(void)
 		}
 }
 
-#define BTF_KEY 2	/* long */
-#define BTF_VALUE 4	/* struct value */
+#define BTF_KEY 2   /* long */
+#define BTF_VALUE 4 /* struct value */
 #define BTF_INT 1
 
 static void make_kernel(void)
@@ -225,6 +223,11 @@ const struct vm_aux *vt_aux(void)
 	return last.aux;
 }
 
+uint32_t vt_stack_depth(void)
+{
+	return last.stack_depth;
+}
+
 int vt_ours(const struct vt_prog *p, char *log, uint32_t level)
 {
 	struct vm_log l = {.buf = log, .size = VT_LOG, .level = level};
@@ -235,6 +238,7 @@ int vt_ours(const struct vt_prog *p, char *log, uint32_t level)
 	memset(&last, 0, sizeof(last));
 	last.type = p->type;
 	last.expected_attach_type = p->attach_type;
+	last.attach_btf_id = p->attach_btf_id;
 	last.gpl_compatible = !p->not_gpl;
 	last.insns = (struct bpf_insn *)p->insns;
 	last.insn_cnt = p->cnt;
@@ -277,8 +281,8 @@ int vt_kernel(const struct vt_prog *p, char *log, uint32_t level)
 	attr.insns = (uintptr_t)insns;
 	attr.insn_cnt = p->cnt;
 	attr.license = (uintptr_t)(p->not_gpl ? "none" : "GPL");
-	attr.log_buf = (uintptr_t)log;
-	attr.log_size = VT_LOG;
+	attr.log_buf = level ? (uintptr_t)log : 0;
+	attr.log_size = level ? VT_LOG : 0;
 	attr.log_level = level;
 	if (p->func_cnt) {
 		func_infos(p, infos);

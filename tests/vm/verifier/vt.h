@@ -51,8 +51,7 @@ enum { R0, R1, R2, R3, R4, R5, R6, R7, R8, R9, FP };
 	I(BPF_LD | BPF_IMM | BPF_DW, d, 0, 0, (int32_t)(uint64_t)(v)),                             \
 		I(0, 0, 0, 0, (int32_t)((uint64_t)(v) >> 32))
 #define MAP(d, m) I(BPF_LD | BPF_IMM | BPF_DW, d, BPF_PSEUDO_MAP_FD, 0, m), I(0, 0, 0, 0, 0)
-#define MAPV(d, m, o)                                                                              \
-	I(BPF_LD | BPF_IMM | BPF_DW, d, BPF_PSEUDO_MAP_VALUE, 0, m), I(0, 0, 0, 0, o)
+#define MAPV(d, m, o) I(BPF_LD | BPF_IMM | BPF_DW, d, BPF_PSEUDO_MAP_VALUE, 0, m), I(0, 0, 0, 0, o)
 #define FUNC(d, rel) I(BPF_LD | BPF_IMM | BPF_DW, d, BPF_PSEUDO_FUNC, 0, rel), I(0, 0, 0, 0, 0)
 #define LDABS(sz, i) I(BPF_LD | BPF_ABS | BPF_##sz, 0, 0, 0, i)
 
@@ -62,28 +61,28 @@ enum { R0, R1, R2, R3, R4, R5, R6, R7, R8, R9, FP };
 
 /* The maps, by index. */
 enum vt_map {
-	M_HASH,		/* key 8, value 16 */
-	M_ARRAY,	/* one value of 48 */
-	M_RODATA,	/* frozen, read-only, one value of 64: bytes 0..63, then see vt.c */
-	M_LOCK,		/* hash: { bpf_spin_lock; int } */
-	M_PERCPU,	/* per-CPU array, value 8 */
+	M_HASH,	  /* key 8, value 16 */
+	M_ARRAY,  /* one value of 48 */
+	M_RODATA, /* frozen, read-only, one value of 64: bytes 0..63, then see vt.c */
+	M_LOCK,	  /* hash: { bpf_spin_lock; int } */
+	M_PERCPU, /* per-CPU array, value 8 */
 	M_RING,
-	M_WRONLY,	/* array that programs only write, value 16 */
-	M_RDONLY,	/* array that programs only read, not frozen, value 16 */
-	M_LOCKARRAY,	/* array: { bpf_spin_lock; int }, one value */
+	M_WRONLY,    /* array that programs only write, value 16 */
+	M_RDONLY,    /* array that programs only read, not frozen, value 16 */
+	M_LOCKARRAY, /* array: { bpf_spin_lock; int }, one value */
 	M_CNT
 };
 
 struct vt_func {
 	uint32_t insn;
 	bool global;
-	uint32_t kind;	/* 0: long f(long, long), 1: long f(int *), 2: long f(void) */
+	uint32_t kind; /* 0: long f(long, long), 1: long f(int *), 2: long f(void) */
 };
 
 #define VT_LOG (1 << 20)
 
 struct vt_prog {
-	uint32_t type, attach_type;
+	uint32_t type, attach_type, attach_btf_id;
 	const struct bpf_insn *insns;
 	uint32_t cnt;
 	const struct vt_func *funcs;
@@ -95,8 +94,9 @@ struct vt_prog {
 int vt_ours(const struct vt_prog *p, char *log, uint32_t level);
 int vt_kernel(const struct vt_prog *p, char *log, uint32_t level);
 bool vt_kernel_works(void);
-/* The instructions seen by ours in the last accepted program. */
+/* What ours said of the last accepted program's instructions. */
 struct vm_aux;
 const struct vm_aux *vt_aux(void);
+uint32_t vt_stack_depth(void);
 
 #endif

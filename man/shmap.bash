@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# bash completion for shmap(1)
+
+_shmap()
+{
+	local cur prev verb i
+	cur=${COMP_WORDS[COMP_CWORD]}
+	prev=${COMP_WORDS[COMP_CWORD - 1]}
+	verb=${COMP_WORDS[1]}
+	COMPREPLY=()
+
+	if ((COMP_CWORD == 1)); then
+		mapfile -t COMPREPLY < <(compgen -W 'run exec trace doctor help version --help --version' -- "$cur")
+		return
+	fi
+	# After -- comes a command with its own completion.
+	for ((i = 2; i < COMP_CWORD; i++)); do
+		if [[ ${COMP_WORDS[i]} == -- ]]; then
+			if declare -F _command_offset >/dev/null; then
+				_command_offset $((i + 1))
+			else
+				mapfile -t COMPREPLY < <(compgen -c -f -- "$cur")
+			fi
+			return
+		fi
+	done
+	case $prev in
+	-p | --pid)
+		mapfile -t COMPREPLY < <(compgen -W "$(cd /proc && echo [0-9]*)" -- "$cur")
+		return
+		;;
+	-o | --output)
+		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+		return
+		;;
+	--pin)
+		return
+		;;
+	esac
+	case $verb in
+	run)
+		if [[ $cur == -* ]]; then
+			mapfile -t COMPREPLY < <(compgen -W '-j --json -o --output --pin -p --pid -h --help --' -- "$cur")
+		else
+			mapfile -t COMPREPLY < <(compgen -d -S / -- "$cur"; compgen -f -X '!*.o' -- "$cur")
+			[[ ${#COMPREPLY[@]} -eq 1 && ${COMPREPLY[0]} == */ ]] && compopt -o nospace
+		fi
+		;;
+	trace)
+		mapfile -t COMPREPLY < <(compgen -W '-p --pid -s --stats -h --help --' -- "$cur")
+		;;
+	exec)
+		mapfile -t COMPREPLY < <(compgen -W '-h --help --' -- "$cur")
+		;;
+	help)
+		mapfile -t COMPREPLY < <(compgen -W 'run exec trace doctor help version' -- "$cur")
+		;;
+	*)
+		mapfile -t COMPREPLY < <(compgen -W '--help' -- "$cur")
+		;;
+	esac
+}
+complete -F _shmap shmap
