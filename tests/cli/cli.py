@@ -315,7 +315,7 @@ elif claim == "bad-objects":
     bad("/bin/true", "not for BPF")
     bad(obj("unknown"), "unknown", "frobnicate/this")
     r = run("run", obj("refused"), "--", "true")
-    refused(r, 125, "cannot be loaded", "Permission denied")
+    refused(r, 125, "cannot be loaded", "verifier refused")
     require("R0 invalid mem access 'map_value_or_null'" in r.stderr, "with the verifier's log")
     # Whatever byte is wrong: a status, no crash, nothing run.
     step = max(1, len(good) // 50)
