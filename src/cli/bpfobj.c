@@ -183,6 +183,10 @@ static const char *load_error(int err)
 		return "the kernel's BTF lacks a function that it attaches to, as it lacks those "
 		       "of "
 		       "calls without arguments (getpid); use ksyscall/NAME or a tracepoint";
+	case -ENOMEM:
+	case -ENOSPC:
+		return "no room for its maps; free some of the tmpfs of the runtime directory, or "
+		       "enlarge it ('shmap doctor' shows it)";
 	case -ENOTSUPP:
 		return "Operation not supported";
 	case -EINVAL:
