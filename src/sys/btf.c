@@ -88,7 +88,7 @@ long sys_cmd_btf_load(union sys_attr *attr, union sys_attr *uattr, unsigned int 
 	if (attr->btf_load.btf_flags & ~SHMAP_F_TOKEN_FD)
 		return -EINVAL;
 	if (attr->btf_load.btf_flags & SHMAP_F_TOKEN_FD)
-		return -EBADF; /* no fd is a BPF token here */
+		return objfd_token(attr->btf_load.btf_token_fd);
 	if (blob_size > BTF_SIZE_MAX)
 		return -E2BIG;
 	err = sys_log_init(&log, attr->btf_load.btf_log_level, sys_ptr(attr->btf_load.btf_log_buf),
@@ -209,7 +209,7 @@ long sys_cmd_btf_fd_by_id(union sys_attr *attr, union sys_attr *uattr, unsigned 
 	if (attr->id.open_flags & ~SHMAP_F_TOKEN_FD)
 		return -EINVAL;
 	if (attr->id.open_flags & SHMAP_F_TOKEN_FD)
-		return -EBADF;
+		return objfd_token(attr->id.fd_by_id_token_fd);
 	return object_open_id(OBJECT_BTF, attr->id.btf_id, O_RDONLY);
 }
 

@@ -116,17 +116,17 @@ static int finish_data(const struct test_run *t, const void *data, uint32_t size
 	const union sys_attr *attr = t->attr;
 	void *out = sys_ptr(attr->test.data_out);
 	uint32_t n = size;
-	int err = 0;
+	int err = 0, fault = -EFAULT;
 
 	/* a size of 0 is no limit: older callers did not fill it */
 	if (attr->test.data_size_out && n > attr->test.data_size_out) {
 		n = attr->test.data_size_out;
-		err = -ENOSPC;
+		err = fault = -ENOSPC; /* also when the shorter copy fails, as in the kernel */
 	}
 	if ((out && uaccess_copy(out, data, n)) || put_u32(&t->uattr->test.data_size_out, size) ||
 	    put_u32(&t->uattr->test.retval, t->retval) ||
 	    put_u32(&t->uattr->test.duration, t->duration))
-		return -EFAULT;
+		return fault;
 	return err;
 }
 
@@ -155,16 +155,16 @@ static int finish_ctx(const struct test_run *t, const void *ctx, uint32_t size)
 	const union sys_attr *attr = t->attr;
 	void *out = sys_ptr(attr->test.ctx_out);
 	uint32_t n = size;
-	int err = 0;
+	int err = 0, fault = -EFAULT;
 
 	if (!out)
 		return 0;
 	if (n > attr->test.ctx_size_out) {
 		n = attr->test.ctx_size_out;
-		err = -ENOSPC;
+		err = fault = -ENOSPC;
 	}
 	if (uaccess_copy(out, ctx, n) || put_u32(&t->uattr->test.ctx_size_out, size))
-		return -EFAULT;
+		return fault;
 	return err;
 }
 
