@@ -12,6 +12,7 @@
 #include "base/uaccess.h"
 #include "base/uapi.h"
 #include "sys/btf_obj.h"
+#include "sys/check.h"
 #include "sys/command.h"
 #include "sys/info.h"
 #include "sys/log.h"
@@ -251,7 +252,7 @@ long sys_btf_info(int fd, union sys_attr *attr, union sys_attr *uattr)
 	struct object obj;
 	int err, out_err;
 
-	err = objfd_zero_tail(sys_ptr(attr->info.info), sizeof(info), len);
+	err = sys_check_tail(sys_ptr(attr->info.info), sizeof(info), len);
 	if (err)
 		return err;
 	if (len > sizeof(info))

@@ -11,6 +11,7 @@
 #include "base/rawsys.h"
 #include "base/uaccess.h"
 #include "sys/btf_obj.h"
+#include "sys/check.h"
 #include "sys/objfd.h"
 #include "sys/prog.h"
 
@@ -165,7 +166,7 @@ static int load_check_attr(struct prog_load *l)
 		return -EINVAL;
 	if (!type_exists(type))
 		return -EINVAL;
-	return objfd_name(p->name, attr->prog_load.prog_name);
+	return sys_check_name(p->name, attr->prog_load.prog_name);
 }
 
 static int load_fd_array(struct prog_load *l)

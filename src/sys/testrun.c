@@ -11,6 +11,7 @@
 #include "base/rawsys.h"
 #include "base/uaccess.h"
 #include "sync/lease.h"
+#include "sys/check.h"
 #include "sys/prog.h"
 #include "sys/prog_cache.h"
 #include "sys/sys.h"
@@ -133,21 +134,14 @@ static int finish_data(const struct test_run *t, const void *data, uint32_t size
 /* ctx_in into ctx (zero-extended): 0, -E2BIG for a non-zero tail, -EFAULT. */
 static int copy_ctx_in(const union sys_attr *attr, void *ctx, uint32_t size)
 {
-	uint32_t given = attr->test.ctx_size_in, known;
-	const uint8_t *in = sys_ptr(attr->test.ctx_in);
-	uint8_t byte;
+	uint32_t given = attr->test.ctx_size_in;
+	const void *in = sys_ptr(attr->test.ctx_in);
+	int err;
 
 	if (!in)
 		return 0;
-	if (given > SHMAP_PAGE)
-		return -E2BIG;
-	for (known = size; known < given; known++) {
-		if (uaccess_copy(&byte, in + known, 1))
-			return -EFAULT;
-		if (byte)
-			return -E2BIG;
-	}
-	return uaccess_copy(ctx, in, given < size ? given : size);
+	err = sys_check_tail(in, size, given);
+	return err ? err : uaccess_copy(ctx, in, given < size ? given : size);
 }
 
 static int finish_ctx(const struct test_run *t, const void *ctx, uint32_t size)
