@@ -93,34 +93,6 @@ void htab_unlock(struct map *m, uint32_t stripe)
 	lock_release(&htab_stripe(m, stripe)->lock);
 }
 
-struct htab_hit {
-	struct elem *e;
-	uint32_t index;
-	uint32_t gen;
-};
-
-enum follow { FOLLOW_ELEM, FOLLOW_STALE, FOLLOW_DAMAGED };
-
-/* From a link to its element, of just that life. */
-static inline enum follow link_follow(struct map *m, uint64_t link, struct htab_hit *hit)
-{
-	uint32_t index1 = link_index1(link);
-
-	if (unlikely(!index1 || index1 > m->htab.elems))
-		return FOLLOW_DAMAGED;
-	hit->index = index1 - 1;
-	hit->e = htab_elem(m, hit->index);
-	hit->gen = load_acquire(&hit->e->gen);
-	return likely(link_fits(link, hit->gen)) ? FOLLOW_ELEM : FOLLOW_STALE;
-}
-
-/* Was everything read from the element since link_follow() of that life? */
-static inline bool hit_valid(const struct htab_hit *hit)
-{
-	fence_acquire();
-	return load_relaxed(&hit->e->gen) == hit->gen;
-}
-
 /*
  * Without a lock: 1 with the element, 0 when the key is not there, -EIO when
  * the links make no sense (somebody has damaged the file). The bound on starting
@@ -131,7 +103,7 @@ static int htab_search(struct map *m, const void *key, uint64_t hash, struct hta
 	struct bucket *b = htab_bucket(m, (uint32_t)hash & (m->htab.buckets - 1));
 	uint64_t tag = htab_tag(hash), link;
 	uint32_t restarts, steps;
-	enum follow f;
+	enum htab_follow f;
 	unsigned int i;
 
 	for (restarts = 0; restarts < HTAB_RESTARTS; restarts++) {
@@ -139,23 +111,23 @@ static int htab_search(struct map *m, const void *key, uint64_t hash, struct hta
 			link = load_acquire(&b->slot[i]);
 			if (likely((link ^ tag) & LINK_TAG_MASK))
 				continue;
-			f = link_follow(m, link, hit);
+			f = htab_follow(m, link, hit);
 			if (f != FOLLOW_ELEM)
 				goto astray;
 			if (htab_key_equal(m, hit->e->key, key))
 				return 1;
-			if (!hit_valid(hit))
+			if (!htab_hit_valid(hit))
 				goto restart;
 		}
 		link = load_acquire(&b->chain);
 		for (steps = 0; unlikely(link); steps++) {
-			f = link_follow(m, link, hit);
+			f = htab_follow(m, link, hit);
 			if (f != FOLLOW_ELEM)
 				goto astray;
 			if (!((link ^ tag) & LINK_TAG_MASK) && htab_key_equal(m, hit->e->key, key))
 				return 1;
 			link = load_acquire(&hit->e->next);
-			if (!hit_valid(hit))
+			if (!htab_hit_valid(hit))
 				goto restart;
 			if (unlikely(steps > m->htab.elems)) {
 				f = FOLLOW_DAMAGED;
@@ -275,7 +247,7 @@ int htab_read(struct map *m, const void *key, void *value, uint64_t flags)
 			ret = htab_value_out(m, hit.index, value);
 		if (ret)
 			return ret;
-		if (likely(hit_valid(&hit)))
+		if (likely(htab_hit_valid(&hit)))
 			return 0;
 	}
 	return -EBUSY;
@@ -285,7 +257,7 @@ int htab_read(struct map *m, const void *key, void *value, uint64_t flags)
  * The place after (bucket, at) that holds an element: at < HTAB_SLOTS is a slot,
  * at >= HTAB_SLOTS the n-th of the chain. Reads the link only.
  */
-static uint64_t place_link(struct map *m, uint32_t bucket, uint32_t at)
+uint64_t htab_place_link(struct map *m, uint32_t bucket, uint32_t at)
 {
 	struct bucket *b = htab_bucket(m, bucket);
 	struct htab_hit hit;
@@ -297,14 +269,14 @@ static uint64_t place_link(struct map *m, uint32_t bucket, uint32_t at)
 	for (restarts = 0; restarts < HTAB_RESTARTS; restarts++) {
 		link = load_acquire(&b->chain);
 		for (i = HTAB_SLOTS; link && i < at; i++) {
-			enum follow f = link_follow(m, link, &hit);
+			enum htab_follow f = htab_follow(m, link, &hit);
 
 			if (f == FOLLOW_DAMAGED)
 				return 0;
 			if (f == FOLLOW_STALE)
 				break;
 			link = load_acquire(&hit.e->next);
-			if (!hit_valid(&hit))
+			if (!htab_hit_valid(&hit))
 				break;
 		}
 		if (!link || i >= at)
@@ -321,20 +293,20 @@ static bool place_find(struct map *m, const void *key, uint32_t *bucket, uint32_
 
 	*bucket = (uint32_t)hash & (m->htab.buckets - 1);
 	for (i = 0; i <= HTAB_SLOTS + m->htab.elems; i++) {
-		uint64_t link = place_link(m, *bucket, i);
+		uint64_t link = htab_place_link(m, *bucket, i);
 		struct htab_hit hit;
-		enum follow f;
+		enum htab_follow f;
 
 		if (!link) {
 			if (i < HTAB_SLOTS)
 				continue;
 			return false;
 		}
-		f = link_follow(m, link, &hit);
+		f = htab_follow(m, link, &hit);
 		if (f == FOLLOW_ELEM) {
 			bool equal = htab_key_equal(m, hit.e->key, key);
 
-			if (hit_valid(&hit)) {
+			if (htab_hit_valid(&hit)) {
 				if (equal) {
 					*at = i;
 					return true;
@@ -359,9 +331,9 @@ int htab_next_key(struct map *m, const void *key, void *next)
 	else
 		bucket = at = 0;
 	while (bucket < m->htab.buckets) {
-		uint64_t link = place_link(m, bucket, at);
+		uint64_t link = htab_place_link(m, bucket, at);
 		struct htab_hit hit;
-		enum follow f;
+		enum htab_follow f;
 
 		if (!link) {
 			if (at < HTAB_SLOTS) {
@@ -372,10 +344,10 @@ int htab_next_key(struct map *m, const void *key, void *next)
 			}
 			continue;
 		}
-		f = link_follow(m, link, &hit);
+		f = htab_follow(m, link, &hit);
 		if (f == FOLLOW_ELEM) {
 			uaccess_copy(next, hit.e->key, m->attr.key_size);
-			if (hit_valid(&hit))
+			if (htab_hit_valid(&hit))
 				return 0;
 		}
 		if (f == FOLLOW_DAMAGED || ++stale > HTAB_RESTARTS ||
@@ -412,7 +384,7 @@ int htab_find_locked(struct map *m, const void *key, uint64_t hash, struct htab_
 			empty = &b->slot[i];
 		if ((link ^ p->tag) & LINK_TAG_MASK)
 			continue;
-		if (link_follow(m, link, &hit) != FOLLOW_ELEM)
+		if (htab_follow(m, link, &hit) != FOLLOW_ELEM)
 			goto damaged;
 		if (htab_key_equal(m, hit.e->key, key)) {
 			p->where = &b->slot[i];
@@ -424,7 +396,7 @@ int htab_find_locked(struct map *m, const void *key, uint64_t hash, struct htab_
 	for (steps = 0; load_relaxed(word); steps++) {
 		uint64_t link = load_relaxed(word);
 
-		if (link_follow(m, link, &hit) != FOLLOW_ELEM || steps > m->htab.elems)
+		if (htab_follow(m, link, &hit) != FOLLOW_ELEM || steps > m->htab.elems)
 			goto damaged;
 		if (!((link ^ p->tag) & LINK_TAG_MASK) && htab_key_equal(m, hit.e->key, key)) {
 			p->where = word;
@@ -540,7 +512,7 @@ static void elem_fill(struct map *m, uint32_t index, const void *key, const uint
 	uint32_t cpu;
 
 	/* Readers of its last life must see its generation change before any
-	 * of this: partner of fence_acquire() in hit_valid(). */
+	 * of this: partner of fence_acquire() in htab_hit_valid(). */
 	fence_release();
 	uaccess_copy(e->key, key, m->attr.key_size);
 	if (!m->ops->per_cpu) {
@@ -778,19 +750,19 @@ long htab_for_each(struct map *m, long (*fn)(void *, struct map *, const void *,
 
 	for (bucket = 0; bucket < m->htab.buckets; bucket++) {
 		for (at = 0; at <= HTAB_SLOTS + m->htab.elems; at++) {
-			uint64_t link = place_link(m, bucket, at);
+			uint64_t link = htab_place_link(m, bucket, at);
 			struct htab_hit hit;
 
 			if (!link && at >= HTAB_SLOTS)
 				break;
-			if (!link || link_follow(m, link, &hit) != FOLLOW_ELEM)
+			if (!link || htab_follow(m, link, &hit) != FOLLOW_ELEM)
 				continue;
 			visited++;
 			if (fn(arg, m, hit.e->key, htab_value(m, hit.index, (uint32_t)cpu)))
 				return visited;
 			/* In the chain the callback may have deleted this very
 			 * element: then the next one has its place. */
-			if (at >= HTAB_SLOTS && place_link(m, bucket, at) != link)
+			if (at >= HTAB_SLOTS && htab_place_link(m, bucket, at) != link)
 				at--;
 		}
 	}
