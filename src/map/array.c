@@ -231,8 +231,12 @@ static int array_write(struct map *m, const void *key, const void *value, uint64
 
 	if (err)
 		return err;
-	if (flags & BPF_F_LOCK)
-		return array_write_locked(m, index, value);
+	if (flags & BPF_F_LOCK) {
+		/* What a dead plain writer left comes before this. */
+		err = m->array.redo_count ? redo_recover(m, array_record(m, index), array_apply, -1)
+					  : 0;
+		return err ? err : array_write_locked(m, index, value);
+	}
 	if (m->attr.value_size == 8 && !array_has_lock(m)) {
 		uint64_t v;
 

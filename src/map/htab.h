@@ -151,6 +151,12 @@ static inline struct bucket *htab_bucket(const struct map *m, uint32_t i)
 	return (struct bucket *)(m->obj.base + m->htab.bucket_off) + i;
 }
 
+/* PERCPU_HASH: where a stripe stages a value that goes into place. */
+static inline void *htab_staged(const struct map *m, uint32_t stripe)
+{
+	return m->obj.base + m->htab.claim_off + (uint64_t)stripe * m->elem_size;
+}
+
 static inline struct elem *htab_elem(const struct map *m, uint32_t i)
 {
 	return (struct elem *)(m->obj.base + m->htab.elem_off + (uint64_t)i * m->htab.elem_stride);
@@ -183,6 +189,35 @@ static inline bool link_fits(uint64_t link, uint32_t gen)
 	       ((link >> LINK_INDEX_BITS) & LINK_GEN_MASK) == ((gen >> 1) & LINK_GEN_MASK);
 }
 
+/* An element of a certain life, found without a lock. */
+struct htab_hit {
+	struct elem *e;
+	uint32_t index;
+	uint32_t gen;
+};
+
+enum htab_follow { FOLLOW_ELEM, FOLLOW_STALE, FOLLOW_DAMAGED };
+
+/* From a link to its element, of just that life. */
+static inline enum htab_follow htab_follow(struct map *m, uint64_t link, struct htab_hit *hit)
+{
+	uint32_t index1 = link_index1(link);
+
+	if (unlikely(!index1 || index1 > m->htab.elems))
+		return FOLLOW_DAMAGED;
+	hit->index = index1 - 1;
+	hit->e = htab_elem(m, hit->index);
+	hit->gen = load_acquire(&hit->e->gen);
+	return likely(link_fits(link, hit->gen)) ? FOLLOW_ELEM : FOLLOW_STALE;
+}
+
+/* Was everything read from the element since htab_follow() of that life? */
+static inline bool htab_hit_valid(const struct htab_hit *hit)
+{
+	fence_acquire();
+	return load_relaxed(&hit->e->gen) == hit->gen;
+}
+
 /* What the caller of a writer found out about the key's place. */
 struct htab_place {
 	uint64_t *where; /* the word that holds the link, or that a new one goes to */
@@ -199,7 +234,9 @@ struct htab_alloc {
 	uint32_t fresh_after;
 };
 
-/* htab.c */
+/* htab_find.c */
+/* Without a lock: 1 with the element, 0 when the key is not there, -EIO. */
+int htab_search(struct map *m, const void *key, uint64_t hash, struct htab_hit *hit);
 uint64_t htab_hash(const struct map *m, const void *key);
 uint64_t htab_tag(uint64_t hash);
 void htab_damaged(struct map *m);
@@ -207,6 +244,9 @@ int htab_lock(struct map *m, uint32_t stripe);
 void htab_unlock(struct map *m, uint32_t stripe);
 int htab_find_locked(struct map *m, const void *key, uint64_t hash, struct htab_place *p);
 int htab_delete_locked(struct map *m, struct htab_place *p);
+/* The link at a place of a bucket, without a lock: 0..HTAB_SLOTS-1 are the slots, then
+ * the chain. 0: nothing there. */
+uint64_t htab_place_link(struct map *m, uint32_t bucket, uint32_t at);
 bool htab_key_equal(const struct map *m, const void *a, const void *b);
 int htab_value_out(struct map *m, uint32_t index, void *user_value);
 

@@ -6,7 +6,6 @@
  * room that is left is ENOSPC. Ours has the place within the bucket too, so any
  * room is enough:   31             7 6        0
  *                   | bucket        | place    |
- * Places of one bucket beyond the 127th are given out together.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -21,114 +20,138 @@
 struct walk {
 	struct map *m;
 	struct map_batch *b;
-	bool delete;
-	uint8_t *copy; /* key and value of one element, private */
+	bool erase;
+	uint8_t *copy; /* delete: key and value of one element, private */
 	uint32_t bucket, place;
 	uint32_t room, done;
 };
 
+static void *key_out(const struct walk *w)
+{
+	return (uint8_t *)w->b->keys + (size_t)w->done * w->m->attr.key_size;
+}
+
+static void *value_out(const struct walk *w)
+{
+	return (uint8_t *)w->b->values + (size_t)w->done * w->m->user_value_size;
+}
+
 /*
- * Reads the element at the walk's place, under the stripe's lock: the
- * bucket stands still while it is looked at. 1 read, 0 nothing there, -errno.
+ * Lookup: the element of `link` straight to the caller's memory, without a lock.
+ * 1 delivered; 0 it has left the place meanwhile (look again); -EFAULT, -EIO.
  */
-static int walk_read(struct walk *w, bool *end)
+static int walk_read(struct walk *w, uint64_t link)
 {
 	struct map *m = w->m;
-	struct bucket *b = htab_bucket(m, w->bucket);
-	struct htab_place p = {.bucket = w->bucket};
-	uint64_t *word;
-	struct elem *e;
-	uint32_t i, index1;
-	int ret;
+	struct htab_hit hit;
+	enum htab_follow f = htab_follow(m, link, &hit);
 
-	*end = false;
-	if (w->place < HTAB_SLOTS) {
-		word = &b->slot[w->place];
-	} else {
-		word = &b->chain;
-		for (i = HTAB_SLOTS; load_relaxed(word) && i < w->place; i++) {
-			index1 = link_index1(load_relaxed(word));
-			if (!index1 || index1 > m->htab.elems)
-				goto damaged;
-			word = &htab_elem(m, index1 - 1)->next;
-		}
+	if (f == FOLLOW_DAMAGED) {
+		htab_damaged(m);
+		return -EIO;
 	}
-	p.link = load_relaxed(word);
-	if (!p.link) {
-		*end = w->place >= HTAB_SLOTS;
+	if (f == FOLLOW_STALE)
 		return 0;
+	if (uaccess_copy(key_out(w), hit.e->key, m->attr.key_size))
+		return -EFAULT;
+	if (w->b->elem_flags & BPF_F_LOCK) {
+		int err = htab_read_locked(m, hit.index, hit.gen, value_out(w));
+
+		if (err)
+			return err;
+	} else if (htab_value_out(m, hit.index, value_out(w))) {
+		return -EFAULT;
 	}
-	index1 = link_index1(p.link);
-	if (!index1 || index1 > m->htab.elems)
-		goto damaged;
-	e = htab_elem(m, index1 - 1);
-	if (!link_fits(p.link, e->gen))
-		goto damaged;
-	uaccess_copy(w->copy, e->key, m->attr.key_size);
-	ret = htab_value_out(m, index1 - 1, w->copy + round_up_u64(m->attr.key_size, 8));
+	return htab_hit_valid(&hit);
+}
+
+/* The word that holds the link of the walk's place, whose stripe is locked. */
+static uint64_t *walk_word(const struct walk *w)
+{
+	struct bucket *b = htab_bucket(w->m, w->bucket);
+	uint64_t *word = &b->chain;
+	uint32_t i;
+
+	if (w->place < HTAB_SLOTS)
+		return &b->slot[w->place];
+	for (i = HTAB_SLOTS; load_relaxed(word) && i < w->place; i++) {
+		struct htab_hit hit;
+
+		if (htab_follow(w->m, load_relaxed(word), &hit) != FOLLOW_ELEM)
+			return NULL;
+		word = &hit.e->next;
+	}
+	return word;
+}
+
+/* Lookup and delete: under the lock of the stripe. As walk_read(). */
+static int walk_take(struct walk *w)
+{
+	struct map *m = w->m;
+	struct htab_place p = {.bucket = w->bucket, .stripe = w->bucket & (m->htab.stripes - 1)};
+	uint8_t *value = w->copy + round_up_u64(m->attr.key_size, 8);
+	struct htab_hit hit;
+	int ret = htab_lock(m, p.stripe);
+
 	if (ret)
 		return ret;
-	if (w->delete) {
-		p.where = word;
-		p.stripe = w->bucket & (m->htab.stripes - 1);
-		htab_delete_locked(m, &p);
+	p.where = walk_word(w);
+	p.link = p.where ? load_relaxed(p.where) : 0;
+	if (!p.where || (p.link && htab_follow(m, p.link, &hit) != FOLLOW_ELEM)) {
+		htab_damaged(m);
+		ret = -EIO;
+	} else if (p.link) {
+		uaccess_copy(w->copy, hit.e->key, m->attr.key_size);
+		ret = htab_value_out(m, hit.index, value);
+		if (!ret) {
+			htab_delete_locked(m, &p);
+			ret = 1;
+		}
 	}
-	return 1;
-
-damaged:
-	htab_damaged(m);
-	return -EIO;
-}
-
-static int walk_deliver(struct walk *w)
-{
-	const struct map *m = w->m;
-	uint32_t key = m->attr.key_size, value = m->user_value_size;
-
-	if (uaccess_copy((uint8_t *)w->b->keys + (size_t)w->done * key, w->copy, key) ||
-	    uaccess_copy((uint8_t *)w->b->values + (size_t)w->done * value,
-			 w->copy + round_up_u64(key, 8), value))
+	htab_unlock(m, p.stripe);
+	/* As in the kernel: what cannot be delivered is gone all the same. */
+	if (ret > 0 && (uaccess_copy(key_out(w), w->copy, m->attr.key_size) ||
+			uaccess_copy(value_out(w), value, m->user_value_size)))
 		return -EFAULT;
-	w->done++;
-	return 0;
+	return ret;
 }
 
-/* Is there anything at or after the walk's place? Leaves it there. */
-static int walk_seek(struct walk *w, bool take)
+/* Goes on to the next place that holds something: its link, or 0 at the end. */
+static uint64_t walk_seek(struct walk *w)
 {
 	struct map *m = w->m;
-	uint32_t stripe;
-	bool end, was = w->delete;
-	int ret;
+	uint64_t link;
 
 	while (w->bucket < m->htab.buckets) {
-		stripe = w->bucket & (m->htab.stripes - 1);
-		if (m->writable) {
-			ret = htab_lock(m, stripe);
-			if (ret)
-				return ret;
-		}
-		w->delete = was && take;
-		ret = walk_read(w, &end);
-		w->delete = was;
-		if (m->writable)
-			htab_unlock(m, stripe);
-		if (ret)
-			return ret;
-		if (end) {
-			w->bucket++;
-			w->place = 0;
-		} else {
+		link = htab_place_link(m, w->bucket, w->place);
+		if (link)
+			return link;
+		if (w->place < HTAB_SLOTS) {
 			w->place++;
+			continue;
+		}
+		w->bucket++;
+		w->place = 0;
+		/* The buckets follow each other; what they link to does not. */
+		if (w->bucket + 1 < m->htab.buckets) {
+			const struct bucket *next = htab_bucket(m, w->bucket + 1);
+			unsigned int i;
+
+			for (i = 0; i < HTAB_SLOTS; i++) {
+				uint32_t index1 = link_index1(load_relaxed(&next->slot[i]));
+
+				if (index1 && index1 <= m->htab.elems)
+					__builtin_prefetch(htab_elem(m, index1 - 1));
+			}
 		}
 	}
 	return 0;
 }
 
-static int batch(struct map *m, struct map_batch *b, bool delete)
+static int batch(struct map *m, struct map_batch *b, bool erase)
 {
-	struct walk w = {.m = m, .b = b, .delete = delete, .room = b->count};
-	uint32_t token = 0;
+	struct walk w = {.m = m, .b = b, .erase = erase, .room = b->count};
+	uint32_t token = 0, stale = 0;
 	int ret = 0;
 
 	if ((b->elem_flags & ~(uint64_t)BPF_F_LOCK) ||
@@ -138,7 +161,7 @@ static int batch(struct map *m, struct map_batch *b, bool delete)
 		return -EINVAL;
 	if (!b->count)
 		return 0;
-	if (delete &&!m->writable)
+	if (erase && !m->writable)
 		return -EPERM;
 	b->count = 0;
 	if (b->in_batch && uaccess_copy(&token, b->in_batch, sizeof(token)))
@@ -147,36 +170,41 @@ static int batch(struct map *m, struct map_batch *b, bool delete)
 	w.place = token & TOKEN_PLACE_MAX;
 	if (w.bucket >= m->htab.buckets)
 		return -ENOENT;
-	w.copy = malloc(round_up_u64(m->attr.key_size, 8) + m->user_value_size);
-	if (!w.copy)
-		return -ENOMEM;
+	if (erase) {
+		w.copy = malloc(round_up_u64(m->attr.key_size, 8) + m->user_value_size);
+		if (!w.copy)
+			return -ENOMEM;
+	}
 
 	while (w.done < w.room) {
-		ret = walk_seek(&w, true);
-		if (ret <= 0)
+		uint64_t link = walk_seek(&w);
+
+		if (!link)
 			break;
-		ret = walk_deliver(&w);
-		if (ret)
+		ret = erase ? walk_take(&w) : walk_read(&w, link);
+		if (ret < 0)
 			break;
+		if (!ret) {
+			if (++stale > HTAB_RESTARTS) {
+				ret = -EBUSY;
+				break;
+			}
+			continue;
+		}
+		w.done++;
 		/* What was deleted from a chain has left its place to the next. */
-		if (!delete || w.place < HTAB_SLOTS)
+		if (!erase || w.place < HTAB_SLOTS)
 			w.place++;
 	}
-	if (!ret && w.done == w.room) {
-		/* ENOENT also when the last element has just fitted. */
-		ret = walk_seek(&w, false);
-		if (ret > 0 && w.place > TOKEN_PLACE_MAX)
-			ret = -ENOSPC;
-		else if (ret > 0)
-			ret = 1;
-	}
 	free(w.copy);
-	if (ret == 0)
-		ret = -ENOENT;
-	else if (ret > 0)
-		ret = 0;
-	if (ret == -EFAULT)
+	if (ret < 0 && ret != -EBUSY)
 		return ret;
+	/* ENOENT also when the last element has just fitted. */
+	if (ret >= 0) {
+		ret = walk_seek(&w) ? 0 : -ENOENT;
+		if (!ret && w.place > TOKEN_PLACE_MAX)
+			ret = -ENOSPC;
+	}
 	token = w.bucket << TOKEN_PLACE_BITS | (w.place & TOKEN_PLACE_MAX);
 	if (w.bucket >= m->htab.buckets)
 		token = m->htab.buckets << TOKEN_PLACE_BITS;

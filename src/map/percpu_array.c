@@ -112,6 +112,22 @@ static void percpu_apply_one(struct map *m, uint32_t index, const void *value, i
 	value_store(percpu_slot(m, index, cpu), value, m->attr.value_size);
 }
 
+/*
+ * A value has two records: that of bpf(2)'s updates and, per CPU, that of its
+ * program's. Who writes through one first finishes what a dead writer left in
+ * the other: else its update, which happened before, would be found and done
+ * after the new one. A load per record while nobody has died. (Whether the
+ * record is about this index does not matter here: it is finished either way.)
+ */
+static int percpu_settle_cpus(struct map *m)
+{
+	int err = 0;
+
+	for (uint32_t cpu = 0; !err && percpu_cpu_records(m) && cpu < m->attr.possible_cpus; cpu++)
+		err = redo_recover(m, percpu_cpu_record(m, cpu), percpu_apply_one, cpu);
+	return err;
+}
+
 static int percpu_write(struct map *m, const void *key, const void *value, uint64_t flags)
 {
 	uint32_t index = array_index(key);
@@ -126,6 +142,9 @@ static int percpu_write(struct map *m, const void *key, const void *value, uint6
 		percpu_apply_all(m, index, value, -1); /* one CPU, 8 bytes: one store */
 		return 0;
 	}
+	err = percpu_settle_cpus(m);
+	if (err)
+		return err;
 	return redo_write(m, percpu_record(m, index), index, value, m->user_value_size,
 			  percpu_apply_all, -1);
 }
@@ -204,6 +223,11 @@ static long percpu_update(struct map *m, const void *key, const void *value, uin
 		return err;
 	if (cpu >= m->attr.possible_cpus)
 		return -EINVAL;
+	if (m->array.redo_count) {
+		err = redo_recover(m, percpu_record(m, index), percpu_apply_all, -1);
+		if (err)
+			return err;
+	}
 	if (!percpu_cpu_records(m)) {
 		value_store_small(percpu_slot(m, index, cpu), 0, value, m->attr.value_size);
 		return 0;

@@ -92,6 +92,7 @@ static __thread bool open_locked __attribute__((tls_model("initial-exec")));
 
 static struct fd_ref *retired_new; /* not yet stamped */
 static struct fd_ref *retired;	   /* stamped */
+static struct fd_ref *dead;	   /* let go of; memory to be freed */
 
 /* What this thread has forgotten and not yet collected: a stack, as a signal
  * handler's close(2) may come between the two calls of another one. */
@@ -196,11 +197,15 @@ static int open_join(dev_t dev, ino_t ino, bool write, struct map *m, struct ope
 	return 0;
 }
 
-/* The caller does not hold open_lock (see open_locked). */
-static void open_leave(struct open_map *o)
+/*
+ * One user less; true when it was the last one and o is the caller's. Lets go
+ * of the file, so that the object can be collected, but frees no memory: a
+ * signal handler's close(2) comes here, perhaps on top of malloc(). The
+ * caller does not hold open_lock (see open_locked).
+ */
+static bool open_leave(struct open_map *o)
 {
-	enum object_kind kind = o->map->obj.kind;
-	uint32_t id = o->map->obj.id;
+	struct map *m = o->map;
 	struct open_map **p;
 	bool last;
 
@@ -214,12 +219,21 @@ static void open_leave(struct open_map *o)
 	}
 	open_release();
 	if (!last)
-		return;
+		return false;
+	/* Ours is the only reference, or a program uses the map and unmaps it. A
+	 * new one would be made by an operation, and none is under way. */
+	if (load_seq_cst(&m->refs) == 1)
+		object_unmap(&m->obj);
+	fd_inside_begin();
+	object_collect(m->obj.kind, m->obj.id);
+	fd_inside_end();
+	return true;
+}
+
+static void open_free(struct open_map *o)
+{
 	map_put(o->map);
 	pool_free(&open_pool, o);
-	fd_inside_begin();
-	object_collect(kind, id);
-	fd_inside_end();
 }
 
 /* ---- references ---- */
@@ -244,13 +258,28 @@ static struct fd_ref *ref_new(struct open_map *o, uint32_t access)
 	return r;
 }
 
-static void ref_free(struct fd_ref *r)
+/* No operation uses r any more. Its memory waits for a call that may free. */
+static void ref_drop(struct fd_ref *r)
 {
-	open_leave(r->open);
-	pool_free(&ref_pool, r);
+	if (!open_leave(r->open))
+		r->open = NULL;
+	list_push(&dead, r, r);
 }
 
-/* Frees what no operation can use any more. */
+/* Where memory may be freed: in bpf(2), not in close(2). */
+static void free_dead(void)
+{
+	struct fd_ref *r, *next;
+
+	for (r = list_take(&dead); r; r = next) {
+		next = r->next;
+		if (r->open)
+			open_free(r->open);
+		pool_free(&ref_pool, r);
+	}
+}
+
+/* Drops what no operation can use any more; async-signal-safe. */
 void fd_reclaim(void)
 {
 	struct fd_ref *r, *next, *keep = NULL, *keep_last = NULL;
@@ -277,7 +306,7 @@ void fd_reclaim(void)
 	for (r = list_take(&retired); r; r = next) {
 		next = r->next;
 		if (op_elapsed(r->stamp)) {
-			ref_free(r);
+			ref_drop(r);
 			continue;
 		}
 		r->next = keep;
@@ -487,7 +516,8 @@ static int ref_look(int fd, struct fd_ref **out)
 		return open_error(err);
 	r = ref_new(o, access);
 	if (!r) {
-		open_leave(o);
+		if (open_leave(o))
+			open_free(o);
 		return -ENOMEM;
 	}
 	*out = r;
@@ -531,6 +561,7 @@ int fd_begin_slow(int fd, struct fd_op *op)
 	if (fd < 0)
 		return -EBADF;
 	pthread_once(&once, init);
+	free_dead();
 	err = op_register();
 	if (err)
 		return err;
@@ -581,7 +612,7 @@ fail:
 void fd_end_slow(struct fd_op *op)
 {
 	if (!open_locked) {
-		ref_free(op->ref);
+		ref_drop(op->ref);
 		return;
 	}
 	/* A signal handler on top of its own thread: whoever reclaims next frees it. */
@@ -619,15 +650,16 @@ void fd_install_map(int fd, struct map *m, uint32_t access)
 	struct open_map *o;
 	struct fd_ref *r;
 
+	free_dead();
 	if (open_join(m->obj.dev, m->obj.ino, m->writable, m, &o)) {
 		map_put(m);
 		return;
 	}
 	r = ref_new(o, access);
-	if (!r)
-		open_leave(o);
-	else if (!word_install(fd, (uint64_t)(uintptr_t)r))
-		ref_free(r);
+	if (!r && open_leave(o))
+		open_free(o);
+	else if (r && !word_install(fd, (uint64_t)(uintptr_t)r))
+		ref_drop(r);
 }
 
 void fd_install_object(int fd, enum object_kind kind, uint32_t id)

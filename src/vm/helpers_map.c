@@ -92,9 +92,25 @@ HELPER(loop)
 }
 
 /*
- * The word in the value is a robust lock. A dead holder's is simply taken
- * over: what it protects is the program's own, and the kernel would have ended
- * the program only where it holds no lock. A lock that cannot be had (its
+ * A lock was taken over from a dead holder. What a program left behind is its
+ * own; but an update under BPF_F_LOCK is finished by its map, or it would be
+ * found later, and undo what this run is about to do.
+ */
+static void lock_died(struct vm_context *vc, uint8_t *word)
+{
+	for (uint32_t i = 0; i < vc->prog->map_cnt; i++) {
+		struct map *m = vc->prog->maps[i];
+
+		if (word < m->obj.base || (size_t)(word - m->obj.base) >= m->obj.size)
+			continue;
+		if (m->ops->lock_died && m->attr.spin_lock_off >= 0)
+			m->ops->lock_died(m, word - m->attr.spin_lock_off);
+		return;
+	}
+}
+
+/*
+ * The word in the value is a robust lock. A lock that cannot be had (its
  * holder is stopped) ends the run: going on without it would break G3.
  */
 HELPER(spin_lock)
@@ -103,6 +119,8 @@ HELPER(spin_lock)
 
 	if (unlikely(err < 0))
 		interp_abort(vc, err);
+	if (unlikely(err == LOCK_OWNER_DIED))
+		lock_died(vc, PTR(a));
 	return 0;
 }
 

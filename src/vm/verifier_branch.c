@@ -98,6 +98,8 @@ static int set_taken(const struct reg *a, const struct reg *b, bool is32)
 	const struct tnum x = is32 ? tnum_low32(a->var_off) : a->var_off;
 	const struct tnum y = is32 ? tnum_low32(b->var_off) : b->var_off;
 
+	if (!tnum_is_const(x) && !tnum_is_const(y)) /* the kernel looks no further */
+		return -1;
 	if (x.value & y.value)
 		return 1;
 	return (x.value | x.mask) & (y.value | y.mask) ? -1 : 0;

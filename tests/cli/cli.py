@@ -99,6 +99,13 @@ if claim == "run-counts-as-strace":
             f"the sum is strace's {want}: {r.stderr}")
     require(per_cpu_sum(report(obj("count"), "--", *ls)["percpu_counter"][0]) == want, "in JSON too")
 
+elif claim == "run-leaks-no-fds":
+    fds = ["sh", "-c", "ls /proc/$$/fd"]
+    plain = subprocess.run(fds, capture_output=True, text=True, stdin=subprocess.DEVNULL).stdout
+    r = run("run", "-o", f"{tmp}/report", "--pin", "fds", obj("types"), "--", *fds)
+    require(r.stdout == plain, f"the command's fds are {plain.split()}: {r}")
+    require(run("trace", "--", *fds).stdout == plain, "under trace, too")
+
 elif claim == "run-every-section":
     r = run("run", "--json", "-o", f"{tmp}/report", obj("forms"), "--", f"{here}/enoent", "7")
     require(r.returncode == 3, f"the command's status: {r}")

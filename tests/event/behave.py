@@ -246,5 +246,10 @@ elif claim == "command-s-output-is-untouched":
         return r.stdout, r.stderr
     require(run([]) == run([counter, "-o", out]), "standard output and error are the same")
 
+elif claim == "no-ptrace-runs-nothing":
+    r = subprocess.run([counter, "-T", "-o", out, "touch", f"{tmp.name}/ran"], capture_output=True)
+    require(r.returncode == 125 and b"not permitted" in r.stderr, f"it says so: {r}")
+    require(not os.path.exists(f"{tmp.name}/ran"), "the command did not run")
+
 else:
     sys.exit(f"no claim {claim}")

@@ -20,6 +20,7 @@ p.add_argument("--except", dest="skip", default="")
 p.add_argument("--only", default="")
 p.add_argument("--status", type=int, default=0)
 p.add_argument("--exits", action="store_true", help="compare the exits, not the entries")
+p.add_argument("--no-seccomp", action="store_true", help="where no filter can be installed")
 p.add_argument("--unprivileged", action="store_true", help="as uid 65534 when started by root")
 p.add_argument("counter")
 p.add_argument("command", nargs=argparse.REMAINDER)
@@ -72,6 +73,7 @@ with tempfile.TemporaryDirectory() as d:
     run([strace, "-f", "-c", "-o", f"{d}/strace"] + a.command, "strace")
     extra = ["-e", a.only] if a.only else []
     extra += ["-x"] if a.exits else []
+    extra += ["-S"] if a.no_seccomp else []
     traced = run([a.counter, "-o", f"{d}/ours"] + extra + a.command, "traced")
     theirs = {}
     for line in open(f"{d}/strace"):

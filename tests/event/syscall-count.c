@@ -5,10 +5,16 @@
  *
  * syscall-count [-e NAME,...] [-x] [-p PID] [-o FILE] [COMMAND...]
  *   -e  only these (default: all)      -x  exits, too      -o  not to stdout
+ *   -S  where no filter can be installed    -T  where ptrace is not permitted
  */
 #include <limits.h>
+#include <stddef.h>
 #include <unistd.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 
 #include "../check.h"
 #include "event/event.h"
@@ -29,6 +35,21 @@ static void count(void *arg, const struct syscall_event *ev)
 		entries[ev->nr]++;
 }
 
+/* From here on the call fails with err, in this process and its children. */
+static void forbid(unsigned int nr, unsigned int err)
+{
+	struct sock_filter f[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, nr, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | err),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	struct sock_fprog prog = { sizeof(f) / sizeof(f[0]), f };
+
+	REQUIRE(!prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0));
+	REQUIRE(!syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &prog));
+}
+
 int main(int argc, char **argv)
 {
 	struct tracer_config cfg = {.deliver = count};
@@ -37,7 +58,7 @@ int main(int argc, char **argv)
 	bool named = false, with_exits = false;
 	int opt, err, status;
 
-	while ((opt = getopt(argc, argv, "+e:xp:o:")) > 0) {
+	while ((opt = getopt(argc, argv, "+e:xp:o:ST")) > 0) {
 		if (opt == 'e') {
 			named = true;
 			for (char *s = strtok(optarg, ","); s; s = strtok(NULL, ",")) {
@@ -46,6 +67,10 @@ int main(int argc, char **argv)
 			}
 		} else if (opt == 'x') {
 			with_exits = true;
+		} else if (opt == 'S') {
+			forbid(SYS_seccomp, EINVAL);
+		} else if (opt == 'T') {
+			forbid(SYS_ptrace, EPERM);
 		} else if (opt == 'p') {
 			cfg.pid = atoi(optarg);
 		} else if (opt == 'o') {

@@ -265,7 +265,7 @@ static void mutate(void)
 	static const char *const names[] = {"ok", "with space", "0123456789abcde", "a-b", "a.b_C",
 					    "",	  "\x7f",	"0123456789abcdef"};
 	static const uint32_t fds[] = {0, 1, 1000000, 0x7fffffff, 0xffffffff};
-	uint32_t what = rnd(22), v = 0;
+	uint32_t what = rnd(23), v = 0;
 	const char *name = pick(names);
 
 	switch (what) {
@@ -312,6 +312,10 @@ static void mutate(void)
 		case 10:
 			a->map_create.map_flags = v;
 			break;
+		case 22:
+			a->map_create.map_flags |= SHMAP_F_TOKEN_FD;
+			a->map_create.map_token_fd = v & 1 ? 0 : 1000000;
+			break;
 		case 11:
 			a->map_create.map_flags |= BPF_F_NUMA_NODE;
 			a->map_create.numa_node = v;
@@ -347,6 +351,8 @@ static void mutate(void)
 				a->map_create.value_type_btf_obj_fd = v;
 			else if (v & 4)
 				a->map_create.excl_prog_hash_size = v;
+			else if (v & 16)
+				a->map_create.map_token_fd = v & 32 ? 0 : 1000000;
 			else
 				a->map_create.map_type = v & 8 ? 0 : 34 + v % 1000;
 			break;

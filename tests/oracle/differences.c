@@ -18,8 +18,6 @@ const struct difference_text differences[DIFF_COUNT] = {
 			       "when the user's memory ends in the middle, how much of it was "
 			       "written is not defined"},
 	[DIFF_IDS] = {"ids", "the kernel's are the system's, ours the runtime directory's"},
-	[DIFF_TOKEN_FD] = {"BPF tokens", "there are none: a token fd is always EBADF or EINVAL"},
-	[DIFF_MAP_HASH] = {"map hash", "the kernel computes it for exclusive maps only"},
 };
 
 static unsigned long used[DIFF_COUNT];

@@ -72,8 +72,6 @@ enum difference {
 	DIFF_BATCH_ROOM,
 	DIFF_FAULT_PREFIX,
 	DIFF_IDS,
-	DIFF_TOKEN_FD,
-	DIFF_MAP_HASH,
 	DIFF_COUNT,
 };
 struct difference_text {

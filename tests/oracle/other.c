@@ -27,8 +27,6 @@ static void op_info(bool quiet)
 		attr_of(s)->info.info_len = len;
 		attr_of(s)->info.info = pointer_to(s, p, AT_VALUE, len);
 	}
-	if (dirty >= 88 && dirty < INFO_SIZE)
-		return; /* hash and its size are input, too: DIFF_MAP_HASH */
 	size = quiet ? sizeof(attr_of(0)->info) : random_size(sizeof(attr_of(0)->info));
 	if (size < sizeof(attr_of(0)->info))
 		size &= ~7u;

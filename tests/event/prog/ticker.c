@@ -11,7 +11,7 @@
 
 static void *tick(void *out)
 {
-	struct timespec t = { 0, 1000000 };
+	struct timespec t = {0, 1000000};
 
 	for (long i = 1;; i++) {
 		syscall(SYS_getppid);

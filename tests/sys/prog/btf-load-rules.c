@@ -8,15 +8,17 @@
 #include "both.h"
 #include "sys/info.h"
 
+static struct btf *btf;
 static const void *blob;
 static uint32_t blob_size;
 static char log_buf[65536];
 
 static void make_blob(void)
 {
-	struct btf *btf = btf__new_empty();
-	int i32 = btf__add_int(btf, "int", 4, BTF_INT_SIGNED);
+	int i32;
 
+	btf = btf__new_empty();
+	i32 = btf__add_int(btf, "int", 4, BTF_INT_SIGNED);
 	REQUIRE(i32 > 0);
 	REQUIRE(btf__add_struct(btf, "pair", 8) > 0);
 	REQUIRE(!btf__add_field(btf, "a", i32, 0, 0));
@@ -187,5 +189,6 @@ int main(void)
 		logs(side);
 		information(side);
 	}
+	btf__free(btf);
 	return check_done();
 }

@@ -15,10 +15,11 @@
 #include "shm/object.h"
 #include "sys/calls.h"
 
+static struct btf *btf;
 static const void *blob;
 static uint32_t blob_size;
 
-static int load_counter(int map, int btf)
+static int load_counter(int map, int btf_fd)
 {
 	struct bpf_insn insns[] = {
 		LD_MAP(1, BPF_PSEUDO_MAP_VALUE, map, 0),
@@ -31,7 +32,7 @@ static int load_counter(int map, int btf)
 	union sys_attr a;
 
 	prog_attr_init(&a, BPF_PROG_TYPE_KPROBE, insns, 6);
-	a.prog_load.prog_btf_fd = btf;
+	a.prog_load.prog_btf_fd = btf_fd;
 	a.prog_load.func_info = (uintptr_t)func;
 	a.prog_load.func_info_cnt = 1;
 	a.prog_load.func_info_rec_size = 8;
@@ -60,19 +61,19 @@ static int attach(int prog)
 static int work(void)
 {
 	union sys_attr a = {0};
-	int map, btf, prog, link;
+	int map, fd, prog, link;
 
 	map = side_map(OURS, BPF_MAP_TYPE_ARRAY, 4, 8, 1);
 	if (map < 0)
 		return 1;
 	a.btf_load.btf = (uintptr_t)blob;
 	a.btf_load.btf_size = blob_size;
-	btf = side_bpf(OURS, BPF_BTF_LOAD, &a);
-	if (btf < 0)
+	fd = side_bpf(OURS, BPF_BTF_LOAD, &a);
+	if (fd < 0)
 		return 2;
-	prog = load_counter(map, btf);
+	prog = load_counter(map, fd);
 	side_close(OURS, map);
-	side_close(OURS, btf);
+	side_close(OURS, fd);
 	if (prog < 0)
 		return 3;
 	link = attach(prog);
@@ -111,10 +112,10 @@ static int count_entries(const char *sub)
 
 static void make_btf(void)
 {
-	struct btf *btf = btf__new_empty();
-	int i32 = btf__add_int(btf, "int", 4, BTF_INT_SIGNED);
-	int proto = btf__add_func_proto(btf, i32);
+	int proto;
 
+	btf = btf__new_empty();
+	proto = btf__add_func_proto(btf, btf__add_int(btf, "int", 4, BTF_INT_SIGNED));
 	REQUIRE(btf__add_func(btf, "counter", BTF_FUNC_STATIC, proto) == 3);
 	blob = btf__raw_data(btf, &blob_size);
 }
@@ -153,5 +154,6 @@ int main(void)
 	CHECK_EQ(count_entries("btf"), 0);
 	CHECK_EQ(count_entries("link"), 0);
 	CHECK_EQ(count_entries("ref"), 0);
+	btf__free(btf);
 	return check_done();
 }
