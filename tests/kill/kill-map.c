@@ -752,6 +752,7 @@ static void store_in_place(struct fixture *f, uint8_t *to, const uint8_t *from)
  */
 static bool blind(struct fixture *f, unsigned int mode)
 {
+	uint64_t flags = f->v->lock_off >= 0 && kill_point() / 5 % 2 ? BPF_F_LOCK : BPF_ANY;
 	bool stored[KEYS_MAX] = {false};
 	int ret = 0;
 
@@ -762,9 +763,9 @@ static bool blind(struct fixture *f, unsigned int mode)
 
 		stored[k] = true;
 		if (mode == 2) {
-			ret = f->m->ops->write(f->m, &f->keys[k], p, BPF_ANY);
+			ret = f->m->ops->write(f->m, &f->keys[k], p, flags);
 		} else if (mode == 3) {
-			ret = f->m->ops->update(f->m, &f->keys[k], p, BPF_ANY);
+			ret = f->m->ops->update(f->m, &f->keys[k], p, flags);
 		} else {
 			ret = 0;
 			to = f->m->ops->lookup(f->m, &f->keys[k]);
