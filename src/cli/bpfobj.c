@@ -203,7 +203,9 @@ int bpfobj_load(struct bpfobj *o)
 	unsigned int n = 0;
 	int err;
 
-	bpf_object__for_each_program(p, o->bpf) n++;
+	bpf_object__for_each_program(p, o->bpf) {
+		n++;
+	}
 	cli_progress("loading %s (%u programs)...", o->path, n);
 	err = bpf_object__load(o->bpf);
 	cli_progress(NULL);
@@ -300,8 +302,10 @@ void bpfobj_unpin(struct bpfobj *o, const char *dir)
 	struct bpf_map *map;
 	char path[512];
 
-	bpf_object__for_each_map(map, o->bpf) if (pin_path(map, dir, path, sizeof(path)))
-		unlinkat(rundir_fs_fd(), path, 0);
+	bpf_object__for_each_map(map, o->bpf) {
+		if (pin_path(map, dir, path, sizeof(path)))
+			unlinkat(rundir_fs_fd(), path, 0);
+	}
 	unlinkat(rundir_fs_fd(), dir, AT_REMOVEDIR);
 }
 

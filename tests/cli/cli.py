@@ -37,7 +37,8 @@ def skip(why):
 
 
 if sanitizer != "none" and claim in ("run-pin-stays", "exec-serves-bpftool", "nothing-left-behind",
-                                     "trace-serves-loaders", "trace-serves-later-loaders"):
+                                     "trace-serves-loaders", "trace-serves-later-loaders",
+                                     "trace-gives-cookies"):
     skip("a library with a sanitizer cannot be preloaded into programs without")
 
 
@@ -386,9 +387,9 @@ elif claim == "exec-refusals":
         os.chmod(f"{tmp}/suid", 0o4755)
         refused(run("exec", "--", f"{tmp}/suid"), 125, "set-user-ID")
 
-elif claim in ("trace-serves-loaders", "trace-serves-later-loaders"):
-    def loader():
-        p = subprocess.Popen([shmap, "exec", "--", f"{here}/loader", obj("getppid")], text=True,
+elif claim.startswith("trace-"):
+    def loader(*args):
+        p = subprocess.Popen([shmap, "exec", "--", f"{here}/loader", *(args or [obj("getppid")])], text=True,
                              stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         require(p.stdout.readline() == "attached\n", f"the loader attaches: {p.poll()}")
         return p
@@ -398,7 +399,11 @@ elif claim in ("trace-serves-loaders", "trace-serves-later-loaders"):
         n = int(p.stdout.read())
         require(p.wait() == 0, "the loader ends well")
         return n
-    if claim == "trace-serves-loaders":
+    if claim == "trace-gives-cookies":
+        a, b = loader(obj("cookie"), "0x100000000"), loader(obj("cookie"), "3")
+        require(run("trace", "--", f"{here}/calls", "25").returncode == 0, "it runs")
+        require((total(a), total(b)) == (50 << 32, 150), "each attachment has its own")
+    elif claim == "trace-serves-loaders":
         a, b = loader(), loader()
         r = run("trace", "--", f"{here}/calls", "25")
         require(r.returncode == 0 and not r.stderr, f"it runs: {r}")
@@ -433,6 +438,8 @@ elif claim in ("trace-serves-loaders", "trace-serves-later-loaders"):
         require(second > 0 and second >= first - 2000, f"the second saw {second}")
         t.stdin.close()
         require(t.wait() == 0, "the command ends well")
+    # Loaders that end leave their objects to whoever comes next.
+    run("trace", "--", "true")
     require(objects() == [], f"nothing left behind: {objects()}")
 
 elif claim == "every-verb-has-help":
