@@ -258,6 +258,8 @@ void htab_place_again(struct map *m, uint32_t stripe);
 int htab_read_locked(struct map *m, uint32_t index, uint32_t gen, void *value);
 /* 1: written; 0: the element has left the table; -EBUSY. */
 int htab_write_locked(struct map *m, uint32_t index, uint32_t gen, const void *value);
+/* Takes and gives back the element's lock, for what a dead holder left. */
+void htab_settle(struct map *m, uint32_t index);
 void htab_lock_died(struct map *m, void *value);
 bool htab_elem_busy(struct map *m, uint32_t index);
 bool htab_writer_died(const struct map *m, uint32_t index);

@@ -331,26 +331,47 @@ int htab_next_key(struct map *m, const void *key, void *next)
 
 /* ---- program side: the caller has a lease ---- */
 
+/*
+ * A program stores through the pointer that it gets. What a dead writer had staged
+ * for the place must get there before that, not after. Rare, and one load to know.
+ */
+static void finish_for_dead(struct map *m, uint32_t bucket, uint32_t index)
+{
+	uint32_t stripe = bucket & (m->htab.stripes - 1);
+
+	if (!m->writable)
+		return;
+	if (m->attr.spin_lock_off >= 0) {
+		if (unlikely(htab_writer_died(m, index)))
+			htab_settle(m, index);
+	} else if (m->ops->per_cpu && unlikely(lock_owner_died(&htab_stripe(m, stripe)->lock))) {
+		if (!htab_lock(m, stripe))
+			htab_unlock(m, stripe);
+	}
+}
+
+static void *lookup_value(struct map *m, const void *key, uint32_t cpu)
+{
+	uint64_t hash = htab_hash(m, key);
+	struct htab_hit hit;
+
+	if (htab_search(m, key, hash, &hit) <= 0)
+		return NULL;
+	finish_for_dead(m, (uint32_t)hash & (m->htab.buckets - 1), hit.index);
+	/* Not given to another key while the caller's lease goes on. */
+	return htab_value(m, hit.index, cpu);
+}
+
 void *htab_lookup(struct map *m, const void *key)
 {
-	struct htab_hit hit;
-	int cpu = 0;
+	int cpu = m->ops->per_cpu ? lease_cpu() : 0;
 
-	if (htab_search(m, key, htab_hash(m, key), &hit) <= 0)
-		return NULL;
-	if (m->ops->per_cpu && (cpu = lease_cpu()) < 0)
-		return NULL;
-	/* Not given to another key while the caller's lease goes on. */
-	return htab_value(m, hit.index, (uint32_t)cpu);
+	return cpu < 0 ? NULL : lookup_value(m, key, (uint32_t)cpu);
 }
 
 void *htab_lookup_percpu(struct map *m, const void *key, uint32_t cpu)
 {
-	struct htab_hit hit;
-
-	if (cpu >= m->attr.possible_cpus || htab_search(m, key, htab_hash(m, key), &hit) <= 0)
-		return NULL;
-	return htab_value(m, hit.index, cpu);
+	return cpu < m->attr.possible_cpus ? lookup_value(m, key, cpu) : NULL;
 }
 
 long htab_for_each(struct map *m, long (*fn)(void *, struct map *, const void *, void *), void *arg)
@@ -369,6 +390,7 @@ long htab_for_each(struct map *m, long (*fn)(void *, struct map *, const void *,
 			if (!link || htab_follow(m, link, &hit) != FOLLOW_ELEM)
 				continue;
 			visited++;
+			finish_for_dead(m, bucket, hit.index);
 			if (fn(arg, m, hit.e->key, htab_value(m, hit.index, (uint32_t)cpu)))
 				return visited;
 			/* In the chain the callback may have deleted this very
