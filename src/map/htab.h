@@ -151,6 +151,12 @@ static inline struct bucket *htab_bucket(const struct map *m, uint32_t i)
 	return (struct bucket *)(m->obj.base + m->htab.bucket_off) + i;
 }
 
+/* PERCPU_HASH: where a stripe stages a value that goes into place. */
+static inline void *htab_staged(const struct map *m, uint32_t stripe)
+{
+	return m->obj.base + m->htab.claim_off + (uint64_t)stripe * m->elem_size;
+}
+
 static inline struct elem *htab_elem(const struct map *m, uint32_t i)
 {
 	return (struct elem *)(m->obj.base + m->htab.elem_off + (uint64_t)i * m->htab.elem_stride);
@@ -228,7 +234,9 @@ struct htab_alloc {
 	uint32_t fresh_after;
 };
 
-/* htab.c */
+/* htab_find.c */
+/* Without a lock: 1 with the element, 0 when the key is not there, -EIO. */
+int htab_search(struct map *m, const void *key, uint64_t hash, struct htab_hit *hit);
 uint64_t htab_hash(const struct map *m, const void *key);
 uint64_t htab_tag(uint64_t hash);
 void htab_damaged(struct map *m);
@@ -250,6 +258,8 @@ void htab_place_again(struct map *m, uint32_t stripe);
 int htab_read_locked(struct map *m, uint32_t index, uint32_t gen, void *value);
 /* 1: written; 0: the element has left the table; -EBUSY. */
 int htab_write_locked(struct map *m, uint32_t index, uint32_t gen, const void *value);
+/* Takes and gives back the element's lock, for what a dead holder left. */
+void htab_settle(struct map *m, uint32_t index);
 void htab_lock_died(struct map *m, void *value);
 bool htab_elem_busy(struct map *m, uint32_t index);
 bool htab_writer_died(const struct map *m, uint32_t index);

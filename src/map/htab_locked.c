@@ -68,6 +68,12 @@ static int elem_lock(struct map *m, uint32_t index)
 	return 0;
 }
 
+void htab_settle(struct map *m, uint32_t index)
+{
+	if (!elem_lock(m, index))
+		lock_release(lock_word(m, index));
+}
+
 void htab_lock_died(struct map *m, void *value)
 {
 	uint64_t off = (uint64_t)((uint8_t *)value - (m->obj.base + m->htab.elem_off));

@@ -12,13 +12,13 @@
  */
 #include <fcntl.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/atomic.h"
 #include "base/bits.h"
 #include "base/errors.h"
+#include "base/pool.h"
 #include "base/rawsys.h"
 #include "base/uaccess.h"
 #include "map/map.h"
@@ -36,6 +36,11 @@ static const struct map_ops *const map_types[SHMAP_MAP_TYPE_MAX] = {
 
 _Static_assert(sizeof(struct map_header) <= OBJECT_BODY_SIZE, "the map's header fits the trailer");
 _Static_assert(offsetof(struct map_header, shared) == 1024, "struct map_shared is at 1024");
+
+/* Not from malloc(3), as maps are also opened and put in signal handlers. */
+static struct pool map_pool = POOL_OF(struct map);
+
+_Static_assert(sizeof(struct map) <= POOL_SIZE_MAX, "maps come from a pool");
 
 const struct map_ops *map_ops_find(uint32_t type)
 {
@@ -136,7 +141,7 @@ int map_create(const struct map_attr *attr, int btf_fd, struct map **out, int *f
 	struct map *m;
 	int err;
 
-	m = calloc(1, sizeof(*m));
+	m = pool_alloc(&map_pool);
 	if (!m)
 		return -ENOMEM;
 	err = uaccess_init();
@@ -181,7 +186,7 @@ unmap:
 		object_collect(OBJECT_MAP, m->obj.id);
 free_map:
 	*fd = -1;
-	free(m);
+	pool_free(&map_pool, m);
 	return err;
 }
 
@@ -210,7 +215,7 @@ static int map_check_file(struct map *m)
 
 int map_open(int fd, struct map **out)
 {
-	struct map *m = calloc(1, sizeof(*m));
+	struct map *m = pool_alloc(&map_pool);
 	int err;
 
 	if (!m)
@@ -238,7 +243,7 @@ int map_open(int fd, struct map **out)
 unmap:
 	object_unmap(&m->obj);
 free_map:
-	free(m);
+	pool_free(&map_pool, m);
 	return err;
 }
 
@@ -253,5 +258,5 @@ void map_put(struct map *m)
 	if (fetch_add_seq_cst(&m->refs, (uint32_t)-1) != 1)
 		return;
 	object_unmap(&m->obj);
-	free(m);
+	pool_free(&map_pool, m);
 }

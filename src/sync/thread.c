@@ -32,6 +32,12 @@ static void fork_register(void)
 	pthread_atfork(NULL, NULL, fork_child);
 }
 
+/* As the program is loaded: a signal handler cannot come in the middle of it. */
+static void __attribute__((constructor)) at_load(void)
+{
+	pthread_once(&fork_once, fork_register);
+}
+
 int thread_init(void)
 {
 	struct thread *t = &thread_self;

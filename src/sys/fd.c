@@ -33,16 +33,19 @@
  * holds a reference to it, as does an operation on an fd that is not in the
  * table. Retired words' references are dropped when no operation may use them
  * any more (op.h), by a later fd_collect() or command at the latest.
+ *
+ * A signal handler may be the first to use a number, or close the last one of
+ * a map, while its thread is inside malloc(3): nothing here calls that.
  */
 #include "sys/fd.h"
 
 #include <pthread.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/mman.h>
 #include <stdio.h>
 
+#include "base/pool.h"
 #include "base/rawsys.h"
 #include "shm/object.h"
 #include "sys/prog_cache.h"
@@ -78,6 +81,9 @@ struct open_map {
 	struct map *map; /* one reference */
 	uint32_t users;	 /* fd_refs */
 };
+
+static struct pool open_pool = POOL_OF(struct open_map);
+static struct pool ref_pool = POOL_OF(struct fd_ref);
 
 static struct open_map *open_maps;
 static pthread_mutex_t open_lock = PTHREAD_MUTEX_INITIALIZER;
@@ -167,12 +173,12 @@ static int open_join(dev_t dev, ino_t ino, bool write, struct map *m, struct ope
 
 	*out = NULL;
 	if (m) {
-		fresh = malloc(sizeof(*fresh));
+		fresh = pool_alloc(&open_pool);
 		if (!fresh)
 			return -ENOMEM;
 	}
 	if (!open_acquire()) {
-		free(fresh);
+		pool_free(&open_pool, fresh);
 		return -EBUSY;
 	}
 	o = open_find(dev, ino, write);
@@ -184,7 +190,7 @@ static int open_join(dev_t dev, ino_t ino, bool write, struct map *m, struct ope
 		o->users++;
 	open_release();
 	if (fresh && o != fresh) {
-		free(fresh);
+		pool_free(&open_pool, fresh);
 		map_put(m);
 	}
 	*out = o;
@@ -227,7 +233,7 @@ static bool open_leave(struct open_map *o)
 static void open_free(struct open_map *o)
 {
 	map_put(o->map);
-	free(o);
+	pool_free(&open_pool, o);
 }
 
 /* ---- references ---- */
@@ -235,7 +241,7 @@ static void open_free(struct open_map *o)
 static struct fd_ref *ref_new(struct open_map *o, uint32_t access)
 {
 	struct map *m = o->map;
-	struct fd_ref *r = aligned_alloc(CACHE_LINE, sizeof(*r));
+	struct fd_ref *r = pool_alloc(&ref_pool);
 
 	if (r)
 		*r = (struct fd_ref){
@@ -269,7 +275,7 @@ static void free_dead(void)
 		next = r->next;
 		if (r->open)
 			open_free(r->open);
-		free(r);
+		pool_free(&ref_pool, r);
 	}
 }
 
@@ -333,12 +339,12 @@ static uint64_t *word_make(int fd)
 		return NULL;
 	leaf = leaf_of(fd);
 	if (!leaf) {
-		/* From malloc, so that leak checkers see what it points to. */
-		leaf = calloc(FD_LEAF_SIZE, sizeof(*leaf));
-		if (!leaf)
+		leaf = raw_mmap(NULL, FD_LEAF_SIZE * sizeof(*leaf), PROT_READ | PROT_WRITE,
+				MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		if (raw_is_error(leaf))
 			return NULL;
 		if (!cas_seq_cst(&fd_leaves[(uint32_t)fd >> FD_LEAF_BITS], &none, leaf)) {
-			free(leaf);
+			raw_munmap(leaf, FD_LEAF_SIZE * sizeof(*leaf));
 			leaf = none;
 		}
 	}
@@ -442,6 +448,13 @@ static void init(void)
 {
 	owner_pid = raw_getpid();
 	pthread_atfork(before_fork, after_fork_parent, after_fork_child);
+}
+
+/* As the program is loaded: a signal handler cannot come in the middle of it,
+ * where it would wait for its own thread. */
+static void __attribute__((constructor)) at_load(void)
+{
+	pthread_once(&once, init);
 }
 
 int fd_access(int fd)

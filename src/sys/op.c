@@ -60,6 +60,14 @@ static void init(void)
 	membarrier(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED);
 }
 
+/* As the program is loaded: a signal handler cannot come in the middle of it,
+ * and the key is one of the first, for which pthread_setspecific(3) allocates
+ * nothing. */
+static void __attribute__((constructor)) at_load(void)
+{
+	pthread_once(&once, init);
+}
+
 static struct op_thread *reuse_record(void)
 {
 	struct op_thread *t;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* SHA-256 (FIPS 180-4). */
+/* SHA-256 of memory that may not be there; the hashing is libmd's. */
 #ifndef SHMAP_SYS_SHA256_H
 #define SHMAP_SYS_SHA256_H
 

@@ -4,9 +4,9 @@
  *
  * A survivor, who has had the map open all the time, then finds each key as it
  * was before or as it is afterwards, its value whole, and can do everything
- * with the map, up to exactly max_entries elements. One time in three it
- * repairs first (ops->recover) and checks every invariant; one time in three it
- * reads first; one time in three it writes first, without having looked.
+ * with the map, up to exactly max_entries elements. One time in five it repairs
+ * first (ops->recover) and checks every invariant; one time it reads first; the
+ * other times it writes first, without having looked.
  *
  * The argument is the beginning of the cases' names: VARIANT/OPERATION.
  */
@@ -736,11 +736,76 @@ static bool valid(struct fixture *f, const char *when)
 	return !ret;
 }
 
+/* Stores a whole value in place, as a program with a pointer does. */
+static void store_in_place(struct fixture *f, uint8_t *to, const uint8_t *from)
+{
+	for (uint32_t i = 0; i < f->v->value_size; i++)
+		if (f->v->lock_off < 0 || i < (uint32_t)f->v->lock_off ||
+		    i >= (uint32_t)f->v->lock_off + 4)
+			store_relaxed(&to[i], from[i]);
+}
+
+/*
+ * Changes keys although nobody has looked at what the dead one left: by bpf(2)
+ * (2), by a program's update (3) or by its stores in place (4). What is stored
+ * now is never overwritten by what the dead one had begun.
+ */
+static bool blind(struct fixture *f, unsigned int mode)
+{
+	uint64_t flags = f->v->lock_off >= 0 && kill_point() / 5 % 2 ? BPF_F_LOCK : BPF_ANY;
+	bool stored[KEYS_MAX] = {false};
+	int ret = 0;
+
+	if (mode > 2 && (ret = lease_acquire()) != this_cpu)
+		return fail("lease", ret);
+	for (uint32_t k = 0; k < n_keys(f); k++) {
+		uint8_t *p = value(f, 3, k), *to;
+
+		stored[k] = true;
+		if (mode == 2) {
+			ret = f->m->ops->write(f->m, &f->keys[k], p, flags);
+		} else if (mode == 3) {
+			ret = f->m->ops->update(f->m, &f->keys[k], p, flags);
+		} else {
+			ret = 0;
+			to = f->m->ops->lookup(f->m, &f->keys[k]);
+			if (to)
+				store_in_place(f, to, p);
+			else
+				stored[k] = false;
+		}
+		if (ret)
+			break;
+	}
+	if (mode > 2)
+		lease_release();
+	if (ret)
+		return fail("blind update", ret);
+	for (uint32_t k = 0; k < n_keys(f); k++) {
+		uint8_t ver[2];
+
+		ret = observe_key(f, k, ver, 0);
+		if (ret < 0)
+			return false;
+		if (!stored[k])
+			continue;
+		if (ret || ver[0] != 3 || (ver[1] != 3 && (mode == 2 || !f->m->ops->per_cpu))) {
+			kill_why("key %u has version %u %u after a blind %s to 3", k, ver[0],
+				 ver[1],
+				 mode == 2   ? "update"
+				 : mode == 3 ? "program update"
+					     : "store in place");
+			return false;
+		}
+	}
+	return true;
+}
+
 static enum kill_outcome check(void *arg)
 {
 	struct fixture *f = arg;
 	bool ended = *op_ended, is_old = true, is_new = true, ok = true;
-	unsigned int mode = kill_point() % 3;
+	unsigned int mode = kill_point() % 5;
 	struct state s;
 	int ret;
 
@@ -753,25 +818,9 @@ static enum kill_outcome check(void *arg)
 		if (!valid(f, "after recover"))
 			return KILL_INVALID;
 	}
-	if (mode == 2) {
-		/* Nobody has looked at what the dead one left. */
-		for (uint32_t k = 0; k < n_keys(f); k++) {
-			ret = f->m->ops->write(f->m, &f->keys[k], value(f, 3, k), BPF_ANY);
-			if (ret) {
-				kill_why("a blind update of key %u: %d", k, ret);
-				return KILL_INVALID;
-			}
-		}
-		for (uint32_t k = 0; k < n_keys(f); k++) {
-			uint8_t ver[2];
-
-			ret = observe_key(f, k, ver, 0);
-			if (ret || ver[0] != 3 || ver[1] != 3) {
-				kill_why("key %u has version %u %u after a blind update to 3", k,
-					 ver[0], ver[1]);
-				return KILL_INVALID;
-			}
-		}
+	if (mode >= 2) {
+		if (!blind(f, mode))
+			return KILL_INVALID;
 	} else {
 		if (!observe(f, &s))
 			return KILL_INVALID;

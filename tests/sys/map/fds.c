@@ -8,6 +8,7 @@
  */
 #include <pthread.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -15,6 +16,7 @@
 #include <sys/wait.h>
 
 #include "base/atomic.h"
+#include "sys/fd.h"
 #include "both.h"
 #include "sys/op.h"
 
@@ -459,6 +461,58 @@ static void handlers(void)
 	CHECK_EQ(tag_at(handler_fd), -EINVAL);
 }
 
+/* Every call of malloc(3) and its like by our own code comes here: see meson.build. */
+static uint32_t allocations;
+
+#define COUNTED(type, name, args, values)                                                          \
+	type __real_##name args;                                                                   \
+	type __wrap_##name args;                                                                   \
+	type __wrap_##name args                                                                    \
+	{                                                                                          \
+		fetch_add_relaxed(&allocations, 1);                                                \
+		return __real_##name values;                                                       \
+	}
+
+COUNTED(void *, malloc, (size_t n), (n))
+COUNTED(void *, calloc, (size_t n, size_t size), (n, size))
+COUNTED(void *, realloc, (void *p, size_t n), (p, n))
+COUNTED(void *, aligned_alloc, (size_t align, size_t n), (align, n))
+COUNTED(int, posix_memalign, (void **p, size_t align, size_t n), (p, align, n))
+COUNTED(void, free, (void *p), (p))
+
+/* What a signal handler does that interrupted its thread in malloc(3). */
+static void no_malloc(void)
+{
+	void *volatile p; /* or the compiler leaves the pair out */
+	uint32_t before;
+	int fd, first, other;
+	uint64_t v;
+
+	start_masters();
+	/* a number without a leaf, of a map that is open */
+	first = fcntl(master[0], F_DUPFD_CLOEXEC, 900);
+	/* a map that is not open any more */
+	other = fcntl(master[1], F_DUPFD_CLOEXEC, 0);
+	REQUIRE(first >= 900 && other >= 0);
+	close_fd(master[1]);
+	before = load_relaxed(&allocations);
+	CHECK_EQ(tag_at(first), 0);
+	CHECK_EQ(tag_at(other), 1);
+	v = tag_of(1);
+	CHECK_EQ(sys_map_update(other, &zero, &v, 0), 0);
+	close_fd(first);
+	/* the last one of its map: what was held for it goes */
+	close_fd(other);
+	fd_reclaim();
+	CHECK_EQ(load_relaxed(&allocations), before);
+	/* and it is the counting that works */
+	fd = array_new();
+	p = malloc(1);
+	free(p);
+	CHECK(load_relaxed(&allocations) > before);
+	close_fd(fd);
+}
+
 /* Threads that come and go leave nothing that keeps memory from being freed. */
 static void *short_life(void *arg)
 {
@@ -578,6 +632,7 @@ static const struct claim claims[] = {
 	{"fds-survive-exec-with-their-mode", execs, OURS},
 	{"fds-passed-by-scm-rights-keep-map-and-mode", passed, OURS},
 	{"signal-handlers-may-close-and-look-up", handlers, OURS},
+	{"first-uses-and-last-closes-need-no-malloc", no_malloc, OURS},
 	{"ended-threads-hold-nothing", thread_ends, OURS},
 	{"a-map-closed-under-an-operation-goes-after-it", closed_beneath, OURS},
 	{"a-file-that-cannot-be-opened-is-no-map", foreign_file, OURS},

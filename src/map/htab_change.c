@@ -1,0 +1,390 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Changing a hash table: update, delete, lookup and delete; see htab.h. */
+#include "map/htab.h"
+
+#include <stdlib.h>
+#include <time.h>
+
+#include "base/uaccess.h"
+#include "map/htab_ops.h"
+
+#define VALUE_ON_STACK 512
+
+int htab_lock(struct map *m, uint32_t stripe)
+{
+	int ret = lock_acquire(&htab_stripe(m, stripe)->lock);
+
+	if (ret == LOCK_OWNER_DIED) {
+		htab_recover_stripe(m, stripe);
+		ret = 0;
+	}
+	return ret;
+}
+
+void htab_unlock(struct map *m, uint32_t stripe)
+{
+	lock_release(&htab_stripe(m, stripe)->lock);
+}
+
+/*
+ * Finds the key under its stripe's lock. When it is not there, p->where is
+ * the word that a new link goes to: an empty slot, or the end of the chain.
+ */
+int htab_find_locked(struct map *m, const void *key, uint64_t hash, struct htab_place *p)
+{
+	struct bucket *b;
+	uint64_t *word, *empty = NULL;
+	uint32_t steps;
+	struct htab_hit hit;
+	unsigned int i;
+
+	p->bucket = (uint32_t)hash & (m->htab.buckets - 1);
+	p->stripe = p->bucket & (m->htab.stripes - 1);
+	p->tag = htab_tag(hash);
+	b = htab_bucket(m, p->bucket);
+	for (i = 0; i < HTAB_SLOTS; i++) {
+		uint64_t link = load_relaxed(&b->slot[i]);
+
+		if (!link && !empty)
+			empty = &b->slot[i];
+		if ((link ^ p->tag) & LINK_TAG_MASK)
+			continue;
+		if (htab_follow(m, link, &hit) != FOLLOW_ELEM)
+			goto damaged;
+		if (htab_key_equal(m, hit.e->key, key)) {
+			p->where = &b->slot[i];
+			p->link = link;
+			return 0;
+		}
+	}
+	word = &b->chain;
+	for (steps = 0; load_relaxed(word); steps++) {
+		uint64_t link = load_relaxed(word);
+
+		if (htab_follow(m, link, &hit) != FOLLOW_ELEM || steps > m->htab.elems)
+			goto damaged;
+		if (!((link ^ p->tag) & LINK_TAG_MASK) && htab_key_equal(m, hit.e->key, key)) {
+			p->where = word;
+			p->link = link;
+			return 0;
+		}
+		word = &hit.e->next;
+	}
+	p->where = empty ? empty : word;
+	p->link = 0;
+	return 0;
+
+damaged:
+	htab_damaged(m);
+	return -EIO;
+}
+
+/*
+ * Commits `link` at the place and brings pool and counters up to date. The
+ * intent is complete before its op is stored, and the op before the commit; a
+ * compiler fence is enough, as only our own death separates them and what a
+ * dead thread has executed is visible to who takes its lock.
+ */
+static void change_commit(struct map *m, struct htab_place *p, uint64_t link, uint32_t new_elem,
+			  uint64_t new_next, uint64_t heads_after, uint32_t fresh_after,
+			  int live_delta)
+{
+	struct stripe *st = htab_stripe(m, p->stripe);
+	struct intent *in = &st->intent;
+	uint32_t old1 = link_index1(p->link), freed_cpu;
+
+	in->where = (uint64_t)((uint8_t *)p->where - m->obj.base);
+	in->link = link;
+	in->live_after = st->live + (uint32_t)live_delta;
+	in->fresh_after = fresh_after;
+	in->new_elem = new_elem;
+	in->old_elem = old1;
+	if (old1) {
+		/* The old element becomes the top of limbo. */
+		freed_cpu = (uint32_t)(lease_cpu() + 1);
+		in->old_next = heads_after >> 32 | (uint64_t)freed_cpu << 32;
+		heads_after = (uint32_t)heads_after | (uint64_t)old1 << 32;
+	}
+	in->heads_after = heads_after;
+	fence_compiler();
+	in->op = INTENT_CHANGE;
+	fence_compiler();
+	if (new_elem) {
+		struct elem *e = htab_elem(m, new_elem - 1);
+
+		/* From here the new element is still the head of its list, but its
+		 * link there is gone: the intent knows it. */
+		store_relaxed(&e->next, new_next);
+		store_release(&e->gen, e->gen + 1); /* odd: in the table, as soon as linked */
+	}
+	/* The commit. seq_cst: lease_stamp() needs a full fence after an unlink. */
+	exchange_seq_cst(p->where, link);
+	htab_recover_stripe(m, p->stripe);
+}
+
+void htab_place(struct map *m, uint32_t stripe, uint32_t index, uint32_t cpu, const void *value)
+{
+	struct intent *in = &htab_stripe(m, stripe)->intent;
+	uint32_t size = m->attr.value_size;
+
+	if (size == 8 || size == 4 || size == 2 || size == 1) {
+		uaccess_copy(htab_value(m, index, cpu), value, size); /* one store */
+		return;
+	}
+	if (value != htab_staged(m, stripe))
+		uaccess_copy(htab_staged(m, stripe), value, size);
+	in->new_elem = index + 1;
+	in->where = cpu;
+	fence_compiler();
+	in->op = INTENT_PLACE; /* it has happened: who comes after us does the rest */
+	fence_compiler();
+	uaccess_copy(htab_value(m, index, cpu), htab_staged(m, stripe), size);
+	fence_compiler();
+	in->op = INTENT_NONE;
+}
+
+/* A dead owner's htab_place(): again. */
+void htab_place_again(struct map *m, uint32_t stripe)
+{
+	struct intent *in = &htab_stripe(m, stripe)->intent;
+
+	if (m->ops->per_cpu && in->new_elem && in->new_elem <= m->htab.elems &&
+	    in->where < m->attr.possible_cpus)
+		htab_place(m, stripe, in->new_elem - 1, (uint32_t)in->where,
+			   htab_staged(m, stripe));
+	else
+		htab_damaged(m);
+}
+
+/* Copies a value in: never the lock, which stays as it is. */
+void htab_value_in(struct map *m, uint8_t *to, const uint8_t *from)
+{
+	int32_t lock = m->attr.spin_lock_off;
+
+	/* by uaccess_copy(): whole words, and no function that TSan follows */
+	if (likely(lock < 0)) {
+		uaccess_copy(to, from, m->attr.value_size);
+		return;
+	}
+	uaccess_copy(to, from, (size_t)lock);
+	uaccess_copy(to + lock + 4, from + lock + 4, m->attr.value_size - (uint32_t)lock - 4);
+}
+
+static void elem_fill(struct map *m, uint32_t index, const void *key, const uint8_t *value,
+		      int only_cpu)
+{
+	struct elem *e = htab_elem(m, index);
+	uint32_t cpu;
+
+	/* Readers of its last life must see its generation change before any
+	 * of this: partner of fence_acquire() in htab_hit_valid(). */
+	fence_release();
+	uaccess_copy(e->key, key, m->attr.key_size);
+	if (!m->ops->per_cpu) {
+		htab_value_in(m, htab_value(m, index, 0), value);
+		return;
+	}
+	for (cpu = 0; cpu < m->attr.possible_cpus; cpu++) {
+		if (only_cpu < 0)
+			uaccess_copy(htab_value(m, index, cpu), value + (size_t)cpu * m->elem_size,
+				     m->elem_size);
+		else
+			uaccess_zero(htab_value(m, index, cpu), m->elem_size);
+	}
+	if (only_cpu >= 0)
+		uaccess_copy(htab_value(m, index, (uint32_t)only_cpu), value, m->attr.value_size);
+}
+
+/* BPF_F_LOCK on an element that exists: in place, under its own lock. 1 done,
+ * 0 not there, or -errno. */
+static int update_in_place(struct map *m, const void *key, uint64_t hash, const void *value,
+			   uint64_t flags)
+{
+	struct htab_hit hit;
+	int ret;
+
+	for (;;) {
+		ret = htab_search(m, key, hash, &hit);
+		if (ret < 0)
+			return ret;
+		if (!ret)
+			return flags & BPF_EXIST ? -ENOENT : 0;
+		if (flags & BPF_NOEXIST)
+			return -EEXIST;
+		ret = htab_write_locked(m, hit.index, hit.gen, value);
+		if (ret)
+			return ret;
+	}
+}
+
+/* only_cpu: -1, or the CPU whose value a program gives (PERCPU_HASH). */
+static int change(struct map *m, const void *key, const void *value, uint64_t flags, int only_cpu)
+{
+	uint64_t hash = htab_hash(m, key);
+	uint32_t stripe = (uint32_t)hash & (m->htab.buckets - 1) & (m->htab.stripes - 1);
+	struct stripe *st = htab_stripe(m, stripe);
+	struct htab_alloc a;
+	struct htab_place p;
+	uint32_t stamp = 0, tries = 0, head1;
+	bool force = false;
+	int ret;
+
+	if (unlikely((flags & ~(uint64_t)BPF_F_LOCK) > BPF_EXIST))
+		return -EINVAL;
+	if (unlikely(!m->writable))
+		return -EPERM;
+	if (unlikely(flags & BPF_F_LOCK)) {
+		if (m->attr.spin_lock_off < 0)
+			return -EINVAL;
+		ret = update_in_place(m, key, hash, value, flags);
+		if (ret)
+			return ret < 0 ? ret : 0;
+	}
+
+again:
+	/* The bucket and the element to be filled are far apart in memory: fetch both
+	 * while the lock is taken. A guess: the head may be another's by then. */
+	__builtin_prefetch(htab_bucket(m, (uint32_t)hash & (m->htab.buckets - 1)), 1);
+	head1 = (uint32_t)load_relaxed(&st->heads);
+	if (likely(head1 && head1 <= m->htab.elems))
+		__builtin_prefetch(htab_elem(m, head1 - 1), 1);
+	ret = htab_lock(m, stripe);
+	if (unlikely(ret))
+		return ret;
+	ret = htab_find_locked(m, key, hash, &p);
+	if (unlikely(ret))
+		goto out;
+	if (p.link) {
+		if (flags & BPF_NOEXIST) {
+			ret = -EEXIST;
+			goto out;
+		}
+		if (unlikely(flags & BPF_F_LOCK)) {
+			/* came into being since: in place after all */
+			htab_unlock(m, stripe);
+			ret = update_in_place(m, key, hash, value, flags);
+			if (ret)
+				return ret < 0 ? ret : 0;
+			goto again;
+		}
+		if (only_cpu >= 0) {
+			/* The CPU is ours: its slot changes in place, and the others'
+			 * stay as they are. */
+			htab_place(m, stripe, link_index1(p.link) - 1, (uint32_t)only_cpu, value);
+			goto out;
+		}
+	} else {
+		if (flags & BPF_EXIST) {
+			ret = -ENOENT;
+			goto out;
+		}
+		if (st->live >= st->quota) {
+			htab_unlock(m, stripe);
+			ret = htab_steal(m, stripe);
+			if (ret)
+				return ret;
+			goto again;
+		}
+	}
+	ret = htab_alloc(m, stripe, force, &a, &stamp);
+	if (unlikely(ret)) {
+		htab_unlock(m, stripe);
+		if (ret != -EAGAIN)
+			return ret;
+		lease_wait(stamp, lease_cpu());
+		/* The second time round what lease_wait() gave up on is taken. More
+		 * times: a writer under BPF_F_LOCK stands still on the last element. */
+		force = true;
+		if (++tries > 20) {
+			struct timespec nap = {0, 500000};
+
+			nanosleep(&nap, NULL);
+		}
+		if (tries > 20000)
+			return -EBUSY;
+		goto again;
+	}
+	elem_fill(m, a.index, key, value, only_cpu);
+	/* In a chain it takes over what followed the old one; at a new place nothing
+	 * follows. */
+	change_commit(m, &p, link_make(a.index, htab_elem(m, a.index)->gen + 1, p.tag), a.index + 1,
+		      p.link ? load_relaxed(&htab_elem(m, link_index1(p.link) - 1)->next) : 0,
+		      a.heads_after, a.fresh_after, p.link ? 0 : 1);
+out:
+	htab_unlock(m, stripe);
+	return ret;
+}
+
+int htab_write(struct map *m, const void *key, const void *value, uint64_t flags)
+{
+	return change(m, key, value, flags, -1);
+}
+
+long htab_update(struct map *m, const void *key, const void *value, uint64_t flags)
+{
+	return change(m, key, value, flags, m->ops->per_cpu ? lease_cpu() : -1);
+}
+
+/* Takes a found element out. */
+int htab_delete_locked(struct map *m, struct htab_place *p)
+{
+	struct stripe *st = htab_stripe(m, p->stripe);
+	struct elem *e = htab_elem(m, link_index1(p->link) - 1);
+	struct bucket *b = htab_bucket(m, p->bucket);
+	bool in_slot = p->where >= b->slot && p->where < b->slot + HTAB_SLOTS;
+
+	change_commit(m, p, in_slot ? 0 : load_relaxed(&e->next), 0, 0, st->heads, st->fresh, -1);
+	return 0;
+}
+
+static int take_out(struct map *m, const void *key, void *copy)
+{
+	uint64_t hash = htab_hash(m, key);
+	uint32_t stripe = (uint32_t)hash & (m->htab.buckets - 1) & (m->htab.stripes - 1);
+	struct htab_place p;
+	int ret;
+
+	if (unlikely(!m->writable))
+		return -EPERM;
+	ret = htab_lock(m, stripe);
+	if (unlikely(ret))
+		return ret;
+	ret = htab_find_locked(m, key, hash, &p);
+	if (!ret && !p.link)
+		ret = -ENOENT;
+	if (!ret && copy)
+		ret = htab_value_out(m, link_index1(p.link) - 1, copy);
+	if (!ret)
+		ret = htab_delete_locked(m, &p);
+	htab_unlock(m, stripe);
+	return ret;
+}
+
+int htab_erase(struct map *m, const void *key)
+{
+	return take_out(m, key, NULL);
+}
+
+long htab_delete(struct map *m, const void *key)
+{
+	return take_out(m, key, NULL);
+}
+
+/* As the kernel: the element is gone also when the value cannot be delivered. */
+int htab_pop(struct map *m, const void *key, void *value, uint64_t flags)
+{
+	uint8_t on_stack[VALUE_ON_STACK], *copy = on_stack;
+	int ret;
+
+	if (m->user_value_size > sizeof(on_stack)) {
+		copy = malloc(m->user_value_size);
+		if (!copy)
+			return -ENOMEM;
+	}
+	ret = take_out(m, key, copy);
+	if (!ret)
+		ret = uaccess_copy(value, copy, m->user_value_size);
+	if (copy != on_stack)
+		free(copy);
+	return ret;
+}
