@@ -203,7 +203,8 @@ int bpfobj_load(struct bpfobj *o)
 	unsigned int n = 0;
 	int err;
 
-	bpf_object__for_each_program(p, o->bpf) {
+	bpf_object__for_each_program(p, o->bpf)
+	{
 		n++;
 	}
 	cli_progress("loading %s (%u programs)...", o->path, n);
@@ -302,7 +303,8 @@ void bpfobj_unpin(struct bpfobj *o, const char *dir)
 	struct bpf_map *map;
 	char path[512];
 
-	bpf_object__for_each_map(map, o->bpf) {
+	bpf_object__for_each_map(map, o->bpf)
+	{
 		if (pin_path(map, dir, path, sizeof(path)))
 			unlinkat(rundir_fs_fd(), path, 0);
 	}
