@@ -53,8 +53,7 @@ static int load(const char *path, int *programs)
 
 	REQUIRE(obj);
 	*programs = 0;
-	bpf_object__for_each_program(p, obj)
-		++*programs;
+	bpf_object__for_each_program(p, obj)++ *programs;
 	err = bpf_object__load(obj);
 	bpf_object__close(obj);
 	return err;
