@@ -61,7 +61,7 @@ int sys_log_finish(struct sys_log *l, uint32_t *true_size)
 	*true_size = 0;
 	if (!l->log.level)
 		return 0;
-	kept = l->log.len < l->log.size ? l->log.len : l->log.size - 1;
+	kept = l->log.len - l->log.dropped;
 	*true_size = l->log.len ? l->log.len + 1 : 0;
 	/* an empty log leaves the caller's buffer alone, as the kernel's does */
 	if (l->user && l->log.len)
