@@ -369,12 +369,32 @@ static int array_read(struct map *m, const void *key, void *value, uint64_t flag
 	return array_read_large(m, index, value);
 }
 
+/*
+ * Before a program gets a pointer: what dead writers had staged comes before the
+ * program's stores, not over them. (A pointer from before the death, a mapping
+ * and a global variable are not asked for: their stores are as concurrent with
+ * the dead update as they were with the living one.)
+ */
+static void array_settle(struct map *m, uint32_t index)
+{
+	if (!m->writable)
+		return;
+	redo_recover(m, array_record(m, index), array_apply, -1);
+	if (array_has_lock(m) && lock_owner_died(array_lock_word(m, index)) &&
+	    !array_lock(m, index))
+		lock_release(array_lock_word(m, index));
+}
+
 static void *array_lookup(struct map *m, const void *key)
 {
 	uint32_t index = array_index(key);
 
 	if (unlikely(index >= m->attr.max_entries))
 		return NULL;
+	if (m->array.redo_count &&
+	    unlikely(lock_owner_died(&array_record(m, index)->lock) ||
+		     (array_has_lock(m) && lock_owner_died(array_lock_word(m, index)))))
+		array_settle(m, index);
 	return array_slot(m, index);
 }
 
@@ -389,7 +409,7 @@ static long array_for_each(struct map *m, long (*fn)(void *, struct map *, const
 	uint32_t i;
 
 	for (i = 0; i < m->attr.max_entries; i++)
-		if (fn(arg, m, &i, array_slot(m, i)))
+		if (fn(arg, m, &i, array_lookup(m, &i)))
 			return (long)i + 1;
 	return i;
 }
