@@ -99,7 +99,7 @@ int objfd_zero_tail(const void *user, uint32_t known, uint32_t size)
 		return -E2BIG;
 	for (; known < size; known += n) {
 		n = size - known < sizeof(buf) ? size - known : sizeof(buf);
-		if (uaccess_copy(buf, (const char *)user + known, n))
+		if (uaccess_copy(buf, uaccess_at(user, known), n))
 			return -EFAULT;
 		for (i = 0; i < n; i++)
 			if (buf[i])
@@ -113,7 +113,7 @@ int objfd_copy_string(void *user, uint32_t size, const char *s, uint32_t len)
 	uint32_t n = size > len ? len : size - 1;
 	char nul = '\0';
 
-	if (uaccess_copy(user, s, n) || uaccess_copy((char *)user + n, &nul, 1))
+	if (uaccess_copy(user, s, n) || uaccess_copy(uaccess_at(user, n), &nul, 1))
 		return -EFAULT;
 	return size > len ? 0 : -ENOSPC;
 }
@@ -122,7 +122,7 @@ int objfd_info_out(const union sys_attr *attr, union sys_attr *uattr, const void
 		   uint32_t len)
 {
 	if (uaccess_copy(sys_ptr(attr->info.info), info, len) ||
-	    uaccess_copy(&uattr->info.info_len, &len, sizeof(len)))
+	    uaccess_copy(sys_field(uattr, info.info_len), &len, sizeof(len)))
 		return -EFAULT;
 	return 0;
 }

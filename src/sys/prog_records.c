@@ -35,9 +35,9 @@ int prog_copy_records(const void *user, uint32_t cnt, uint32_t user_size, uint32
 	if (!kept)
 		return -ENOMEM;
 	for (i = 0; i < cnt; i++) {
-		const uint8_t *from = (const uint8_t *)user + (size_t)i * user_size;
+		const uint8_t *from = uaccess_at(user, (size_t)i * user_size);
 
-		if (uaccess_copy(tail, from + size, user_size - size))
+		if (uaccess_copy(tail, uaccess_at(from, size), user_size - size))
 			goto fault;
 		for (j = 0; j < user_size - size; j++) {
 			if (tail[j]) {

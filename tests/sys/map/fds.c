@@ -17,6 +17,7 @@
 
 #include "base/atomic.h"
 #include "both.h"
+#include "sys/fd.h"
 #include "sys/op.h"
 
 #define MAPS 6
