@@ -36,6 +36,14 @@ def skip(why):
     sys.exit(77)
 
 
+def needs_preload():
+    """For claims about programs that exec preloads libshmap.so into."""
+    library = open(f"{build}/src/preload/libshmap.so", "rb").read()
+    for runtime in (b"libasan.so", b"libtsan.so"):
+        if runtime in library:
+            skip(f"{runtime.decode()} must be loaded before the library that exec preloads")
+
+
 def obj(name):
     path = f"{here}/{name}.bpf.o"
     if not os.path.exists(path):
@@ -208,6 +216,7 @@ elif claim == "run-json-as-bpftool":
     require(compared > 100, f"{compared} elements were compared")
 
 elif claim == "run-pin-stays":
+    needs_preload()
     for calls in (3, 5):
         r = run("run", "--pin", "demo/deep", obj("getppid"), "--", f"{here}/calls", str(calls))
         require(r.returncode == 0, f"it runs: {r}")
@@ -362,6 +371,7 @@ elif claim == "nothing-left-behind":
     require(objects() == [], f"collected: {objects()}")
 
 elif claim == "exec-serves-bpftool":
+    needs_preload()
     r = run("exec", "--", "bpftool", "map", "create", "/sys/fs/bpf/m", "type", "hash", "key", "4",
             "value", "4", "entries", "8", "name", "m")
     require(r.returncode == 0, f"create: {r}")
@@ -382,6 +392,7 @@ elif claim == "exec-refusals":
         refused(run("exec", "--", f"{tmp}/suid"), 125, "set-user-ID")
 
 elif claim in ("trace-serves-loaders", "trace-serves-later-loaders"):
+    needs_preload()
     def loader():
         p = subprocess.Popen([shmap, "exec", "--", f"{here}/loader", obj("getppid")], text=True,
                              stdin=subprocess.PIPE, stdout=subprocess.PIPE)
