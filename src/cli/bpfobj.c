@@ -12,6 +12,7 @@
 #include <bpf/bpf.h>
 #include <bpf/btf.h>
 
+#include "base/errors.h"
 #include "cli/cli.h"
 #include "cli/dump.h"
 #include "shm/object.h"
@@ -175,19 +176,42 @@ static int open_program(struct bpf_program *p, struct vm_prog **out)
 	return sys_prog_open(info.id, out);
 }
 
+static const char *load_error(int err)
+{
+	switch (err) {
+	case -ESRCH:
+		return "the kernel's BTF lacks a function that it attaches to, as it lacks those "
+		       "of "
+		       "calls without arguments (getpid); use ksyscall/NAME or a tracepoint";
+	case -ENOMEM:
+	case -ENOSPC:
+		return "no room for its maps; free some of the tmpfs of the runtime directory, or "
+		       "enlarge it ('shmap doctor' shows it)";
+	case -ENOTSUPP:
+		return "Operation not supported";
+	case -EINVAL:
+	case -EACCES:
+		return "the verifier refused a program, or bpf(2) what it asks for";
+	default:
+		return strerror(-err);
+	}
+}
+
 int bpfobj_load(struct bpfobj *o)
 {
 	struct bpf_program *p;
 	unsigned int n = 0;
 	int err;
 
-	bpf_object__for_each_program(p, o->bpf) n++;
+	bpf_object__for_each_program(p, o->bpf)
+	{
+		n++;
+	}
 	cli_progress("loading %s (%u programs)...", o->path, n);
 	err = bpf_object__load(o->bpf);
 	cli_progress(NULL);
 	if (err) {
-		err = cli_error("%s cannot be loaded: %s", o->path,
-				err == -524 ? "Operation not supported" : strerror(-err));
+		err = cli_error("%s cannot be loaded: %s", o->path, load_error(err));
 		show_said();
 		return err;
 	}
@@ -279,8 +303,11 @@ void bpfobj_unpin(struct bpfobj *o, const char *dir)
 	struct bpf_map *map;
 	char path[512];
 
-	bpf_object__for_each_map(map, o->bpf) if (pin_path(map, dir, path, sizeof(path)))
-		unlinkat(rundir_fs_fd(), path, 0);
+	bpf_object__for_each_map(map, o->bpf)
+	{
+		if (pin_path(map, dir, path, sizeof(path)))
+			unlinkat(rundir_fs_fd(), path, 0);
+	}
 	unlinkat(rundir_fs_fd(), dir, AT_REMOVEDIR);
 }
 

@@ -21,7 +21,7 @@
 static void __attribute__((noreturn))
 doorbell_main(uint32_t *generation, uint32_t seen, pid_t tracer)
 {
-	struct timespec second = { 1, 0 };
+	struct timespec second = {1, 0};
 	sigset_t all;
 
 	/* The terminal's signals are for the others. */

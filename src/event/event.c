@@ -75,6 +75,7 @@ int event_trace(const struct event_options *opt, int *status, struct event_stats
 		if (err)
 			goto free;
 		target_set_prog(&s.links.target[i], t->prog);
+		s.links.target[i].cookie = t->cookie;
 	}
 	s.links.count = opt->target_cnt;
 	targets_sort(s.links.target, s.links.count);

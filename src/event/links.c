@@ -64,6 +64,7 @@ static void links_add(struct links *l, uint32_t id, const struct link_header *h)
 	}
 	target_set_prog(&t, prog);
 	t.link_id = id;
+	t.cookie = h->cookie;
 	l->target[l->count++] = t;
 }
 

@@ -101,31 +101,43 @@ static bool target_wants(const struct target *t, const struct syscall_event *ev)
 	return ev->abi == SYSCALL_NATIVE && t->nr == ev->nr && !ev->orphan;
 }
 
-/* Fills the context of t's form; the words before it are the trampoline's. */
-static void *context_fill(const struct target *t, const struct syscall_event *ev,
-			  struct arch_regs *in_call, uint64_t words[12], struct arch_regs *frame)
+/*
+ * Everything that contexts hold and point to, side by side: bpf_probe_read(),
+ * which does not say whose memory it means, looks here near the context.
+ */
+struct context {
+	uint64_t words[10];		/* [0], [1]: a trampoline's words before the arguments */
+	struct arch_regs frame;		/* of the function's own call */
+	struct arch_regs regs, in_call; /* the thread's, now and as the function sees them */
+};
+
+/* Fills the context of t's form. */
+static void *context_fill(const struct target *t, const struct syscall_event *ev, struct context *c)
 {
-	uint64_t *ctx = words + 2;
+	uint64_t *words = c->words, *ctx = words + 2;
+	struct arch_regs *frame = &c->frame, *in_call = &c->in_call;
+
+	memset(words, 0, sizeof(c->words));
 
 	switch (t->form) {
 	case TARGET_RAW_ENTER:
 		words[1] = 2;
-		ctx[0] = (uintptr_t)ev->regs;
+		ctx[0] = (uintptr_t)&c->regs;
 		ctx[1] = arch_syscall_nr(ev->regs);
 		return ctx;
 	case TARGET_RAW_EXIT:
 		words[1] = 2;
-		ctx[0] = (uintptr_t)ev->regs;
+		ctx[0] = (uintptr_t)&c->regs;
 		ctx[1] = arch_syscall_ret(ev->regs);
 		return ctx;
 	case TARGET_TP_ENTER:
 		/* struct trace_event_raw_sys_enter; its common part is overlaid */
-		ctx[0] = (uintptr_t)ev->regs;
+		ctx[0] = (uintptr_t)&c->regs;
 		ctx[1] = t->all ? arch_syscall_nr(ev->regs) : t->nr;
 		arch_syscall_args(ev->regs, ev->abi, ctx + 2);
 		return ctx;
 	case TARGET_TP_EXIT:
-		ctx[0] = (uintptr_t)ev->regs;
+		ctx[0] = (uintptr_t)&c->regs;
 		ctx[1] = arch_syscall_nr(ev->regs);
 		ctx[2] = arch_syscall_ret(ev->regs);
 		return ctx;
@@ -159,7 +171,7 @@ void targets_run(const struct target *targets, unsigned int count, const struct 
 		 struct event_stats *stats)
 {
 	/* Programs only read their contexts; each gets its own all the same. */
-	struct arch_regs in_call = *ev->regs, frame;
+	struct context context;
 	struct run run;
 	bool timed = sys_stats_enabled();
 
@@ -172,11 +184,12 @@ void targets_run(const struct target *targets, unsigned int count, const struct 
 	run.env.read_user = run_read_user;
 	run.env.write_user = run_write_user;
 	run.env.priv = &run;
-	arch_regs_in_call(&in_call);
+	context.regs = context.in_call = *ev->regs;
+	arch_regs_in_call(&context.in_call);
 	stats->events++;
 	for (unsigned int i = 0; i < count; i++) {
 		const struct target *t = &targets[i];
-		uint64_t words[12] = {0}, ret, from = 0;
+		uint64_t ret, from = 0;
 		void *ctx;
 
 		if (!target_wants(t, ev))
@@ -185,7 +198,8 @@ void targets_run(const struct target *targets, unsigned int count, const struct 
 			run_need_comm(&run);
 		if (t->needs_uid && !run.have_uid)
 			run_need_uid(&run);
-		ctx = context_fill(t, ev, &in_call, words, &frame);
+		run.env.cookie = t->cookie;
+		ctx = context_fill(t, ev, &context);
 		if (lease_acquire() < 0) {
 			stats->missed++;
 			sys_prog_account(t->prog, 0, true);

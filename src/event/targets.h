@@ -27,6 +27,7 @@ struct target {
 	bool all; /* every call of every ABI */
 	long nr;  /* otherwise: this one, native */
 	bool needs_uid, needs_comm;
+	uint64_t cookie;
 	uint32_t link_id; /* 0: given by the caller, not followed */
 	struct vm_prog *prog;
 };

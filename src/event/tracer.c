@@ -33,6 +33,11 @@
 	(PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACECLONE | PTRACE_O_TRACEFORK | PTRACE_O_TRACEVFORK |  \
 	 PTRACE_O_TRACEEXEC | PTRACE_O_TRACESECCOMP)
 
+struct report {
+	pid_t tid; /* 0: superseded */
+	int status;
+};
+
 struct tracer {
 	const struct tracer_config *cfg;
 	struct tracer_want want;
@@ -45,6 +50,8 @@ struct tracer {
 	pid_t doorbell;		     /* or 0 */
 	struct launch launch;
 	struct tracee_table tracees;
+	struct report *reports; /* of wait(2), not yet served */
+	unsigned int report_cnt, report_room;
 	struct near near;
 };
 
@@ -300,38 +307,92 @@ static int tracer_wait(struct tracer *tr, int *status)
 	}
 }
 
+/*
+ * wait(2) looks at the threads in one order, always: those at its front, when
+ * they stop without end, would keep the others waiting for ever. So everything
+ * that has stopped is taken first, and then served, each once. 0 or -errno.
+ */
+static int tracer_collect(struct tracer *tr)
+{
+	int status, tid = tracer_wait(tr, &status);
+
+	tr->report_cnt = 0;
+	if (tid < 0)
+		return tid;
+	do {
+		struct tracee *t = tracee_find(&tr->tracees, tid);
+
+		/*
+		 * A second report of one TID: it was killed, or another thread
+		 * took it over by execve. The stop before is no more.
+		 */
+		if (t && t->report)
+			tr->reports[t->report - 1].tid = 0;
+		tr->reports[tr->report_cnt++] = (struct report){tid, status};
+		if (t)
+			t->report = tr->report_cnt;
+		/* Of a single thread there is nothing more to come. */
+		if (tr->tracees.used == 1)
+			break;
+		if (tr->report_cnt == tr->report_room) {
+			void *more =
+				realloc(tr->reports, 2 * tr->report_room * sizeof(*tr->reports));
+
+			if (!more)
+				break;
+			tr->reports = more;
+			tr->report_room *= 2;
+		}
+		tid = waitpid(-1, &status, __WALL | WNOHANG | (tr->doorbell ? WUNTRACED : 0));
+	} while (tid > 0);
+	return 0;
+}
+
+static void tracer_serve(struct tracer *tr, pid_t tid, int status, int *result)
+{
+	if (unlikely(tid == tr->doorbell)) {
+		if (WIFSTOPPED(status)) {
+			kill(tid, SIGCONT);
+			tracer_refresh(tr);
+		} else {
+			tr->doorbell = 0;
+		}
+		return;
+	}
+	if (WIFSTOPPED(status)) {
+		tracee_stopped(tr, tid, status);
+		return;
+	}
+	tracee_remove(&tr->tracees, tid);
+	if (tid == tr->leader) {
+		*result = status;
+		/* Asked to end from now on, we wait no more for what it left. */
+		signals_open(0);
+	}
+}
+
 /* Until all threads have ended: 0, or -EINTR when asked to let them go. */
 static int tracer_loop(struct tracer *tr, int *result)
 {
 	while (tr->tracees.used) {
-		int status, tid = tracer_wait(tr, &status);
+		int err = tracer_collect(tr);
 
-		if (tid == -ECHILD)
-			return 0;
-		if (tid < 0)
-			return tid;
-		if (unlikely(tid == tr->doorbell)) {
-			if (WIFSTOPPED(status)) {
-				kill(tid, SIGCONT);
-				tracer_refresh(tr);
-			} else {
-				tr->doorbell = 0;
-			}
-			continue;
+		if (err)
+			return err == -ECHILD ? 0 : err;
+		for (unsigned int i = 0; i < tr->report_cnt; i++) {
+			struct report *r = &tr->reports[i];
+			struct tracee *t;
+
+			if (!r->tid)
+				continue;
+			t = tracee_find(&tr->tracees, r->tid);
+			if (t)
+				t->report = 0;
+			tracer_serve(tr, r->tid, r->status, result);
 		}
-		if (WIFSTOPPED(status)) {
-			tracee_stopped(tr, tid, status);
-			if (unlikely(signals_tty_stop && tr->leader_stopped)) {
-				signals_stop_self();
-				tr->leader_stopped = false;
-			}
-			continue;
-		}
-		tracee_remove(&tr->tracees, tid);
-		if (tid == tr->leader) {
-			*result = status;
-			/* Asked to end from now on, we wait no more for what it left. */
-			signals_open(0);
+		if (unlikely(signals_tty_stop && tr->leader_stopped)) {
+			signals_stop_self();
+			tr->leader_stopped = false;
 		}
 	}
 	return 0;
@@ -452,6 +513,12 @@ int tracer_run(const struct tracer_config *cfg, int *status)
 	err = tracee_table_init(&tr.tracees);
 	if (err)
 		return err;
+	tr.report_room = 64;
+	tr.reports = malloc(tr.report_room * sizeof(*tr.reports));
+	if (!tr.reports) {
+		err = -ENOMEM;
+		goto free;
+	}
 	if (cfg->generation) {
 		tr.doorbell = doorbell_start(cfg->generation);
 		if (tr.doorbell < 0) {
@@ -491,6 +558,7 @@ int tracer_run(const struct tracer_config *cfg, int *status)
 	if (tr.doorbell > 0)
 		doorbell_stop(tr.doorbell);
 free:
+	free(tr.reports);
 	tracee_table_free(&tr.tracees);
 	return err;
 }

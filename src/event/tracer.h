@@ -34,6 +34,7 @@ struct tracee {
 	bool entered;	      /* between the entry that we saw and its exit */
 	enum syscall_abi abi; /* of that call */
 	long nr;	      /* of that call */
+	unsigned int report;  /* where its report stands, plus 1, or 0 */
 	int comm_fd;	      /* /proc/TID/comm, or -1 */
 	struct tracee *next;  /* in its hash bucket */
 };

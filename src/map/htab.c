@@ -152,6 +152,8 @@ int htab_recover(struct map *m)
 			return err;
 		htab_unlock(m, i);
 	}
+	if (m->attr.spin_lock_off >= 0)
+		htab_reclaim(m);
 	return 0;
 }
 

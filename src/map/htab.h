@@ -71,9 +71,11 @@
 #define HTAB_LIMBO_BATCH 16
 #define HTAB_GIFT_MAX 64
 #ifndef HTAB_RESTARTS /* the fuzz build makes it small: more inputs in the time */
-#define HTAB_RESTARTS (1U << 20)
+#define HTAB_RESTARTS (1U << 14)
 #endif
 #define HTAB_CLAIMS 16
+#define HTAB_READ_TRIES 64  /* copies that a writer overtook, before the lock is taken */
+#define HTAB_CHAIN_MAX 8192 /* a longer chain is damage to a walk over the whole table */
 
 #define LINK_INDEX_BITS 28
 #define LINK_GEN_BITS 24
@@ -245,7 +247,8 @@ void htab_unlock(struct map *m, uint32_t stripe);
 int htab_find_locked(struct map *m, const void *key, uint64_t hash, struct htab_place *p);
 int htab_delete_locked(struct map *m, struct htab_place *p);
 /* The link at a place of a bucket, without a lock: 0..HTAB_SLOTS-1 are the slots, then
- * the chain. 0: nothing there. */
+ * the chain. 0: nothing there; LINK_DAMAGED. */
+#define LINK_DAMAGED (~0ULL)
 uint64_t htab_place_link(struct map *m, uint32_t bucket, uint32_t at);
 bool htab_key_equal(const struct map *m, const void *a, const void *b);
 int htab_value_out(struct map *m, uint32_t index, void *user_value);
@@ -258,7 +261,10 @@ void htab_place_again(struct map *m, uint32_t stripe);
 int htab_read_locked(struct map *m, uint32_t index, uint32_t gen, void *value);
 /* 1: written; 0: the element has left the table; -EBUSY. */
 int htab_write_locked(struct map *m, uint32_t index, uint32_t gen, const void *value);
+/* Takes and gives back the element's lock, for what a dead holder left. */
+void htab_settle(struct map *m, uint32_t index);
 void htab_lock_died(struct map *m, void *value);
+void htab_reclaim(struct map *m);
 bool htab_elem_busy(struct map *m, uint32_t index);
 bool htab_writer_died(const struct map *m, uint32_t index);
 void htab_value_in(struct map *m, uint8_t *to, const uint8_t *from);

@@ -225,7 +225,7 @@ static int change(struct map *m, const void *key, const void *value, uint64_t fl
 	struct stripe *st = htab_stripe(m, stripe);
 	struct htab_alloc a;
 	struct htab_place p;
-	uint32_t stamp = 0, tries = 0;
+	uint32_t stamp = 0, tries = 0, head1;
 	bool force = false;
 	int ret;
 
@@ -242,6 +242,12 @@ static int change(struct map *m, const void *key, const void *value, uint64_t fl
 	}
 
 again:
+	/* The bucket and the element to be filled are far apart in memory: fetch both
+	 * while the lock is taken. A guess: the head may be another's by then. */
+	__builtin_prefetch(htab_bucket(m, (uint32_t)hash & (m->htab.buckets - 1)), 1);
+	head1 = (uint32_t)load_relaxed(&st->heads);
+	if (likely(head1 && head1 <= m->htab.elems))
+		__builtin_prefetch(htab_elem(m, head1 - 1), 1);
 	ret = htab_lock(m, stripe);
 	if (unlikely(ret))
 		return ret;

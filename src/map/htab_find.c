@@ -194,31 +194,53 @@ static int locked_value_out(struct map *m, uint32_t index, uint32_t gen, void *u
 	return htab_value_out(m, index, user);
 }
 
+static int found_out(struct map *m, uint64_t hash, const struct htab_hit *hit, void *value,
+		     uint64_t flags)
+{
+	if (m->attr.spin_lock_off >= 0)
+		return flags & BPF_F_LOCK ? htab_read_locked(m, hit->index, hit->gen, value)
+					  : locked_value_out(m, hit->index, hit->gen, value);
+	if (m->ops->per_cpu)
+		return percpu_value_out(
+			m, (uint32_t)hash & (m->htab.buckets - 1) & (m->htab.stripes - 1),
+			hit->index, value);
+	return htab_value_out(m, hit->index, value);
+}
+
+/* A large value that is replaced faster than it can be copied: under the lock. */
+static int read_excluding(struct map *m, const void *key, uint64_t hash, void *value)
+{
+	uint32_t stripe = (uint32_t)hash & (m->htab.buckets - 1) & (m->htab.stripes - 1);
+	struct htab_place p;
+	int ret = htab_lock(m, stripe);
+
+	if (ret)
+		return ret;
+	ret = htab_find_locked(m, key, hash, &p);
+	if (!ret)
+		ret = p.link ? htab_value_out(m, link_index1(p.link) - 1, value) : -ENOENT;
+	htab_unlock(m, stripe);
+	return ret;
+}
+
 int htab_read(struct map *m, const void *key, void *value, uint64_t flags)
 {
 	uint64_t hash = htab_hash(m, key);
 	struct htab_hit hit;
-	uint32_t restarts;
+	uint32_t tries;
 	int ret;
 
-	for (restarts = 0; restarts < HTAB_RESTARTS; restarts++) {
+	for (tries = 0; tries < HTAB_RESTARTS; tries++) {
 		ret = htab_search(m, key, hash, &hit);
 		if (ret <= 0)
 			return ret ? ret : -ENOENT;
-		if (unlikely(flags & BPF_F_LOCK) && m->attr.spin_lock_off >= 0)
-			ret = htab_read_locked(m, hit.index, hit.gen, value);
-		else if (m->attr.spin_lock_off >= 0)
-			ret = locked_value_out(m, hit.index, hit.gen, value);
-		else if (m->ops->per_cpu)
-			ret = percpu_value_out(
-				m, (uint32_t)hash & (m->htab.buckets - 1) & (m->htab.stripes - 1),
-				hit.index, value);
-		else
-			ret = htab_value_out(m, hit.index, value);
+		ret = found_out(m, hash, &hit, value, flags);
 		if (ret)
 			return ret;
 		if (likely(htab_hit_valid(&hit)))
 			return 0;
+		if (tries == HTAB_READ_TRIES && m->writable && !(flags & BPF_F_LOCK))
+			return read_excluding(m, key, hash, value);
 	}
 	return -EBUSY;
 }
@@ -236,13 +258,15 @@ uint64_t htab_place_link(struct map *m, uint32_t bucket, uint32_t at)
 
 	if (at < HTAB_SLOTS)
 		return load_acquire(&b->slot[at]);
+	if (at > HTAB_SLOTS + HTAB_CHAIN_MAX)
+		return LINK_DAMAGED;
 	for (restarts = 0; restarts < HTAB_RESTARTS; restarts++) {
 		link = load_acquire(&b->chain);
 		for (i = HTAB_SLOTS; link && i < at; i++) {
 			enum htab_follow f = htab_follow(m, link, &hit);
 
 			if (f == FOLLOW_DAMAGED)
-				return 0;
+				return LINK_DAMAGED;
 			if (f == FOLLOW_STALE)
 				break;
 			link = load_acquire(&hit.e->next);
@@ -252,105 +276,175 @@ uint64_t htab_place_link(struct map *m, uint32_t bucket, uint32_t at)
 		if (!link || i >= at)
 			return link;
 	}
-	return 0;
+	return LINK_DAMAGED;
 }
 
-/* Where the key is now: its place, or false. */
-static bool place_find(struct map *m, const void *key, uint32_t *bucket, uint32_t *at)
+/* A walk over the table: what comes next is in slot `slot`, or is `link` in the chain. */
+struct cursor {
+	uint32_t bucket, slot;
+	uint64_t link;
+};
+
+/* Puts the cursor behind the key: 1, 0 when it is not there, -EIO. */
+static int cursor_find(struct map *m, const void *key, struct cursor *c)
 {
-	uint64_t hash = htab_hash(m, key);
-	uint32_t i, stale = 0;
+	uint64_t hash = htab_hash(m, key), link;
+	struct bucket *b;
+	struct htab_hit hit;
+	uint32_t tries, steps;
+	unsigned int i;
+	int ret;
 
-	*bucket = (uint32_t)hash & (m->htab.buckets - 1);
-	for (i = 0; i <= HTAB_SLOTS + m->htab.elems; i++) {
-		uint64_t link = htab_place_link(m, *bucket, i);
-		struct htab_hit hit;
-		enum htab_follow f;
-
-		if (!link) {
-			if (i < HTAB_SLOTS)
-				continue;
-			return false;
-		}
-		f = htab_follow(m, link, &hit);
-		if (f == FOLLOW_ELEM) {
-			bool equal = htab_key_equal(m, hit.e->key, key);
-
-			if (htab_hit_valid(&hit)) {
-				if (equal) {
-					*at = i;
-					return true;
-				}
-				continue;
+	c->bucket = (uint32_t)hash & (m->htab.buckets - 1);
+	b = htab_bucket(m, c->bucket);
+	for (tries = 0; tries < HTAB_RESTARTS; tries++) {
+		ret = htab_search(m, key, hash, &hit);
+		if (ret <= 0)
+			return ret;
+		for (i = 0; i < HTAB_SLOTS; i++) {
+			link = load_acquire(&b->slot[i]);
+			if (link_index1(link) == hit.index + 1 && link_fits(link, hit.gen)) {
+				c->slot = i + 1;
+				c->link = c->slot < HTAB_SLOTS ? 0 : load_acquire(&b->chain);
+				return 1;
 			}
 		}
-		if (f == FOLLOW_DAMAGED || ++stale > HTAB_RESTARTS)
-			return false;
-		i--; /* the place changed under us: look again */
+		link = load_acquire(&b->chain);
+		for (steps = 0; link && steps <= m->htab.elems; steps++) {
+			bool here = link_index1(link) == hit.index + 1;
+			struct htab_hit at;
+
+			if (htab_follow(m, link, &at) != FOLLOW_ELEM)
+				break;
+			link = load_acquire(&at.e->next);
+			if (!htab_hit_valid(&at))
+				break;
+			if (here) {
+				c->slot = HTAB_SLOTS;
+				c->link = link;
+				return 1;
+			}
+		}
+		/* It left the table between the two looks, or moved on by one life. */
 	}
-	return false;
+	return -EIO;
+}
+
+/* The element at the cursor, which moves behind it: 1, 0 at the end, -EAGAIN when a
+ * change in the chain has taken the ground away, -EIO. */
+static int cursor_next(struct map *m, struct cursor *c, struct htab_hit *hit, uint32_t *steps)
+{
+	enum htab_follow f;
+	uint64_t link;
+
+	while (c->bucket < m->htab.buckets) {
+		struct bucket *b = htab_bucket(m, c->bucket);
+		bool in_chain = c->slot >= HTAB_SLOTS;
+
+		link = in_chain ? c->link : load_acquire(&b->slot[c->slot]);
+		if (!link) {
+			if (in_chain) {
+				c->bucket++;
+				c->slot = 0;
+			} else if (++c->slot == HTAB_SLOTS) {
+				c->link = load_acquire(&b->chain);
+			}
+			continue;
+		}
+		f = htab_follow(m, link, hit);
+		if (f == FOLLOW_DAMAGED || ++*steps > m->htab.elems + HTAB_RESTARTS)
+			return -EIO;
+		if (f == FOLLOW_STALE && in_chain)
+			return -EAGAIN;
+		if (f == FOLLOW_STALE)
+			continue; /* the slot holds another by now */
+		if (in_chain) {
+			c->link = load_acquire(&hit->e->next);
+			if (!htab_hit_valid(hit))
+				return -EAGAIN;
+		} else if (++c->slot == HTAB_SLOTS) {
+			c->link = load_acquire(&b->chain);
+		}
+		return 1;
+	}
+	return 0;
 }
 
 int htab_next_key(struct map *m, const void *key, void *next)
 {
-	uint32_t bucket = 0, at = 0, stale = 0, steps = 0;
+	struct cursor c = {0};
+	struct htab_hit hit;
+	uint32_t steps = 0;
+	int ret;
 
-	/* A key that is gone restarts from the first, as in the kernel. */
-	if (key && place_find(m, key, &bucket, &at))
-		at++;
-	else
-		bucket = at = 0;
-	while (bucket < m->htab.buckets) {
-		uint64_t link = htab_place_link(m, bucket, at);
-		struct htab_hit hit;
-		enum htab_follow f;
+	do {
+		c = (struct cursor){0};
+		/* A key that is gone restarts from the first, as in the kernel. */
+		ret = key ? cursor_find(m, key, &c) : 0;
+		if (!ret)
+			c = (struct cursor){0};
+		while (ret >= 0 && (ret = cursor_next(m, &c, &hit, &steps)) > 0) {
+			uint8_t copy[64], *to = m->attr.key_size <= sizeof(copy) ? copy : next;
 
-		if (!link) {
-			if (at < HTAB_SLOTS) {
-				at++;
-			} else {
-				bucket++;
-				at = steps = 0;
+			/* `next` may be `key`, which a new start needs. */
+			uaccess_copy(to, hit.e->key, m->attr.key_size);
+			if (!htab_hit_valid(&hit)) {
+				ret = -EAGAIN;
+				break;
 			}
-			continue;
+			if (to != next)
+				uaccess_copy(next, to, m->attr.key_size);
+			return 0;
 		}
-		f = htab_follow(m, link, &hit);
-		if (f == FOLLOW_ELEM) {
-			uaccess_copy(next, hit.e->key, m->attr.key_size);
-			if (htab_hit_valid(&hit))
-				return 0;
-		}
-		if (f == FOLLOW_DAMAGED || ++stale > HTAB_RESTARTS ||
-		    ++steps > m->htab.elems + 64) {
-			htab_damaged(m);
-			return -EIO;
-		}
-	}
-	return -ENOENT;
+	} while (ret == -EAGAIN);
+	if (ret < 0)
+		htab_damaged(m);
+	return ret ? ret : -ENOENT;
 }
 
 /* ---- program side: the caller has a lease ---- */
 
+/*
+ * A program stores through the pointer that it gets. What a dead writer had staged
+ * for the place must get there before that, not after. Rare, and one load to know.
+ */
+static void finish_for_dead(struct map *m, uint32_t bucket, uint32_t index)
+{
+	uint32_t stripe = bucket & (m->htab.stripes - 1);
+
+	if (!m->writable)
+		return;
+	if (m->attr.spin_lock_off >= 0) {
+		if (unlikely(htab_writer_died(m, index)))
+			htab_settle(m, index);
+	} else if (m->ops->per_cpu && unlikely(lock_owner_died(&htab_stripe(m, stripe)->lock))) {
+		if (!htab_lock(m, stripe))
+			htab_unlock(m, stripe);
+	}
+}
+
+static void *lookup_value(struct map *m, const void *key, uint32_t cpu)
+{
+	uint64_t hash = htab_hash(m, key);
+	struct htab_hit hit;
+
+	if (htab_search(m, key, hash, &hit) <= 0)
+		return NULL;
+	finish_for_dead(m, (uint32_t)hash & (m->htab.buckets - 1), hit.index);
+	/* Not given to another key while the caller's lease goes on. */
+	return htab_value(m, hit.index, cpu);
+}
+
 void *htab_lookup(struct map *m, const void *key)
 {
-	struct htab_hit hit;
-	int cpu = 0;
+	int cpu = m->ops->per_cpu ? lease_cpu() : 0;
 
-	if (htab_search(m, key, htab_hash(m, key), &hit) <= 0)
-		return NULL;
-	if (m->ops->per_cpu && (cpu = lease_cpu()) < 0)
-		return NULL;
-	/* Not given to another key while the caller's lease goes on. */
-	return htab_value(m, hit.index, (uint32_t)cpu);
+	return cpu < 0 ? NULL : lookup_value(m, key, (uint32_t)cpu);
 }
 
 void *htab_lookup_percpu(struct map *m, const void *key, uint32_t cpu)
 {
-	struct htab_hit hit;
-
-	if (cpu >= m->attr.possible_cpus || htab_search(m, key, htab_hash(m, key), &hit) <= 0)
-		return NULL;
-	return htab_value(m, hit.index, cpu);
+	return cpu < m->attr.possible_cpus ? lookup_value(m, key, cpu) : NULL;
 }
 
 long htab_for_each(struct map *m, long (*fn)(void *, struct map *, const void *, void *), void *arg)
@@ -366,9 +460,14 @@ long htab_for_each(struct map *m, long (*fn)(void *, struct map *, const void *,
 
 			if (!link && at >= HTAB_SLOTS)
 				break;
+			if (unlikely(link == LINK_DAMAGED)) {
+				htab_damaged(m);
+				return visited;
+			}
 			if (!link || htab_follow(m, link, &hit) != FOLLOW_ELEM)
 				continue;
 			visited++;
+			finish_for_dead(m, bucket, hit.index);
 			if (fn(arg, m, hit.e->key, htab_value(m, hit.index, (uint32_t)cpu)))
 				return visited;
 			/* In the chain the callback may have deleted this very

@@ -68,6 +68,12 @@ static int elem_lock(struct map *m, uint32_t index)
 	return 0;
 }
 
+void htab_settle(struct map *m, uint32_t index)
+{
+	if (!elem_lock(m, index))
+		lock_release(lock_word(m, index));
+}
+
 void htab_lock_died(struct map *m, void *value)
 {
 	uint64_t off = (uint64_t)((uint8_t *)value - (m->obj.base + m->htab.elem_off));
@@ -94,8 +100,8 @@ bool htab_elem_busy(struct map *m, uint32_t index)
 	return !(old & FUTEX_OWNER_DIED) || !cas_seq_cst(word, &old, 0);
 }
 
-/* All records are claimed: frees those whose owners are dead. Without a lock. */
-static void reclaim(struct map *m)
+/* Frees the records whose owners are dead, finishing what they had staged. Without a lock. */
+void htab_reclaim(struct map *m)
 {
 	struct redo_claims c = claims(m);
 	uint32_t i;
@@ -148,7 +154,7 @@ int htab_write_locked(struct map *m, uint32_t index, uint32_t gen, const void *v
 		lock_release(lock_word(m, index));
 		if (ret != -EAGAIN)
 			return ret;
-		reclaim(m);
+		htab_reclaim(m);
 		if (!until)
 			until = seconds() + LOCK_WAIT_SECONDS;
 		else if (seconds() > until)

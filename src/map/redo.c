@@ -4,11 +4,15 @@
 #include "map/redo.h"
 #include "map/value.h"
 
+/* Bytes of records that are no matter in any map: files are whole pages. */
+#define REDO_SMALL 2048U
+
 uint32_t redo_records(uint32_t max_entries, uint64_t size, uint64_t data_size)
 {
+	uint64_t room = data_size / 8 > REDO_SMALL ? data_size / 8 : REDO_SMALL;
 	uint32_t n = 16;
 
-	while (n > 1 && (n > max_entries || n * redo_record_size(size) > data_size / 8))
+	while (n > 1 && (n > max_entries || n * redo_record_size(size) > room))
 		n /= 2;
 	return n;
 }

@@ -59,7 +59,7 @@ static inline uint64_t redo_record_size(uint64_t size)
 /*
  * How many records for a map of max_entries values with `size` bytes to be
  * staged and data_size bytes in all: a power of two, at most 16, and at most an
- * eighth of the values' memory, but at least one.
+ * eighth of the values' memory (or half a page), but at least one.
  */
 uint32_t redo_records(uint32_t max_entries, uint64_t size, uint64_t data_size);
 

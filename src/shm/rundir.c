@@ -9,10 +9,10 @@
  * The layout file is made first: a directory without one has no objects that
  * anybody could misread.
  *
- * A process keeps directory fds, as high as its limit allows, so that the
- * numbers that a program expects for its own files stay free. The program may
- * still close or replace them (close_range, dup2), so each use compares the
- * inode with what was opened and opens the path again when it differs.
+ * A process keeps directory fds, just below 1024, so that the numbers that a
+ * program expects for its own files stay free. The program may still close or
+ * replace them (close_range, dup2), so each use compares the inode with what was
+ * opened and opens the path again when it differs.
  */
 #include <stdarg.h>
 #include <stdbool.h>
@@ -110,16 +110,17 @@ static int choose_path(char *path, size_t size, bool *chosen_by_user)
 	return 0;
 }
 
-/* Moves fd to the highest free numbers that the limit allows; keeps it where
- * that fails. */
+/* Moves fd to the end of the usual numbers, below 1024 or the limit; keeps it
+ * where that fails. */
 static int move_up(int fd)
 {
 	struct rlimit lim = {.rlim_cur = 1024};
 	int up;
 
 	raw_prlimit(0, RLIMIT_NOFILE, NULL, &lim);
-	if (lim.rlim_cur > 1 << 16)
-		lim.rlim_cur = 1 << 16;
+	/* Not higher: a fork copies the table up to the highest open fd. */
+	if (lim.rlim_cur > 1024)
+		lim.rlim_cur = 1024;
 	up = raw_fcntl(fd, F_DUPFD_CLOEXEC, lim.rlim_cur > 64 ? (long)lim.rlim_cur - 32 : 0);
 	if (up < 0)
 		return fd;

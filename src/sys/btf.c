@@ -12,6 +12,7 @@
 #include "base/uaccess.h"
 #include "base/uapi.h"
 #include "sys/btf_obj.h"
+#include "sys/check.h"
 #include "sys/command.h"
 #include "sys/info.h"
 #include "sys/log.h"
@@ -88,7 +89,7 @@ long sys_cmd_btf_load(union sys_attr *attr, union sys_attr *uattr, unsigned int 
 	if (attr->btf_load.btf_flags & ~SHMAP_F_TOKEN_FD)
 		return -EINVAL;
 	if (attr->btf_load.btf_flags & SHMAP_F_TOKEN_FD)
-		return -EBADF; /* no fd is a BPF token here */
+		return objfd_token(attr->btf_load.btf_token_fd);
 	if (blob_size > BTF_SIZE_MAX)
 		return -E2BIG;
 	err = sys_log_init(&log, attr->btf_load.btf_log_level, sys_ptr(attr->btf_load.btf_log_buf),
@@ -210,7 +211,7 @@ long sys_cmd_btf_fd_by_id(union sys_attr *attr, union sys_attr *uattr, unsigned 
 	if (attr->id.open_flags & ~SHMAP_F_TOKEN_FD)
 		return -EINVAL;
 	if (attr->id.open_flags & SHMAP_F_TOKEN_FD)
-		return -EBADF;
+		return objfd_token(attr->id.fd_by_id_token_fd);
 	return object_open_id(OBJECT_BTF, attr->id.btf_id, O_RDONLY);
 }
 
@@ -252,7 +253,7 @@ long sys_btf_info(int fd, union sys_attr *attr, union sys_attr *uattr)
 	struct object obj;
 	int err, out_err;
 
-	err = objfd_zero_tail(sys_ptr(attr->info.info), sizeof(info), len);
+	err = sys_check_tail(sys_ptr(attr->info.info), sizeof(info), len);
 	if (err)
 		return err;
 	if (len > sizeof(info))

@@ -10,7 +10,7 @@
  * a page), -EFAULT. */
 int sys_check_tail(const void *user, size_t known, size_t size);
 
-/* [A-Za-z0-9_.]* and a NUL within 16 bytes; dst is zero-filled. 0 or -EINVAL. */
+/* Letters (of Latin-1), digits, _ and . with a NUL within 16 bytes; dst is zero-filled. 0 or -EINVAL. */
 int sys_check_name(char dst[16], const char *src);
 
 /* BPF_F_RDONLY and BPF_F_WRONLY among flags as an open mode; both: -EINVAL. */

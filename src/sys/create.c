@@ -3,7 +3,6 @@
  * BPF_MAP_CREATE: what the kernel checks before and after it asks the map type,
  * for a caller with CAP_BPF.
  */
-#include <ctype.h>
 #include <fcntl.h>
 #include <linux/bpf.h>
 #include <net/if.h>
@@ -25,18 +24,23 @@
 
 #define EXCL_PROG_HASH_SIZE 32 /* SHA-256 */
 
+/* The kernel's isalnum() takes the letters of Latin-1 too, whatever the locale. */
+static bool name_char(unsigned char c)
+{
+	return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') ||
+	       c == '_' || c == '.' || (c >= 0xc0 && c != 0xd7 && c != 0xf7);
+}
+
 int sys_check_name(char dst[16], const char *src)
 {
 	int i;
 
 	memset(dst, 0, 16);
 	for (i = 0; i < 16 && src[i]; i++) {
-		unsigned char c = src[i];
-
-		if (c > 127 || !(isalnum(c) || c == '_' || c == '.'))
+		if (!name_char(src[i]))
 			return -EINVAL;
 		if (i < 15)
-			dst[i] = c;
+			dst[i] = src[i];
 	}
 	return i < 16 ? 0 : -EINVAL;
 }

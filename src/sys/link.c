@@ -11,6 +11,7 @@
 #include "base/errors.h"
 #include "base/rawsys.h"
 #include "base/uaccess.h"
+#include "sys/check.h"
 #include "sys/command.h"
 #include "sys/fd.h"
 #include "sys/info.h"
@@ -439,7 +440,7 @@ long sys_link_info(int fd, union sys_attr *attr, union sys_attr *uattr)
 	struct object obj;
 	int err;
 
-	err = objfd_zero_tail(sys_ptr(attr->info.info), sizeof(info), len);
+	err = sys_check_tail(sys_ptr(attr->info.info), sizeof(info), len);
 	if (err)
 		return err;
 	if (len > sizeof(info))

@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: BSD-2-Clause
-#include <ctype.h>
 #include <string.h>
 
 #include "base/bits.h"
@@ -74,38 +73,11 @@ int objfd_publish(struct object *obj, int fd, const struct objfd_refs *refs, uin
 	return fd;
 }
 
-int objfd_name(char dst[SYS_NAME_LEN], const char *src)
+int objfd_token(int fd)
 {
-	uint32_t i;
+	int err = raw_fcntl(fd, F_GETFD, 0);
 
-	memset(dst, 0, SYS_NAME_LEN);
-	for (i = 0; i < SYS_NAME_LEN; i++) {
-		if (!src[i])
-			return 0;
-		if (!isalnum((unsigned char)src[i]) && src[i] != '_' && src[i] != '.')
-			return -EINVAL;
-		if (i < SYS_NAME_LEN - 1)
-			dst[i] = src[i];
-	}
-	return -EINVAL;
-}
-
-int objfd_zero_tail(const void *user, uint32_t known, uint32_t size)
-{
-	uint8_t buf[256];
-	uint32_t n, i;
-
-	if (size > SHMAP_PAGE)
-		return -E2BIG;
-	for (; known < size; known += n) {
-		n = size - known < sizeof(buf) ? size - known : sizeof(buf);
-		if (uaccess_copy(buf, uaccess_at(user, known), n))
-			return -EFAULT;
-		for (i = 0; i < n; i++)
-			if (buf[i])
-				return -E2BIG;
-	}
-	return 0;
+	return err < 0 ? err : -EINVAL;
 }
 
 int objfd_copy_string(void *user, uint32_t size, const char *s, uint32_t len)
@@ -113,7 +85,7 @@ int objfd_copy_string(void *user, uint32_t size, const char *s, uint32_t len)
 	uint32_t n = size > len ? len : size - 1;
 	char nul = '\0';
 
-	if (uaccess_copy(user, s, n) || uaccess_copy(uaccess_at(user, n), &nul, 1))
+	if (uaccess_copy(user, s, n) || uaccess_copy((char *)user + n, &nul, 1))
 		return -EFAULT;
 	return size > len ? 0 : -ENOSPC;
 }
@@ -122,7 +94,7 @@ int objfd_info_out(const union sys_attr *attr, union sys_attr *uattr, const void
 		   uint32_t len)
 {
 	if (uaccess_copy(sys_ptr(attr->info.info), info, len) ||
-	    uaccess_copy(sys_field(uattr, info.info_len), &len, sizeof(len)))
+	    uaccess_copy(&uattr->info.info_len, &len, sizeof(len)))
 		return -EFAULT;
 	return 0;
 }

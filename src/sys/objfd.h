@@ -35,12 +35,8 @@ struct objfd_refs {
  */
 int objfd_publish(struct object *obj, int fd, const struct objfd_refs *refs, uint32_t *id);
 
-/* The kernel's bpf_obj_name_cpy(): [A-Za-z0-9_.] and a NUL within 16 bytes; dst
- * is zero-filled. 0 or -EINVAL. */
-int objfd_name(char dst[SYS_NAME_LEN], const char *src);
-
-/* The bytes of user[known, size) must be zero: 0, -E2BIG (also above a page), -EFAULT. */
-int objfd_zero_tail(const void *user, uint32_t known, uint32_t size);
+/* A BPF token's fd: there are none here, so -EBADF (closed) or -EINVAL. */
+int objfd_token(int fd);
 
 /*
  * Copies a string of len bytes (without NUL) into a caller's buffer of size

@@ -99,13 +99,22 @@ int prog_map_value_check(struct map *m, uint32_t off, struct vm_log *log);
 #define PROG_FUNC_REC 8
 #define PROG_LINE_REC 16
 int prog_check_records(const struct vm_prog *p, struct vm_log *log);
+/* The same in the kernel's steps. all: every function must have its line. */
+int prog_check_func_types(const struct vm_prog *p, struct vm_log *log);
+int prog_check_func_layout(const struct vm_prog *p, struct vm_log *log);
+int prog_check_lines(const struct vm_prog *p, bool all, struct vm_log *log);
 /* One byte per instruction, malloc()ed: 1 where a function starts. Targets out of
  * range are the verifier's to refuse. */
 uint8_t *prog_find_functions(const struct vm_prog *p, uint32_t *cnt);
+
+struct prog_records {
+	void *data; /* malloc()ed */
+	uint32_t cnt;
+};
 /* Copies cnt records of user_size bytes each, keeping the first `size` of each;
- * the rest must be zero (-E2BIG). *out is malloc()ed. */
-int prog_copy_records(const void *user, uint32_t cnt, uint32_t user_size, uint32_t size,
-		      void **out);
+ * the rest must be zero (-E2BIG). After an error r holds the records before it. */
+int prog_copy_records(struct prog_records *r, const void *user, uint32_t cnt, uint32_t user_size,
+		      uint32_t size);
 
 /* prog_attach.c: what a program is attached to by its load attributes. */
 int prog_check_load_attach(uint32_t type, uint32_t expected, bool attach_btf, uint32_t btf_id);

@@ -10,6 +10,7 @@
 #include "base/atomic.h"
 #include "base/errors.h"
 #include "base/uaccess.h"
+#include "sys/check.h"
 #include "sys/command.h"
 #include "sys/info.h"
 #include "sys/objfd.h"
@@ -192,7 +193,7 @@ long sys_prog_info(int fd, union sys_attr *attr, union sys_attr *uattr)
 	struct object obj;
 	int err;
 
-	err = objfd_zero_tail(sys_ptr(attr->info.info), sizeof(info), len);
+	err = sys_check_tail(sys_ptr(attr->info.info), sizeof(info), len);
 	if (err)
 		return err;
 	len = at_most(len, sizeof(info));

@@ -11,6 +11,7 @@
 #include "base/rawsys.h"
 #include "base/uaccess.h"
 #include "sys/btf_obj.h"
+#include "sys/check.h"
 #include "sys/objfd.h"
 #include "sys/prog.h"
 
@@ -21,6 +22,8 @@
 	 BPF_F_TEST_STATE_FREQ | BPF_F_SLEEPABLE | BPF_F_XDP_HAS_FRAGS | F_XDP_DEV_BOUND_ONLY |    \
 	 F_TEST_REG_INVARIANTS | SHMAP_F_TOKEN_FD)
 #define TYPE_NETFILTER 32
+#define SIGNATURE_MAX 8192
+#define SYSTEM_KEYRING_MAX 2
 
 /* Everything of one load; freed by load_free(). */
 struct prog_load {
@@ -111,6 +114,21 @@ static int load_insns(struct prog_load *l)
 	return 0;
 }
 
+/* As a kernel without the key type that signatures need. */
+static int load_signature(const union sys_attr *attr)
+{
+	uint8_t signature[SIGNATURE_MAX];
+
+	if (attr->prog_load.signature_size > SIGNATURE_MAX)
+		return -EINVAL;
+	if (attr->prog_load.keyring_id < 0 || attr->prog_load.keyring_id > SYSTEM_KEYRING_MAX)
+		return -EINVAL;
+	if (uaccess_copy(signature, sys_ptr(attr->prog_load.signature),
+			 attr->prog_load.signature_size))
+		return -ENOMEM; /* so says the kernel */
+	return -EOPNOTSUPP;
+}
+
 /* The checks that come before the verifier. */
 static int load_check_attr(struct prog_load *l)
 {
@@ -126,7 +144,7 @@ static int load_check_attr(struct prog_load *l)
 	p->attach_btf_id = attr->prog_load.attach_btf_id;
 	p->sleepable = attr->prog_load.prog_flags & BPF_F_SLEEPABLE;
 	if (attr->prog_load.prog_flags & SHMAP_F_TOKEN_FD)
-		return -EBADF; /* no fd is a BPF token here */
+		return objfd_token(attr->prog_load.prog_token_fd);
 	if (!attr->prog_load.insn_cnt || attr->prog_load.insn_cnt > PROG_INSNS_MAX)
 		return -E2BIG;
 	err = load_attach_btf(l);
@@ -139,13 +157,16 @@ static int load_check_attr(struct prog_load *l)
 	err = load_insns(l);
 	if (err)
 		return err;
-	if (attr->prog_load.signature)
-		return -EOPNOTSUPP;
+	if (attr->prog_load.signature) {
+		err = load_signature(attr);
+		if (err)
+			return err;
+	}
 	if (attr->prog_load.prog_ifindex) /* no device takes programs here */
 		return -EINVAL;
 	if (!type_exists(type))
 		return -EINVAL;
-	return objfd_name(p->name, attr->prog_load.prog_name);
+	return sys_check_name(p->name, attr->prog_load.prog_name);
 }
 
 static int load_fd_array(struct prog_load *l)
@@ -163,8 +184,7 @@ static int load_fd_array(struct prog_load *l)
 		return -EINVAL;
 	}
 	for (i = 0; i < attr->prog_load.fd_array_cnt; i++) {
-		if (uaccess_copy(&fd, uaccess_at(sys_ptr(attr->prog_load.fd_array), i * sizeof(fd)),
-				 sizeof(fd)))
+		if (uaccess_copy(&fd, (int32_t *)sys_ptr(attr->prog_load.fd_array) + i, sizeof(fd)))
 			return -EFAULT;
 		err = prog_maps_add(&l->maps, fd, &none);
 		if (err >= 0)
@@ -191,66 +211,67 @@ static bool record_size_ok(uint32_t size, uint32_t least)
 	return size >= least && size <= 252 && size % sizeof(uint32_t) == 0;
 }
 
+/*
+ * The kernel looks at a record when it has copied it, before it copies the next: so what is
+ * wrong with the records before a fault is reported first. More records than
+ * instructions are wrong in any case and not all copied.
+ */
 static int load_func_info(struct prog_load *l)
 {
 	const union sys_attr *attr = l->attr;
-	uint32_t size = attr->prog_load.func_info_rec_size;
+	uint32_t size = attr->prog_load.func_info_rec_size, cnt = attr->prog_load.func_info_cnt;
 	struct vm_prog *p = l->p;
-	void *copy;
-	int err;
+	struct prog_records r;
+	int err, copy_err;
 
-	if (!attr->prog_load.func_info_cnt)
+	if (!cnt)
 		return 0;
 	if (!record_size_ok(size, PROG_FUNC_REC)) {
 		vm_logf(&l->log.log, "invalid func info rec size %u\n", size);
 		return -EINVAL;
 	}
-	if (attr->prog_load.func_info_cnt > p->insn_cnt) {
-		/* more functions than instructions cannot match, so do not copy them */
-		vm_logf(&l->log.log,
-			"number of funcs in func_info doesn't match number of subprogs\n");
-		return -EINVAL;
-	}
-	err = prog_copy_records(sys_ptr(attr->prog_load.func_info), attr->prog_load.func_info_cnt,
-				size, PROG_FUNC_REC, &copy);
-	if (err == -E2BIG) {
-		vm_logf(&l->log.log, "nonzero tailing record in func info");
-		return tell_record_size(sys_field(l->uattr, prog_load.func_info_rec_size),
-					PROG_FUNC_REC);
-	}
-	if (err)
-		return err;
-	p->func_info = copy;
-	p->func_info_cnt = attr->prog_load.func_info_cnt;
+	if (cnt > p->insn_cnt)
+		cnt = p->insn_cnt + 1;
+	copy_err =
+		prog_copy_records(&r, sys_ptr(attr->prog_load.func_info), cnt, size, PROG_FUNC_REC);
+	p->func_info = r.data;
+	p->func_info_cnt = r.cnt;
 	p->func_info_rec_size = PROG_FUNC_REC;
-	return 0;
+	err = prog_check_func_types(p, &l->log.log);
+	if (err || !copy_err)
+		return err ? err : prog_check_func_layout(p, &l->log.log);
+	if (copy_err != -E2BIG)
+		return copy_err;
+	vm_logf(&l->log.log, "nonzero tailing record in func info");
+	return tell_record_size(&l->uattr->prog_load.func_info_rec_size, PROG_FUNC_REC);
 }
 
 static int load_line_info(struct prog_load *l)
 {
 	const union sys_attr *attr = l->attr;
-	uint32_t size = attr->prog_load.line_info_rec_size;
+	uint32_t size = attr->prog_load.line_info_rec_size, cnt = attr->prog_load.line_info_cnt;
 	struct vm_prog *p = l->p;
-	void *copy;
-	int err;
+	struct prog_records r;
+	int err, copy_err;
 
-	if (!attr->prog_load.line_info_cnt)
+	if (!cnt)
 		return 0;
-	if (!record_size_ok(size, PROG_LINE_REC) || attr->prog_load.line_info_cnt > p->insn_cnt)
+	if (cnt > INT32_MAX / PROG_LINE_REC || !record_size_ok(size, PROG_LINE_REC))
 		return -EINVAL;
-	err = prog_copy_records(sys_ptr(attr->prog_load.line_info), attr->prog_load.line_info_cnt,
-				size, PROG_LINE_REC, &copy);
-	if (err == -E2BIG) {
-		vm_logf(&l->log.log, "nonzero tailing record in line_info");
-		return tell_record_size(sys_field(l->uattr, prog_load.line_info_rec_size),
-					PROG_LINE_REC);
-	}
-	if (err)
-		return err;
-	p->line_info = copy;
-	p->line_info_cnt = attr->prog_load.line_info_cnt;
+	if (cnt > p->insn_cnt)
+		cnt = p->insn_cnt + 1;
+	copy_err =
+		prog_copy_records(&r, sys_ptr(attr->prog_load.line_info), cnt, size, PROG_LINE_REC);
+	p->line_info = r.data;
+	p->line_info_cnt = r.cnt;
 	p->line_info_rec_size = PROG_LINE_REC;
-	return 0;
+	err = prog_check_lines(p, !copy_err, &l->log.log);
+	if (err || !copy_err)
+		return err;
+	if (copy_err != -E2BIG)
+		return copy_err;
+	vm_logf(&l->log.log, "nonzero tailing record in line_info");
+	return tell_record_size(&l->uattr->prog_load.line_info_rec_size, PROG_LINE_REC);
 }
 
 /* prog_btf_fd is looked at only when there are records. */
@@ -271,8 +292,6 @@ static int load_records(struct prog_load *l)
 	err = load_func_info(l);
 	if (!err)
 		err = load_line_info(l);
-	if (!err)
-		err = prog_check_records(l->p, &l->log.log);
 	/* libbpf's light skeletons only: relocations that the kernel would make */
 	if (!err && attr->prog_load.core_relo_cnt) {
 		vm_logf(&l->log.log, "CO-RE relocations are the loader's work\n");
@@ -306,7 +325,7 @@ static int resolve_load(struct prog_load *l, struct bpf_insn *insn)
 			vm_logf(log, "fd_idx without fd_array is invalid\n");
 			return -EPROTO;
 		}
-		if (uaccess_copy(&fd, uaccess_at(fds, (size_t)insn->imm * sizeof(fd)), sizeof(fd)))
+		if (uaccess_copy(&fd, fds + insn->imm, sizeof(fd)))
 			return -EFAULT;
 	}
 	index = prog_maps_add(&l->maps, fd, log);
@@ -353,20 +372,32 @@ static int load_resolve_maps(struct prog_load *l)
 	return prog_maps_give(&l->maps, p);
 }
 
-static int load_verify(struct prog_load *l)
+static int load_before_verify(struct prog_load *l)
 {
 	int err = load_fd_array(l);
 
 	if (!err)
 		err = load_records(l);
-	if (!err) {
-		/* over the user's own form of the map references */
-		vm_prog_tag(l->p, l->p->tag);
-		err = load_resolve_maps(l);
-	}
+	if (err)
+		return err;
+	/* over the user's own form of the map references */
+	vm_prog_tag(l->p, l->p->tag);
+	err = load_resolve_maps(l);
+	return err ? err : prog_check_target(l->p, &l->log.log);
+}
+
+static int load_verify(struct prog_load *l)
+{
+	int err = load_before_verify(l);
+
 	if (!err)
-		err = prog_check_target(l->p, &l->log.log);
-	return err ? err : vm_verify(l->p, &l->log.log);
+		return vm_verify(l->p, &l->log.log);
+	/* the log ends as after a verification that did not begin */
+	vm_logf(&l->log.log,
+		"processed 0 insns (limit %u) max_states_per_insn 0 total_states 0 "
+		"peak_states 0 mark_read 0\n",
+		PROG_INSNS_MAX);
+	return err;
 }
 
 /* ---- the file ---- */
@@ -446,8 +477,7 @@ static long load_run(struct prog_load *l, unsigned int size)
 	if (log_err)
 		err = log_err;
 	if (size >= offsetof(union sys_attr, prog_load.prog_token_fd) &&
-	    uaccess_copy(sys_field(l->uattr, prog_load.log_true_size), &true_size,
-			 sizeof(true_size)))
+	    uaccess_copy(&l->uattr->prog_load.log_true_size, &true_size, sizeof(true_size)))
 		err = -EFAULT;
 	/* only programs that stay need the object that stands for the kernel's BTF */
 	if (!err && l->p->attach_btf_id && l->vmlinux.fd < 0)

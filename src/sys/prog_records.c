@@ -25,34 +25,26 @@ struct line_record {
 	uint32_t line_col;
 };
 
-int prog_copy_records(const void *user, uint32_t cnt, uint32_t user_size, uint32_t size, void **out)
+int prog_copy_records(struct prog_records *r, const void *user, uint32_t cnt, uint32_t user_size,
+		      uint32_t size)
 {
-	uint8_t tail[RECORD_MAX];
-	uint8_t *kept;
-	uint32_t i, j;
+	uint8_t record[RECORD_MAX];
+	uint32_t j;
 
-	kept = calloc(cnt, size);
-	if (!kept)
+	r->cnt = 0;
+	r->data = calloc(cnt, size);
+	if (!r->data)
 		return -ENOMEM;
-	for (i = 0; i < cnt; i++) {
-		const uint8_t *from = uaccess_at(user, (size_t)i * user_size);
-
-		if (uaccess_copy(tail, uaccess_at(from, size), user_size - size))
-			goto fault;
-		for (j = 0; j < user_size - size; j++) {
-			if (tail[j]) {
-				free(kept);
+	for (; r->cnt < cnt; r->cnt++) {
+		if (uaccess_copy(record, (const uint8_t *)user + (size_t)r->cnt * user_size,
+				 user_size))
+			return -EFAULT;
+		for (j = size; j < user_size; j++)
+			if (record[j])
 				return -E2BIG;
-			}
-		}
-		if (uaccess_copy(kept + (size_t)i * size, from, size))
-			goto fault;
+		memcpy((uint8_t *)r->data + (size_t)r->cnt * size, record, size);
 	}
-	*out = kept;
 	return 0;
-fault:
-	free(kept);
-	return -EFAULT;
 }
 
 static bool is_local_call(const struct bpf_insn *insn)
@@ -88,7 +80,7 @@ uint8_t *prog_find_functions(const struct vm_prog *p, uint32_t *cnt)
 	return starts;
 }
 
-static int check_func_types(const struct vm_prog *p, struct vm_log *log)
+int prog_check_func_types(const struct vm_prog *p, struct vm_log *log)
 {
 	const struct func_record *rec = p->func_info;
 	const struct btf_type *t;
@@ -171,7 +163,7 @@ static uint32_t next_function(const struct vm_prog *p, const uint8_t *starts, ui
 	return from;
 }
 
-static int check_lines(const struct vm_prog *p, const uint8_t *starts, uint32_t functions,
+static int check_lines(const struct vm_prog *p, const uint8_t *starts, uint32_t functions, bool all,
 		       struct vm_log *log)
 {
 	const struct line_record *rec = p->line_info;
@@ -191,7 +183,7 @@ static int check_lines(const struct vm_prog *p, const uint8_t *starts, uint32_t 
 		func++;
 		start = next_function(p, starts, start + 1);
 	}
-	if (func != functions) {
+	if (all && func != functions) {
 		vm_logf(log, "missing bpf_line_info for %u funcs starting from func#%u\n",
 			functions - func, func);
 		return -EINVAL;
@@ -199,25 +191,42 @@ static int check_lines(const struct vm_prog *p, const uint8_t *starts, uint32_t 
 	return 0;
 }
 
-int prog_check_records(const struct vm_prog *p, struct vm_log *log)
+int prog_check_func_layout(const struct vm_prog *p, struct vm_log *log)
 {
 	uint32_t functions;
-	uint8_t *starts;
-	int err = 0;
+	uint8_t *starts = prog_find_functions(p, &functions);
+	int err;
 
-	if (!p->func_info_cnt && !p->line_info_cnt)
-		return 0;
-	if (p->func_info_cnt)
-		err = check_func_types(p, log);
-	if (err)
-		return err;
-	starts = prog_find_functions(p, &functions);
 	if (!starts)
 		return -ENOMEM;
-	if (p->func_info_cnt)
-		err = check_func_layout(p, starts, functions, log);
-	if (!err && p->line_info_cnt)
-		err = check_lines(p, starts, functions, log);
+	err = check_func_layout(p, starts, functions, log);
 	free(starts);
+	return err;
+}
+
+int prog_check_lines(const struct vm_prog *p, bool all, struct vm_log *log)
+{
+	uint32_t functions;
+	uint8_t *starts = prog_find_functions(p, &functions);
+	int err;
+
+	if (!starts)
+		return -ENOMEM;
+	err = check_lines(p, starts, functions, all, log);
+	free(starts);
+	return err;
+}
+
+int prog_check_records(const struct vm_prog *p, struct vm_log *log)
+{
+	int err = 0;
+
+	if (p->func_info_cnt) {
+		err = prog_check_func_types(p, log);
+		if (!err)
+			err = prog_check_func_layout(p, log);
+	}
+	if (!err && p->line_info_cnt)
+		err = prog_check_lines(p, true, log);
 	return err;
 }

@@ -11,6 +11,7 @@
 #include "base/rawsys.h"
 #include "base/uaccess.h"
 #include "sync/lease.h"
+#include "sys/check.h"
 #include "sys/prog.h"
 #include "sys/prog_cache.h"
 #include "sys/sys.h"
@@ -116,39 +117,31 @@ static int finish_data(const struct test_run *t, const void *data, uint32_t size
 	const union sys_attr *attr = t->attr;
 	void *out = sys_ptr(attr->test.data_out);
 	uint32_t n = size;
-	int err = 0;
+	int err = 0, fault = -EFAULT;
 
 	/* a size of 0 is no limit: older callers did not fill it */
 	if (attr->test.data_size_out && n > attr->test.data_size_out) {
 		n = attr->test.data_size_out;
-		err = -ENOSPC;
+		err = fault = -ENOSPC; /* also when the shorter copy fails, as in the kernel */
 	}
-	if ((out && uaccess_copy(out, data, n)) ||
-	    put_u32(sys_field(t->uattr, test.data_size_out), size) ||
-	    put_u32(sys_field(t->uattr, test.retval), t->retval) ||
-	    put_u32(sys_field(t->uattr, test.duration), t->duration))
-		return -EFAULT;
+	if ((out && uaccess_copy(out, data, n)) || put_u32(&t->uattr->test.data_size_out, size) ||
+	    put_u32(&t->uattr->test.retval, t->retval) ||
+	    put_u32(&t->uattr->test.duration, t->duration))
+		return fault;
 	return err;
 }
 
 /* ctx_in into ctx (zero-extended): 0, -E2BIG for a non-zero tail, -EFAULT. */
 static int copy_ctx_in(const union sys_attr *attr, void *ctx, uint32_t size)
 {
-	uint32_t given = attr->test.ctx_size_in, known;
-	const uint8_t *in = sys_ptr(attr->test.ctx_in);
-	uint8_t byte;
+	uint32_t given = attr->test.ctx_size_in;
+	const void *in = sys_ptr(attr->test.ctx_in);
+	int err;
 
 	if (!in)
 		return 0;
-	if (given > SHMAP_PAGE)
-		return -E2BIG;
-	for (known = size; known < given; known++) {
-		if (uaccess_copy(&byte, uaccess_at(in, known), 1))
-			return -EFAULT;
-		if (byte)
-			return -E2BIG;
-	}
-	return uaccess_copy(ctx, in, given < size ? given : size);
+	err = sys_check_tail(in, size, given);
+	return err ? err : uaccess_copy(ctx, in, given < size ? given : size);
 }
 
 static int finish_ctx(const struct test_run *t, const void *ctx, uint32_t size)
@@ -156,16 +149,16 @@ static int finish_ctx(const struct test_run *t, const void *ctx, uint32_t size)
 	const union sys_attr *attr = t->attr;
 	void *out = sys_ptr(attr->test.ctx_out);
 	uint32_t n = size;
-	int err = 0;
+	int err = 0, fault = -EFAULT;
 
 	if (!out)
 		return 0;
 	if (n > attr->test.ctx_size_out) {
 		n = attr->test.ctx_size_out;
-		err = -ENOSPC;
+		err = fault = -ENOSPC;
 	}
-	if (uaccess_copy(out, ctx, n) || put_u32(sys_field(t->uattr, test.ctx_size_out), size))
-		return -EFAULT;
+	if (uaccess_copy(out, ctx, n) || put_u32(&t->uattr->test.ctx_size_out, size))
+		return fault;
 	return err;
 }
 
@@ -424,7 +417,7 @@ static int test_raw_tracepoint(struct test_run *t)
 	if (t->cpu >= 0)
 		raw_syscall3(SYS_sched_setaffinity, 0, sizeof(home), home);
 	free(ctx);
-	return err ? err : put_u32(sys_field(t->uattr, test.retval), t->retval);
+	return err ? err : put_u32(&t->uattr->test.retval, t->retval);
 }
 
 static int test_syscall(struct test_run *t)
@@ -443,7 +436,7 @@ static int test_syscall(struct test_run *t)
 		return err;
 	err = run_repeated(t, ctx, &(struct vm_env){0}, 1);
 	if (!err)
-		err = put_u32(sys_field(t->uattr, test.retval), t->retval);
+		err = put_u32(&t->uattr->test.retval, t->retval);
 	/* the context comes back where it came from */
 	if (!err && uaccess_copy(sys_ptr(attr->test.ctx_in), ctx, attr->test.ctx_size_in))
 		err = -EFAULT;
@@ -464,7 +457,7 @@ static int test_tracing(struct test_run *t)
 	switch (t->p->expected_attach_type) {
 	case BPF_TRACE_FENTRY:
 	case BPF_TRACE_FEXIT:
-		return put_u32(sys_field(t->uattr, test.retval), 0);
+		return put_u32(&t->uattr->test.retval, 0);
 	}
 	return -EFAULT;
 }

@@ -4,6 +4,7 @@
  * back into a program.
  */
 #include <linux/futex.h>
+#include <string.h>
 
 #include "base/atomic.h"
 #include "base/bits.h"
@@ -11,6 +12,16 @@
 #include "sync/lock.h"
 #include "vm/helpers.h"
 #include "vm/interp.h"
+#include "vm/verifier.h"
+
+/* The frames from vc->depth on, when p's helpers may read what p never wrote:
+ * this thread's own stack lay there before. */
+static inline void begin_stack(struct vm_context *vc, const struct vm_prog *p)
+{
+	if (p->aux && p->aux[0].zero_stack)
+		memset(vc->stack + vc->depth * VM_FRAME_STACK, 0,
+		       sizeof(vc->stack) - vc->depth * VM_FRAME_STACK);
+}
 
 static vm_tail_fn tail_target;
 
@@ -35,6 +46,7 @@ const struct icode *interp_tail_call(struct vm_context *vc, uint64_t map, uint32
 	vc->tail_calls++;
 	vc->prog = p;
 	vc->code = code;
+	begin_stack(vc, p);
 	return &code->ins[0];
 }
 
@@ -118,6 +130,7 @@ int vm_run(struct vm_prog *p, void *ctx, const struct vm_env *env, uint64_t *ret
 	vc.loops = 0;
 	vc.error = 0;
 	vc.was_in_lock = thread_self.in_lock;
+	begin_stack(&vc, p);
 	if (fault_guard_set(&vc.guard))
 		return run_failed(&vc);
 	fault_guard_enter(&vc.guard);

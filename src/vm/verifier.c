@@ -459,6 +459,7 @@ int vm_verify(struct vm_prog *p, struct vm_log *log)
 	print_stats(v, now_ns() - begin);
 	if (!err) {
 		v->aux[0].max_ctx_off = v->max_ctx_off;
+		v->aux[0].zero_stack = v->zero_stack;
 		p->verified_insns = v->walked;
 		free(p->aux);
 		p->aux = v->aux;

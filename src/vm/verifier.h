@@ -31,6 +31,8 @@ struct vm_aux {
 	bool probe;		/* load through a kernel (BTF) pointer: a fault reads as zero */
 	bool subprog_start;	/* first instruction of a function */
 	bool map_poisoned;	/* private to the verifier: several maps reach this call */
+	bool zero_stack;	/* at instruction 0: some helper reads stack that was never
+				 * written; the frames must hold zeroes when a run begins */
 	uint8_t ctx_field;	/* enum vm_ctx_field */
 	uint32_t map_index;	/* helper calls: vm_prog.maps[] index of R1, when it is the same
 				 * on every path, else VM_MAP_UNKNOWN */

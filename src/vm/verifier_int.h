@@ -237,6 +237,7 @@ struct verifier {
 	uint32_t jumps_walked;
 	uint32_t prev_walked, prev_jumps;
 	uint32_t max_ctx_off;
+	bool zero_stack;
 };
 
 #define verbose(v, ...) vm_logf((v)->log, __VA_ARGS__)

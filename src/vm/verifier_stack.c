@@ -3,9 +3,10 @@
  * The frame's 512 bytes: 64 slots of 8, each byte either never written, part
  * of a spilled register, zero, or anything.
  *
- * A byte that was never written may not be read, not even by a helper: the
- * interpreter's frames hold what earlier programs left there. (The kernel lets
- * privileged programs read it.)
+ * A byte that was never written may not be loaded. (The kernel lets privileged
+ * programs do it.) A helper may read it, as compilers leave the padding of keys
+ * and values unwritten: then the interpreter is told to begin with zeroes, so
+ * that nothing of its own memory gets into a map.
  */
 #include "vm/verifier_int.h"
 
@@ -331,9 +332,9 @@ int stack_helper_access(struct verifier *v, int regno, uint32_t size, bool write
 
 		if (!may_be_uninit) {
 			flow_read_slots(v, p.frame, 1ULL << SLOT_OF(off));
+			/* padding between the members of a key, say */
 			if (*kind == SLOT_INVALID)
-				return unreadable(v, min == max ? "" : "var_off", regno, min,
-						  off - min, size);
+				v->zero_stack = true;
 		}
 		if (write) {
 			slot_scrub(s);

@@ -23,7 +23,9 @@ int main(int argc, char **argv)
 	if (!obj)
 		return 1;
 	libbpf_set_print(NULL);
-	bpf_object__for_each_program(prog, obj) bpf_program__set_autoload(prog, false);
+	bpf_object__for_each_program(prog, obj) {
+		bpf_program__set_autoload(prog, false);
+	}
 	err = bpf_object__load(obj);
 	if (err == -EPERM || err == -ENOSYS) {
 		printf("SKIP: the kernel's bpf(2) is not permitted\n");

@@ -246,6 +246,12 @@ elif claim == "command-s-output-is-untouched":
         return r.stdout, r.stderr
     require(run([]) == run([counter, "-o", out]), "standard output and error are the same")
 
+elif claim == "threads-without-rest-starve-nobody":
+    for args in ([], ["-x"], ["-S"]):
+        r = subprocess.run([counter, *args, "-o", out, progs[0]])
+        require(r.returncode == 0, f"the processes end: {r}")
+        require(counts()["getuid"][0] == 4 * 8 * 100, f"each call was seen: {counts()}")
+
 elif claim == "no-ptrace-runs-nothing":
     r = subprocess.run([counter, "-T", "-o", out, "touch", f"{tmp.name}/ran"], capture_output=True)
     require(r.returncode == 125 and b"not permitted" in r.stderr, f"it says so: {r}")

@@ -44,7 +44,7 @@ static void forbid(unsigned int nr, unsigned int err)
 		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | err),
 		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
 	};
-	struct sock_fprog prog = { sizeof(f) / sizeof(f[0]), f };
+	struct sock_fprog prog = {sizeof(f) / sizeof(f[0]), f};
 
 	REQUIRE(!prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0));
 	REQUIRE(!syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &prog));

@@ -4,29 +4,15 @@
  *
  * A survivor, who has had the map open all the time, then finds each key as it
  * was before or as it is afterwards, its value whole, and can do everything
- * with the map, up to exactly max_entries elements. One time in three it
- * repairs first (ops->recover) and checks every invariant; one time in three it
- * reads first; one time in three it writes first, without having looked.
+ * with the map, up to exactly max_entries elements. One time in five it repairs
+ * first (ops->recover) and checks every invariant; one time it reads first; the
+ * other times it writes first, without having looked.
  *
  * The argument is the beginning of the cases' names: VARIANT/OPERATION.
  */
-#include "../shm/area.h"
 #include "harness.h"
+#include "kill-map.h"
 #include "map/htab.h"
-#include "map/map.h"
-#include "sync/lease.h"
-
-#define KEYS_MAX 17
-#define ABSENT 0xff
-
-struct variant {
-	const char *name;
-	uint32_t type, flags, value_size, max_entries;
-	int32_t lock_off;
-	bool aged;  /* elements that have been used before */
-	bool chain; /* all keys in one bucket */
-	bool crowd; /* all keys in one stripe, which has to take quota from the other */
-};
 
 static const struct variant variants[] = {
 	{"array8", BPF_MAP_TYPE_ARRAY, 0, 8, 4, -1},
@@ -47,77 +33,8 @@ static const struct variant variants[] = {
 	{"percpu-no-prealloc", BPF_MAP_TYPE_PERCPU_HASH, BPF_F_NO_PREALLOC, 20, 16, -1},
 };
 
-/* Which version of its value each key has: on the CPU that everybody here runs
- * on, and on the others. */
-struct state {
-	uint8_t ver[KEYS_MAX][2];
-};
-
-struct fixture {
-	const struct variant *v;
-	const struct op *op;
-	struct map *m;
-	int fd;
-	uint32_t keys[KEYS_MAX];
-	struct state old, new;
-};
-
-enum need {
-	HASH = 1,
-	ARRAY = 2,
-	LOCK = 4,
-	POP = 8,
-	PROG = 16,
-	QUIET = 32,   /* changes nothing */
-	PARTIAL = 64, /* each key by itself */
-	FULL = 128,   /* starts with max_entries elements */
-	OWN = 256,    /* of per-CPU values, this CPU's alone */
-};
-
-struct op {
-	const char *name;
-	int need;
-	void (*run)(struct fixture *f);
-	void (*expect)(struct fixture *f, struct state *s);
-};
-
-static uint32_t *op_ended;
-static int this_cpu;
-
-static bool is_hash(const struct fixture *f)
-{
-	return f->v->type == BPF_MAP_TYPE_HASH || f->v->type == BPF_MAP_TYPE_PERCPU_HASH;
-}
-
-static uint32_t n_keys(const struct fixture *f)
-{
-	return f->v->max_entries;
-}
-
-static uint32_t n_initial(const struct fixture *f)
-{
-	if (!is_hash(f) || f->op->need & FULL)
-		return n_keys(f);
-	return n_keys(f) * 3 / 4;
-}
-
-/* ---- values ---- */
-
-static uint8_t encode(int ver, uint32_t key)
-{
-	return ver ? ver * 20 + key : 0;
-}
-
-static void *value(struct fixture *f, int ver, uint32_t key)
-{
-	static uint8_t buf[65536];
-
-	REQUIRE(f->m->user_value_size <= sizeof(buf));
-	memset(buf, encode(ver, key), f->m->user_value_size);
-	if (f->v->lock_off >= 0)
-		memset(buf + f->v->lock_off, 0, 4);
-	return buf;
-}
+uint32_t *op_ended;
+int this_cpu;
 
 /* The version of one CPU's value; ABSENT when it is none. */
 static uint8_t decode_one(struct fixture *f, const uint8_t *buf, uint32_t key)
@@ -185,331 +102,6 @@ static bool observe(struct fixture *f, struct state *s)
 	return true;
 }
 
-/* ---- operations, in the child ---- */
-
-static void end(int ret, int want)
-{
-	if (ret != want) {
-		fprintf(stderr, "the operation returned %d, not %d\n", ret, want);
-		_exit(1);
-	}
-	store_relaxed(op_ended, 1);
-}
-
-#define OLD_KEY 1u
-#define NEW_KEY(f) (n_keys(f) - 1)
-/* One more than there is room for */
-#define EXTRA_KEY(f) (n_keys(f))
-
-static void run_read(struct fixture *f)
-{
-	uint8_t buf[65536];
-
-	end(f->m->ops->read(f->m, &f->keys[OLD_KEY], buf, 0), 0);
-}
-
-static void run_read_lock(struct fixture *f)
-{
-	uint8_t buf[65536];
-
-	end(f->m->ops->read(f->m, &f->keys[OLD_KEY], buf, BPF_F_LOCK), 0);
-}
-
-static void run_read_missing(struct fixture *f)
-{
-	uint8_t buf[65536];
-
-	end(f->m->ops->read(f->m, &f->keys[NEW_KEY(f)], buf, 0), -ENOENT);
-}
-
-static void write_key(struct fixture *f, uint32_t key, uint64_t flags, int want)
-{
-	end(f->m->ops->write(f->m, &f->keys[key], value(f, 2, key), flags), want);
-}
-
-static void run_update(struct fixture *f)
-{
-	write_key(f, OLD_KEY, BPF_ANY, 0);
-}
-
-static void run_update_exist(struct fixture *f)
-{
-	write_key(f, OLD_KEY, BPF_EXIST, 0);
-}
-
-static void run_update_lock(struct fixture *f)
-{
-	write_key(f, OLD_KEY, BPF_F_LOCK, 0);
-}
-
-static void run_update_new(struct fixture *f)
-{
-	write_key(f, NEW_KEY(f), BPF_ANY, 0);
-}
-
-static void run_update_noexist(struct fixture *f)
-{
-	write_key(f, NEW_KEY(f), BPF_NOEXIST, 0);
-}
-
-static void run_update_new_lock(struct fixture *f)
-{
-	write_key(f, NEW_KEY(f), BPF_F_LOCK, 0);
-}
-
-static void run_update_extra(struct fixture *f)
-{
-	write_key(f, EXTRA_KEY(f), BPF_ANY, -E2BIG);
-}
-
-static void run_update_noexist_fails(struct fixture *f)
-{
-	write_key(f, OLD_KEY, BPF_NOEXIST, -EEXIST);
-}
-
-static void run_erase(struct fixture *f)
-{
-	end(f->m->ops->erase(f->m, &f->keys[OLD_KEY]), 0);
-}
-
-static void run_erase_last(struct fixture *f)
-{
-	end(f->m->ops->erase(f->m, &f->keys[n_initial(f) - 1]), 0);
-}
-
-static void run_erase_missing(struct fixture *f)
-{
-	end(f->m->ops->erase(f->m, &f->keys[NEW_KEY(f)]), -ENOENT);
-}
-
-static void run_next_key(struct fixture *f)
-{
-	uint32_t next;
-
-	if (f->m->ops->next_key(f->m, NULL, &next))
-		_exit(1);
-	end(f->m->ops->next_key(f->m, &f->keys[OLD_KEY], &next) == -ENOENT, 0);
-}
-
-static void run_pop(struct fixture *f)
-{
-	uint8_t buf[65536];
-
-	end(f->m->ops->pop(f->m, &f->keys[OLD_KEY], buf, 0), 0);
-}
-
-/* Batches: of three elements, or of all */
-static uint8_t batch_values[KEYS_MAX * 4096];
-static uint32_t batch_keys[KEYS_MAX], batch_token[16];
-
-static struct map_batch batch_of(struct fixture *f, uint32_t n, int ver)
-{
-	uint32_t size = f->m->user_value_size;
-
-	REQUIRE(size * KEYS_MAX <= sizeof(batch_values));
-	for (uint32_t i = 0; i < n; i++) {
-		batch_keys[i] = f->keys[i];
-		memcpy(batch_values + i * size, value(f, ver, i), size);
-	}
-	return (struct map_batch){
-		.out_batch = batch_token, .keys = batch_keys, .values = batch_values, .count = n};
-}
-
-static void run_lookup_batch(struct fixture *f)
-{
-	struct map_batch b = batch_of(f, KEYS_MAX, 2);
-
-	end(f->m->ops->lookup_batch(f->m, &b), -ENOENT);
-}
-
-static void run_pop_batch(struct fixture *f)
-{
-	struct map_batch b = batch_of(f, KEYS_MAX, 2);
-
-	end(f->m->ops->lookup_and_delete_batch(f->m, &b), -ENOENT);
-}
-
-static void run_update_batch(struct fixture *f)
-{
-	struct map_batch b = batch_of(f, 3, 2);
-
-	end(f->m->ops->update_batch(f->m, &b), 0);
-}
-
-static void run_delete_batch(struct fixture *f)
-{
-	struct map_batch b = batch_of(f, 3, 2);
-
-	end(f->m->ops->delete_batch(f->m, &b), 0);
-}
-
-/* Programs: from taking the lease to giving it back */
-static void prog_begin(void)
-{
-	if (lease_acquire() != this_cpu)
-		_exit(1);
-}
-
-static void prog_end(int ret, int want)
-{
-	lease_release();
-	end(ret, want);
-}
-
-static void run_prog_lookup(struct fixture *f)
-{
-	prog_begin();
-	prog_end(!f->m->ops->lookup(f->m, &f->keys[OLD_KEY]), 0);
-}
-
-static void run_prog_lookup_percpu(struct fixture *f)
-{
-	prog_begin();
-	prog_end(f->m->ops->lookup_percpu && !f->m->ops->lookup_percpu(f->m, &f->keys[OLD_KEY], 0),
-		 0);
-}
-
-static long visit(void *arg, struct map *m, const void *key, void *value)
-{
-	++*(long *)arg;
-	return 0;
-}
-
-static void run_prog_for_each(struct fixture *f)
-{
-	long n = 0;
-
-	prog_begin();
-	prog_end(f->m->ops->for_each(f->m, visit, &n) != (long)n_initial(f), 0);
-}
-
-static void prog_update(struct fixture *f, uint32_t key, uint64_t flags, int want)
-{
-	prog_begin();
-	prog_end(f->m->ops->update(f->m, &f->keys[key], value(f, 2, key), flags), want);
-}
-
-static void run_prog_update(struct fixture *f)
-{
-	prog_update(f, OLD_KEY, BPF_ANY, 0);
-}
-
-static void run_prog_update_new(struct fixture *f)
-{
-	prog_update(f, NEW_KEY(f), BPF_ANY, 0);
-}
-
-static void run_prog_update_lock(struct fixture *f)
-{
-	prog_update(f, OLD_KEY, BPF_F_LOCK, 0);
-}
-
-static void run_prog_delete(struct fixture *f)
-{
-	prog_begin();
-	prog_end(f->m->ops->delete (f->m, &f->keys[OLD_KEY]), 0);
-}
-
-/* Deleted and made again in one run, which may use the element at once */
-static void run_prog_replace(struct fixture *f)
-{
-	prog_begin();
-	if (f->m->ops->delete (f->m, &f->keys[OLD_KEY]))
-		_exit(1);
-	prog_end(f->m->ops->update(f->m, &f->keys[NEW_KEY(f)], value(f, 2, NEW_KEY(f)), BPF_ANY),
-		 0);
-}
-
-/* ---- what they should have done ---- */
-
-static void set(struct fixture *f, struct state *s, uint32_t key, uint8_t ver)
-{
-	if (f->op->need & OWN && f->m->ops->per_cpu) {
-		s->ver[key][0] = ver;
-		/* a new element is zero on the other CPUs */
-		if (s->ver[key][1] == ABSENT)
-			s->ver[key][1] = 0;
-		if (f->m->attr.possible_cpus == 1)
-			s->ver[key][1] = ver;
-		return;
-	}
-	s->ver[key][0] = s->ver[key][1] = ver;
-}
-
-static void expect_updated(struct fixture *f, struct state *s)
-{
-	set(f, s, OLD_KEY, 2);
-}
-
-static void expect_new(struct fixture *f, struct state *s)
-{
-	set(f, s, NEW_KEY(f), 2);
-}
-
-static void expect_erased(struct fixture *f, struct state *s)
-{
-	s->ver[OLD_KEY][0] = s->ver[OLD_KEY][1] = ABSENT;
-}
-
-static void expect_erased_last(struct fixture *f, struct state *s)
-{
-	s->ver[n_initial(f) - 1][0] = s->ver[n_initial(f) - 1][1] = ABSENT;
-}
-
-static void expect_replaced(struct fixture *f, struct state *s)
-{
-	expect_erased(f, s);
-	expect_new(f, s);
-}
-
-static void expect_all_gone(struct fixture *f, struct state *s)
-{
-	memset(s, ABSENT, sizeof(*s));
-}
-
-static void expect_three_updated(struct fixture *f, struct state *s)
-{
-	for (int i = 0; i < 3; i++)
-		set(f, s, i, 2);
-}
-
-static void expect_three_gone(struct fixture *f, struct state *s)
-{
-	memset(s, ABSENT, 3 * sizeof(s->ver[0]));
-}
-
-static const struct op ops[] = {
-	{"lookup", QUIET, run_read},
-	{"lookup-missing", QUIET | HASH, run_read_missing},
-	{"lookup-f-lock", QUIET | LOCK, run_read_lock},
-	{"next-key", QUIET, run_next_key},
-	{"lookup-batch", QUIET, run_lookup_batch},
-	{"update", 0, run_update, expect_updated},
-	{"update-exist", 0, run_update_exist, expect_updated},
-	{"update-f-lock", LOCK, run_update_lock, expect_updated},
-	{"update-new", HASH, run_update_new, expect_new},
-	{"update-new-noexist", HASH, run_update_noexist, expect_new},
-	{"update-new-f-lock", HASH | LOCK, run_update_new_lock, expect_new},
-	{"update-noexist-refused", QUIET, run_update_noexist_fails},
-	{"update-when-full", HASH | FULL, run_update, expect_updated},
-	{"update-new-when-full", QUIET | HASH | FULL, run_update_extra},
-	{"delete", HASH, run_erase, expect_erased},
-	{"delete-last", HASH, run_erase_last, expect_erased_last},
-	{"delete-missing", QUIET | HASH, run_erase_missing},
-	{"lookup-and-delete", HASH, run_pop, expect_erased},
-	{"update-batch", PARTIAL, run_update_batch, expect_three_updated},
-	{"delete-batch", HASH | PARTIAL, run_delete_batch, expect_three_gone},
-	{"lookup-and-delete-batch", HASH | PARTIAL, run_pop_batch, expect_all_gone},
-	{"program-lookup", QUIET | PROG, run_prog_lookup},
-	{"program-lookup-percpu", QUIET | PROG, run_prog_lookup_percpu},
-	{"program-for-each", QUIET | PROG, run_prog_for_each},
-	{"program-update", PROG | OWN, run_prog_update, expect_updated},
-	{"program-update-f-lock", PROG | LOCK, run_prog_update_lock, expect_updated},
-	{"program-update-new", PROG | HASH | OWN, run_prog_update_new, expect_new},
-	{"program-delete", PROG | HASH, run_prog_delete, expect_erased},
-	{"program-replace", PROG | HASH | OWN | PARTIAL, run_prog_replace, expect_replaced},
-};
-
 /* ---- the survivor ---- */
 
 static void drop_map(struct fixture *f)
@@ -563,12 +155,12 @@ static void setup(void *arg)
 	choose_keys(f);
 	for (int round = 0; f->v->aged && round < 2; round++) {
 		for (uint32_t k = 0; k < n_keys(f); k++)
-			REQUIRE(!f->m->ops->write(f->m, &f->keys[k], value(f, 4, k), 0));
+			REQUIRE(!f->m->ops->write(f->m, &f->keys[k], kill_value(f, 4, k), 0));
 		for (uint32_t k = 0; k < n_keys(f); k++)
 			REQUIRE(!f->m->ops->erase(f->m, &f->keys[k]));
 	}
 	for (uint32_t k = 0; k < n_initial(f); k++)
-		REQUIRE(!f->m->ops->write(f->m, &f->keys[k], value(f, 1, k), 0));
+		REQUIRE(!f->m->ops->write(f->m, &f->keys[k], kill_value(f, 1, k), 0));
 	memset(&f->old, ABSENT, sizeof(f->old));
 	for (uint32_t k = 0; k < n_initial(f); k++)
 		f->old.ver[k][0] = f->old.ver[k][1] = 1;
@@ -634,19 +226,19 @@ static bool exercise_hash(struct fixture *f)
 		return fail("next_key of the empty map", ret);
 	/* capacity is exact: nothing is lost, nothing counted twice */
 	for (uint32_t k = 0; k < n; k++)
-		if ((ret = o->write(f->m, &f->keys[k], value(f, 3, k), BPF_NOEXIST)))
+		if ((ret = o->write(f->m, &f->keys[k], kill_value(f, 3, k), BPF_NOEXIST)))
 			return fail("update up to max_entries", ret);
-	if ((ret = o->write(f->m, &f->keys[n], value(f, 3, n), 0)) != -E2BIG)
+	if ((ret = o->write(f->m, &f->keys[n], kill_value(f, 3, n), 0)) != -E2BIG)
 		return fail("update beyond max_entries", ret);
 	for (prev = NULL; !o->next_key(f->m, prev, &next) && seen <= n;
 	     prev = memcpy(buf, &next, 4))
 		seen++;
 	if (seen != n)
 		return fail("count by next_key", seen);
-	if ((ret = o->write(f->m, &f->keys[0], value(f, 5, 0), BPF_EXIST)))
+	if ((ret = o->write(f->m, &f->keys[0], kill_value(f, 5, 0), BPF_EXIST)))
 		return fail("update of the full map", ret);
 	if (f->v->lock_off >= 0 &&
-	    ((ret = o->write(f->m, &f->keys[1], value(f, 3, 1), BPF_F_LOCK | BPF_EXIST)) ||
+	    ((ret = o->write(f->m, &f->keys[1], kill_value(f, 3, 1), BPF_F_LOCK | BPF_EXIST)) ||
 	     (ret = observe_key(f, 1, ver, BPF_F_LOCK))))
 		return fail("BPF_F_LOCK", ret);
 	if ((ret = o->pop(f->m, &f->keys[0], buf, 0)) || decode_one(f, buf, 0) != 5)
@@ -656,28 +248,28 @@ static bool exercise_hash(struct fixture *f)
 		return fail("lease", ret);
 	if (o->lookup(f->m, &f->keys[0]) || !o->lookup(f->m, &f->keys[2]))
 		return fail("program lookup", 0);
-	if ((ret = o->update(f->m, &f->keys[0], value(f, 2, 0), BPF_NOEXIST)) ||
-	    (ret = o->update(f->m, &f->keys[2], value(f, 2, 2), BPF_ANY)))
+	if ((ret = o->update(f->m, &f->keys[0], kill_value(f, 2, 0), BPF_NOEXIST)) ||
+	    (ret = o->update(f->m, &f->keys[2], kill_value(f, 2, 2), BPF_ANY)))
 		return fail("program update", ret);
 	if ((ret = o->delete (f->m, &f->keys[3])))
 		return fail("program delete", ret);
 	seen = 0;
-	if ((ret = o->for_each(f->m, visit, &(long){0})) != n - 1)
+	if ((ret = o->for_each(f->m, kill_visit, &(long){0})) != n - 1)
 		return fail("for_each", ret);
 	lease_release();
 	if (observe_key(f, 0, ver, 0) || ver[0] != 2 || observe_key(f, 2, ver, 0) || ver[0] != 2)
 		return fail("read of what a program wrote", ver[0]);
 
-	b = batch_of(f, n, 4);
+	b = kill_batch(f, n, 4);
 	if ((ret = o->update_batch(f->m, &b)) || b.count != n)
 		return fail("update_batch", ret);
-	b = batch_of(f, KEYS_MAX, 1);
+	b = kill_batch(f, KEYS_MAX, 1);
 	if ((ret = o->lookup_batch(f->m, &b)) != -ENOENT || b.count != n)
 		return fail("lookup_batch", ret);
-	b = batch_of(f, 4, 1);
+	b = kill_batch(f, 4, 1);
 	if ((ret = o->delete_batch(f->m, &b)) || b.count != 4)
 		return fail("delete_batch", ret);
-	b = batch_of(f, KEYS_MAX, 1);
+	b = kill_batch(f, KEYS_MAX, 1);
 	if ((ret = o->lookup_and_delete_batch(f->m, &b)) != -ENOENT || b.count != n - 4)
 		return fail("lookup_and_delete_batch", ret);
 	if ((ret = o->next_key(f->m, NULL, &next)) != -ENOENT)
@@ -694,11 +286,11 @@ static bool exercise_array(struct fixture *f)
 	long ret;
 
 	for (uint32_t k = 0; k < n; k++)
-		if ((ret = o->write(f->m, &f->keys[k], value(f, 4, k), BPF_ANY)) ||
+		if ((ret = o->write(f->m, &f->keys[k], kill_value(f, 4, k), BPF_ANY)) ||
 		    (ret = observe_key(f, k, ver, 0)) || ver[0] != 4 || ver[1] != 4)
 			return fail("update and lookup", ret);
 	if (f->v->lock_off >= 0 &&
-	    ((ret = o->write(f->m, &f->keys[1], value(f, 3, 1), BPF_F_LOCK | BPF_EXIST)) ||
+	    ((ret = o->write(f->m, &f->keys[1], kill_value(f, 3, 1), BPF_F_LOCK | BPF_EXIST)) ||
 	     (ret = observe_key(f, 1, ver, BPF_F_LOCK)) || ver[0] != 3))
 		return fail("BPF_F_LOCK", ret);
 	if ((ret = o->next_key(f->m, &f->keys[0], &next)) || next != 1)
@@ -707,17 +299,17 @@ static bool exercise_array(struct fixture *f)
 		return fail("lease", ret);
 	if (!o->lookup(f->m, &f->keys[1]))
 		return fail("program lookup", 0);
-	if ((ret = o->update(f->m, &f->keys[2], value(f, 5, 2), BPF_ANY)))
+	if ((ret = o->update(f->m, &f->keys[2], kill_value(f, 5, 2), BPF_ANY)))
 		return fail("program update", ret);
-	if ((ret = o->for_each(f->m, visit, &(long){0})) != n)
+	if ((ret = o->for_each(f->m, kill_visit, &(long){0})) != n)
 		return fail("for_each", ret);
 	lease_release();
 	if (observe_key(f, 2, ver, 0) || ver[0] != 5)
 		return fail("read of what a program wrote", ver[0]);
-	b = batch_of(f, n, 2);
+	b = kill_batch(f, n, 2);
 	if ((ret = o->update_batch(f->m, &b)) || b.count != n)
 		return fail("update_batch", ret);
-	b = batch_of(f, KEYS_MAX, 1);
+	b = kill_batch(f, KEYS_MAX, 1);
 	if ((ret = o->lookup_batch(f->m, &b)) != -ENOENT || b.count != n)
 		return fail("lookup_batch", ret);
 	for (uint32_t k = 0; k < n; k++)
@@ -736,11 +328,76 @@ static bool valid(struct fixture *f, const char *when)
 	return !ret;
 }
 
+/* Stores a whole value in place, as a program with a pointer does. */
+static void store_in_place(struct fixture *f, uint8_t *to, const uint8_t *from)
+{
+	for (uint32_t i = 0; i < f->v->value_size; i++)
+		if (f->v->lock_off < 0 || i < (uint32_t)f->v->lock_off ||
+		    i >= (uint32_t)f->v->lock_off + 4)
+			store_relaxed(&to[i], from[i]);
+}
+
+/*
+ * Changes keys although nobody has looked at what the dead one left: by bpf(2)
+ * (2), by a program's update (3) or by its stores in place (4). What is stored
+ * now is never overwritten by what the dead one had begun.
+ */
+static bool blind(struct fixture *f, unsigned int mode)
+{
+	uint64_t flags = f->v->lock_off >= 0 && kill_point() / 5 % 2 ? BPF_F_LOCK : BPF_ANY;
+	bool stored[KEYS_MAX] = {false};
+	int ret = 0;
+
+	if (mode > 2 && (ret = lease_acquire()) != this_cpu)
+		return fail("lease", ret);
+	for (uint32_t k = 0; k < n_keys(f); k++) {
+		uint8_t *p = kill_value(f, 3, k), *to;
+
+		stored[k] = true;
+		if (mode == 2) {
+			ret = f->m->ops->write(f->m, &f->keys[k], p, flags);
+		} else if (mode == 3) {
+			ret = f->m->ops->update(f->m, &f->keys[k], p, flags);
+		} else {
+			ret = 0;
+			to = f->m->ops->lookup(f->m, &f->keys[k]);
+			if (to)
+				store_in_place(f, to, p);
+			else
+				stored[k] = false;
+		}
+		if (ret)
+			break;
+	}
+	if (mode > 2)
+		lease_release();
+	if (ret)
+		return fail("blind update", ret);
+	for (uint32_t k = 0; k < n_keys(f); k++) {
+		uint8_t ver[2];
+
+		ret = observe_key(f, k, ver, 0);
+		if (ret < 0)
+			return false;
+		if (!stored[k])
+			continue;
+		if (ret || ver[0] != 3 || (ver[1] != 3 && (mode == 2 || !f->m->ops->per_cpu))) {
+			kill_why("key %u has version %u %u after a blind %s to 3", k, ver[0],
+				 ver[1],
+				 mode == 2   ? "update"
+				 : mode == 3 ? "program update"
+					     : "store in place");
+			return false;
+		}
+	}
+	return true;
+}
+
 static enum kill_outcome check(void *arg)
 {
 	struct fixture *f = arg;
 	bool ended = *op_ended, is_old = true, is_new = true, ok = true;
-	unsigned int mode = kill_point() % 3;
+	unsigned int mode = kill_point() % 5;
 	struct state s;
 	int ret;
 
@@ -753,25 +410,9 @@ static enum kill_outcome check(void *arg)
 		if (!valid(f, "after recover"))
 			return KILL_INVALID;
 	}
-	if (mode == 2) {
-		/* Nobody has looked at what the dead one left. */
-		for (uint32_t k = 0; k < n_keys(f); k++) {
-			ret = f->m->ops->write(f->m, &f->keys[k], value(f, 3, k), BPF_ANY);
-			if (ret) {
-				kill_why("a blind update of key %u: %d", k, ret);
-				return KILL_INVALID;
-			}
-		}
-		for (uint32_t k = 0; k < n_keys(f); k++) {
-			uint8_t ver[2];
-
-			ret = observe_key(f, k, ver, 0);
-			if (ret || ver[0] != 3 || ver[1] != 3) {
-				kill_why("key %u has version %u %u after a blind update to 3", k,
-					 ver[0], ver[1]);
-				return KILL_INVALID;
-			}
-		}
+	if (mode >= 2) {
+		if (!blind(f, mode))
+			return KILL_INVALID;
 	} else {
 		if (!observe(f, &s))
 			return KILL_INVALID;
@@ -822,19 +463,22 @@ static void run(void *arg)
 	f->op->run(f);
 }
 
+/* Room for that many operations */
+#define OPS_MAX 40
+
 int main(int argc, char **argv)
 {
-	static struct fixture fixtures[ARRAY_SIZE(variants) * ARRAY_SIZE(ops)];
+	static struct fixture fixtures[ARRAY_SIZE(variants) * OPS_MAX];
 	static struct kill_case cases[ARRAY_SIZE(fixtures)];
 	static char names[ARRAY_SIZE(fixtures)][64];
 	unsigned int n = 0;
 
 	for (size_t v = 0; v < ARRAY_SIZE(variants); v++) {
-		for (size_t o = 0; o < ARRAY_SIZE(ops); o++) {
+		for (size_t o = 0; o < kill_op_count; o++) {
 			struct fixture *f = &fixtures[n];
 
 			f->v = &variants[v];
-			f->op = &ops[o];
+			f->op = &kill_ops[o];
 			if ((f->op->need & HASH && !is_hash(f)) ||
 			    (f->op->need & LOCK && f->v->lock_off < 0))
 				continue;
@@ -850,6 +494,7 @@ int main(int argc, char **argv)
 			n++;
 		}
 	}
+	REQUIRE(kill_op_count <= OPS_MAX);
 	kill_begin = begin;
 	return kill_main(argc, argv, cases, n);
 }

@@ -124,10 +124,67 @@ static enum kill_outcome check_lease(void *arg)
 	return o == KILL_OLD && ended ? KILL_NEW : o;
 }
 
+/* The same, when the one before died: holding the lock between its two additions,
+ * and a lease. */
+static void setup_dead(void *arg)
+{
+	pid_t pid;
+
+	setup(arg);
+	pid = area_fork();
+	if (!pid) {
+		if (arg && lease_acquire() < 0)
+			_exit(1);
+		if (lock_acquire(&s->lock))
+			_exit(1);
+		store_relaxed(&s->a, 1);
+		kill(getpid(), SIGKILL);
+	}
+	waitpid(pid, NULL, 0);
+	REQUIRE(s->a == 1 && !s->b && lock_owner_died(&s->lock));
+}
+
+/* The dead one's addition counts, whoever completes it. */
+static enum kill_outcome check_dead(void *arg)
+{
+	bool ended = s->ended;
+	uint64_t was = s->a;
+
+	if (was != 1 && was != 2)
+		return KILL_INVALID;
+	lock_and_add();
+	if (s->a != was + 1 || s->b != s->a || s->lock) {
+		kill_why("lock %#x a %lu b %lu after %lu", s->lock, s->a, s->b, was);
+		return KILL_INVALID;
+	}
+	if (arg) {
+		/* The lease's checks begin at 0 */
+		s->ended = ended;
+		s->a = s->b = was - 1;
+		return check_lease(NULL);
+	}
+	return was == 2 ? KILL_NEW : KILL_OLD;
+}
+
+/* The unlock that wakes: others are asleep */
+static void op_lock_wake(void *arg)
+{
+	if (lock_acquire(&s->lock))
+		_exit(1);
+	store_relaxed(&s->lock, s->lock | FUTEX_WAITERS);
+	store_relaxed(&s->a, s->a + 1);
+	fence_compiler();
+	store_relaxed(&s->b, s->b + 1);
+	lock_release(&s->lock);
+}
+
 static const struct kill_case cases[] = {
 	{"lock", NULL, setup, NULL, op_lock, peek, check_lock},
 	{"lease", NULL, setup, NULL, op_lease_only, peek, check_lease},
 	{"lock-in-lease", NULL, setup, NULL, op_lease, peek, check_lease},
+	{"unlock-that-wakes", NULL, setup, NULL, op_lock_wake, peek, check_lock},
+	{"lock-of-the-dead", NULL, setup_dead, NULL, op_lock, peek, check_dead},
+	{"lock-in-lease-of-the-dead", &s, setup_dead, NULL, op_lease, peek, check_dead},
 };
 
 int main(int argc, char **argv)

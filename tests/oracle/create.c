@@ -183,6 +183,7 @@ void destroy_both(void)
 	if (!twin.live)
 		return;
 	note("close");
+	unmap_held();
 	for (int s = 0; s < SIDES; s++)
 		for (int i = 0; i < FD_MODES; i++)
 			if (twin.fd[s][i] >= 0)

@@ -62,8 +62,11 @@ struct twin {
 	uint32_t lock_layout;
 	uint32_t key_room; /* keys are made from 0..key_room-1 */
 	unsigned long ops;
+	void *held[SIDES]; /* a mapping kept for a while */
+	size_t held_len;
 };
 extern struct twin twin;
+void unmap_held(void);
 extern bool oracle_failed;
 
 /* The intended differences: see differences.c. */

@@ -111,7 +111,7 @@ static void op_freeze(void)
 	enum fd_mode mode = one_in(3) && twin.fd[KERNEL][FD_RO] >= 0 ? FD_RO : FD_RW;
 	long ret[SIDES];
 
-	if (!junk && !one_in(6))
+	if (!junk && !twin.held_len && !one_in(6))
 		return;
 	attr_clear();
 	for (int s = 0; s < SIDES; s++) {
@@ -132,7 +132,18 @@ static void op_freeze(void)
 	}
 }
 
-/* Maps both, compares what is seen, stores at the same places. */
+void unmap_held(void)
+{
+	if (!twin.held_len)
+		return;
+	note("munmap");
+	for (int s = 0; s < SIDES; s++)
+		munmap(twin.held[s], twin.held_len);
+	twin.held_len = 0;
+}
+
+/* Maps both, compares what is seen, stores at the same places, changes the
+ * protection; some mappings are kept while other things are done. */
 static void op_mmap(void)
 {
 	static const int prots[] = {PROT_READ, PROT_READ | PROT_WRITE, PROT_WRITE, PROT_NONE,
@@ -142,8 +153,13 @@ static void op_mmap(void)
 	enum fd_mode mode = rnd(FD_MODES);
 	size_t len = one_in(2) ? values : 1 + rnd(2 * values);
 	uint64_t offset = one_in(4) ? rnd(3) * 4096ull : 0;
+	int later = pick(prots);
 	uint8_t *p[SIDES];
 
+	if (twin.held_len && one_in(2)) {
+		unmap_held();
+		return;
+	}
 	if (twin.fd[KERNEL][mode] < 0)
 		mode = FD_RW;
 	note("mmap fd mode %d len %zu prot %d flags %d offset %llu", mode, len, prot, flags,
@@ -162,6 +178,20 @@ static void op_mmap(void)
 		}
 		if (memcmp(p[KERNEL], p[SHMAP], len))
 			differ("mmap: other bytes");
+	}
+	if (!err[KERNEL] && !err[SHMAP] && !twin.held_len && one_in(3)) {
+		note("kept");
+		for (int s = 0; s < SIDES; s++)
+			twin.held[s] = p[s];
+		twin.held_len = len;
+		return;
+	}
+	if (!err[KERNEL] && !err[SHMAP] && !(later & PROT_EXEC)) {
+		note("mprotect to %d", later);
+		for (int s = 0; s < SIDES; s++)
+			err[s] = mprotect(p[s], len, later) ? -errno : 0;
+		if (err[KERNEL] != err[SHMAP])
+			differ("mprotect: %d on the kernel, %d on shmap", err[KERNEL], err[SHMAP]);
 	}
 	for (int s = 0; s < SIDES; s++)
 		if (p[s] != MAP_FAILED)

@@ -35,6 +35,7 @@ enum prog_op {
 	PROG_CMPXCHG,
 	PROG_STORE,
 	PROG_LOOKUP_PERCPU,
+	PROG_LOCKED,
 	PROG_OPS,
 };
 
@@ -83,34 +84,47 @@ static void miss(void)
 	land(there);
 }
 
-/* The value at r0 into the packet (r7), in pieces that its size allows. */
-static void value_to_packet(void)
+/*
+ * Copies [from, to) of a value by registers, in pieces that their place allows.
+ * out: from the value at `value` into the packet; else from the stack into it.
+ */
+static void copy_range(int value, uint32_t from, uint32_t to, bool out)
 {
-	uint32_t at = 0, left = twin.value_size;
+	static const uint8_t sizes[] = {[1] = BPF_B, [2] = BPF_H, [4] = BPF_W, [8] = BPF_DW};
 
-	while (left) {
-		uint32_t n = left >= 8 ? 8 : left >= 4 ? 4 : left >= 2 ? 2 : 1;
-		uint8_t size = n == 8 ? BPF_DW : n == 4 ? BPF_W : n == 2 ? BPF_H : BPF_B;
+	while (from < to) {
+		uint32_t n = 8;
 
-		LDX(size, 1, 0, at);
-		STX(size, 7, 1, PKT_OUT + at);
-		at += n, left -= n;
+		while (n > to - from || from % n)
+			n /= 2;
+		if (out) {
+			LDX(sizes[n], 1, value, from);
+			STX(sizes[n], 7, 1, PKT_OUT + from);
+		} else {
+			LDX(sizes[n], 1, 10, -KEY_ROOM - VALUE_ROOM + (int)from);
+			STX(sizes[n], value, 1, from);
+		}
+		from += n;
 	}
 }
 
-/* The value on the stack into the one at r0. */
-static void stack_to_value(void)
+/* All of the value but its lock, which programs must not touch. */
+static void copy_value(int value, bool out)
 {
-	uint32_t at = 0, left = twin.value_size;
-
-	while (left) {
-		uint32_t n = left >= 8 ? 8 : left >= 4 ? 4 : left >= 2 ? 2 : 1;
-		uint8_t size = n == 8 ? BPF_DW : n == 4 ? BPF_W : n == 2 ? BPF_H : BPF_B;
-
-		LDX(size, 1, 10, -KEY_ROOM - VALUE_ROOM + (int)at);
-		STX(size, 0, 1, at);
-		at += n, left -= n;
+	if (twin.lock_off < 0) {
+		copy_range(value, 0, twin.value_size, out);
+		return;
 	}
+	copy_range(value, 0, twin.lock_off, out);
+	copy_range(value, twin.lock_off + 4, twin.value_size, out);
+}
+
+/* Calls bpf_spin_lock or bpf_spin_unlock for the value at r9. */
+static void call_lock(int helper)
+{
+	MOV(1, 9);
+	ADD_K(1, twin.lock_off);
+	CALL(helper);
 }
 
 static void program_one(enum prog_op op)
@@ -120,7 +134,7 @@ static void program_one(enum prog_op op)
 		map_and_key();
 		CALL(BPF_FUNC_map_lookup_elem);
 		miss();
-		value_to_packet();
+		copy_value(0, true);
 		MOV_K(0, 1);
 		break;
 	case PROG_UPDATE:
@@ -138,7 +152,7 @@ static void program_one(enum prog_op op)
 		map_and_key();
 		CALL(BPF_FUNC_map_lookup_elem);
 		miss();
-		stack_to_value();
+		copy_value(0, false);
 		MOV_K(0, 2);
 		break;
 	case PROG_LOOKUP_PERCPU:
@@ -150,11 +164,26 @@ static void program_one(enum prog_op op)
 		LDX(BPF_B, 3, 7, 1);
 		CALL(BPF_FUNC_map_lookup_percpu_elem);
 		miss();
-		value_to_packet();
+		copy_value(0, true);
 		MOV_K(0, 1);
 		break;
+	case PROG_LOCKED:
+		if (twin.lock_off < 0) {
+			MOV_K(0, 3);
+			break;
+		}
+		map_and_key();
+		CALL(BPF_FUNC_map_lookup_elem);
+		miss();
+		MOV(9, 0);
+		call_lock(BPF_FUNC_spin_lock);
+		copy_value(9, false);
+		copy_value(9, true);
+		call_lock(BPF_FUNC_spin_unlock);
+		MOV_K(0, 2);
+		break;
 	default: /* atomics on the value's first 8 bytes */
-		if (twin.value_size < 8) {
+		if (twin.value_size < 8 || (twin.lock_off >= 0 && twin.lock_off < 8)) {
 			MOV_K(0, 3);
 			break;
 		}
@@ -317,7 +346,7 @@ static void programs_map(uint32_t type)
 		/* per-CPU padding that a program's insert leaves is nobody's */
 	} while (!oracle_failed &&
 		 (!twin.live || twin.key_size > KEY_ROOM || twin.value_size > VALUE_ROOM ||
-		  twin.lock_off >= 0 || (twin.per_cpu && twin.value_size % 8) ||
+		  (twin.per_cpu && twin.value_size % 8) ||
 		  twin.flags &
 			  (BPF_F_RDONLY | BPF_F_WRONLY | BPF_F_RDONLY_PROG | BPF_F_WRONLY_PROG)));
 }

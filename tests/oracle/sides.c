@@ -67,13 +67,20 @@ static void shmap_close(int fd)
 
 static void *shmap_mmap(int fd, size_t len, int prot, int flags, uint64_t offset, int *err)
 {
-	void *p;
+	void *p = MAP_FAILED;
+	int own;
 
 	*err = fd_mmap_check(fd, offset, len, prot, flags);
 	if (*err < 0)
 		return MAP_FAILED;
-	p = mmap(NULL, len, prot, flags, fd, offset);
+	own = fd_mmap_open(fd, prot);
+	if (own < 0) {
+		*err = own;
+		return MAP_FAILED;
+	}
+	p = mmap(NULL, len, prot, flags, own, offset);
 	*err = p == MAP_FAILED ? -errno : 0;
+	shmap_close(own);
 	return p;
 }
 

@@ -2,7 +2,8 @@
 /*
  * An ordinary loader: attaches every program of an object, says "attached",
  * waits for its standard input to end and prints the first map's per-CPU sum
- * or value of key 0.
+ * or value of key 0. With a third argument it attaches the first program to
+ * getppid's entry with that cookie.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,7 +23,17 @@ int main(int argc, char **argv)
 
 	if (!obj || bpf_object__load(obj) || cpus < 1)
 		return 1;
-	bpf_object__for_each_program(prog, obj) if (!bpf_program__attach(prog)) return 2;
+	prog = bpf_object__next_program(obj, NULL);
+	if (argc > 2) {
+		LIBBPF_OPTS(bpf_tracepoint_opts, opts, .bpf_cookie = strtoull(argv[2], NULL, 0));
+
+		if (!bpf_program__attach_tracepoint_opts(prog, "syscalls", "sys_enter_getppid", &opts))
+			return 2;
+		prog = NULL;
+	}
+	for (; prog; prog = bpf_object__next_program(obj, prog))
+		if (!bpf_program__attach(prog))
+			return 2;
 	puts("attached");
 	fflush(stdout);
 	while (read(0, &byte, 1) > 0)

@@ -76,6 +76,39 @@ static void check_values(struct map *map, uint64_t flags)
 	free(v);
 }
 
+/*
+ * A program takes the locks over from the dead writer and stores in place: what
+ * the dead one had staged must not come after it.
+ */
+static void program_takes_locks(void)
+{
+	REQUIRE(lease_acquire() >= 0);
+	for (uint32_t key = 0; key < ENTRIES; key++) {
+		uint8_t *p = m->ops->lookup(m, &key);
+		int err = lock_acquire((uint32_t *)(p + LOCK_OFF));
+
+		CHECK(err >= 0);
+		if (err == LOCK_OWNER_DIED)
+			m->ops->lock_died(m, p);
+		memset(p, 0xee, LOCK_OFF);
+		memset(p + LOCK_OFF + 4, 0xee, SIZE - LOCK_OFF - 4);
+		lock_release((uint32_t *)(p + LOCK_OFF));
+	}
+	lease_release();
+}
+
+static void check_ee(void)
+{
+	uint8_t *v = malloc(SIZE);
+
+	for (uint32_t key = 0; key < ENTRIES; key++) {
+		CHECK_EQ(m->ops->read(m, &key, v, BPF_F_LOCK), 0);
+		CHECK_EQ(v[0], 0xee);
+		CHECK_EQ(v[SIZE - 1], 0xee);
+	}
+	free(v);
+}
+
 int main(int argc, char **argv)
 {
 	struct map_attr attr = {.map_type = BPF_MAP_TYPE_ARRAY,
@@ -118,6 +151,10 @@ int main(int argc, char **argv)
 			dead_seen++;
 		/* first who cannot repair, then who does, then everything again */
 		check_values(read_only, 0);
+		if (!strcmp(what, "locked") && i % 3 == 0) {
+			program_takes_locks();
+			check_ee();
+		}
 		if (i & 1) {
 			CHECK_EQ(m->ops->recover(m), 0);
 			CHECK_EQ(m->ops->validate(m, why, sizeof(why)), 0);

@@ -16,6 +16,7 @@
 #include <sys/wait.h>
 
 #include "base/atomic.h"
+#include "sys/fd.h"
 #include "both.h"
 #include "sys/fd.h"
 #include "sys/op.h"

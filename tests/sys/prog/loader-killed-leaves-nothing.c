@@ -57,11 +57,39 @@ static int attach(int prog)
 	return link;
 }
 
+/* The other way to attach: the event itself becomes the link. */
+static int attach_by_ioctl(int prog)
+{
+	struct perf_event_attr attr = {
+		.size = sizeof(attr),
+		.type = PERF_TYPE_KPROBE,
+		.config1 = (uintptr_t)CALL_PREFIX "openat",
+	};
+	int event = sys_perf_event_open(&attr, -1, 0, -1, 0);
+	long ret;
+
+	if (event >= 0 && sys_perf_ioctl(event, PERF_EVENT_IOC_SET_BPF, prog, &ret))
+		return -1;
+	return event;
+}
+
+static int bind_another(int prog)
+{
+	int map = side_map(OURS, BPF_MAP_TYPE_HASH, 4, 8, 4), err;
+	union sys_attr a = {0};
+
+	a.prog_bind_map.prog_fd = prog;
+	a.prog_bind_map.map_fd = map;
+	err = side_bpf(OURS, BPF_PROG_BIND_MAP, &a);
+	side_close(OURS, map);
+	return err;
+}
+
 /* One round; 0, or the step that failed. */
 static int work(void)
 {
 	union sys_attr a = {0};
-	int map, fd, prog, link;
+	int map, fd, prog, link, event;
 
 	map = side_map(OURS, BPF_MAP_TYPE_ARRAY, 4, 8, 1);
 	if (map < 0)
@@ -76,11 +104,17 @@ static int work(void)
 	side_close(OURS, fd);
 	if (prog < 0)
 		return 3;
-	link = attach(prog);
-	side_close(OURS, prog);
-	if (link < 0)
+	if (bind_another(prog))
 		return 4;
+	link = attach(prog);
+	if (link < 0)
+		return 5;
+	event = attach_by_ioctl(prog);
+	side_close(OURS, prog);
+	if (event < 0)
+		return 6;
 	side_close(OURS, link);
+	side_close(OURS, event);
 	return 0;
 }
 

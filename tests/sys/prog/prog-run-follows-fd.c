@@ -38,7 +38,7 @@ static long run(int fd)
 static void replace(int fd, int by)
 {
 	fd_forget(fd);
-	dup2(by, fd);
+	syscall(SYS_dup3, by, fd, 0);
 	fd_collect();
 }
 

@@ -55,6 +55,7 @@ static const struct test tests[] = {
 #include "cases-form.h"
 #include "cases-memory.h"
 #include "cases-calls.h"
+#include "cases-pruning.h"
 };
 
 /* The end of a log: the fault. */

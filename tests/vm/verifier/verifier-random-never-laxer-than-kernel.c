@@ -430,7 +430,8 @@ static void generate(void)
 static bool about_a_range(const char *log)
 {
 	return strstr(log, "is outside of the allowed memory range") ||
-	       strstr(log, "unbounded m") || strstr(log, "min value is negative");
+	       strstr(log, "unbounded m") || strstr(log, "min value is negative") ||
+	       strstr(log, "misaligned stack access");
 }
 
 static char log_[VT_LOG], klog[VT_LOG];

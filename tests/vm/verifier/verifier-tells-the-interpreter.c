@@ -190,6 +190,13 @@ static void aux(void)
 	       CALL(map_lookup_elem), MOV(R0, 0), EXIT);
 	CHECK_EQ(vt_aux()[9].map_index, VM_MAP_UNKNOWN);
 
+	/* a key with a hole, and one without */
+	ACCEPT(SOCKET_FILTER, 0, 0, ST(W, FP, -8, 0), MOVR(R2, FP), ALU(ADD, R2, -8), MAP(R1, M_HASH),
+	       CALL(map_lookup_elem), MOV(R0, 0), EXIT);
+	CHECK(vt_aux()[0].zero_stack);
+	ACCEPT(SOCKET_FILTER, 0, 0, LOOKUP(M_HASH), MOV(R0, 0), EXIT);
+	CHECK(!vt_aux()[0].zero_stack);
+
 	/* functions */
 	ACCEPT(SOCKET_FILTER, 0, 0, ST(DW, FP, -24, 0), CALLP(1), EXIT, ST(DW, FP, -40, 0),
 	       MOV(R0, 0), EXIT);
