@@ -133,9 +133,9 @@ int htab_copy_out(struct map *m, const uint8_t *from, void *user)
 		return uaccess_copy(user, from, size);
 	err = uaccess_copy(user, from, (size_t)lock);
 	if (!err)
-		err = uaccess_zero((uint8_t *)user + lock, 4);
+		err = uaccess_zero(uaccess_at(user, lock), 4);
 	if (!err)
-		err = uaccess_copy((uint8_t *)user + lock + 4, from + lock + 4,
+		err = uaccess_copy(uaccess_at(user, lock + 4), from + lock + 4,
 				   size - (uint32_t)lock - 4);
 	return err;
 }
@@ -148,7 +148,7 @@ int htab_value_out(struct map *m, uint32_t index, void *user)
 
 	if (m->ops->per_cpu) {
 		for (cpu = 0; !err && cpu < m->attr.possible_cpus; cpu++)
-			err = uaccess_copy((uint8_t *)user + (size_t)cpu * m->elem_size,
+			err = uaccess_copy(uaccess_at(user, (size_t)cpu * m->elem_size),
 					   htab_value(m, index, cpu), m->elem_size);
 		return err;
 	}
@@ -178,7 +178,7 @@ static int percpu_value_out(struct map *m, uint32_t stripe, uint32_t index, void
 	err = htab_value_out(m, index, user);
 	if (!err && load_acquire(&in->op) == INTENT_PLACE && in->new_elem == index + 1 &&
 	    in->where < m->attr.possible_cpus)
-		err = uaccess_copy((uint8_t *)user + in->where * m->elem_size,
+		err = uaccess_copy(uaccess_at(user, in->where * m->elem_size),
 				   htab_staged(m, stripe), m->attr.value_size);
 	return err;
 }

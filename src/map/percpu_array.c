@@ -166,7 +166,7 @@ static int percpu_read_cpu(struct map *m, uint32_t index, uint32_t cpu, void *va
 			break;
 		err = uaccess_copy(value, staged, size);
 		if (!err)
-			err = uaccess_copy((uint8_t *)value + size, slot + size,
+			err = uaccess_copy(uaccess_at(value, size), slot + size,
 					   m->elem_size - size);
 		if (err || redo_still(r, index))
 			return err;
