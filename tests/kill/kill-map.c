@@ -93,11 +93,11 @@ torn:
 	return -1;
 }
 
-static bool observe(struct fixture *f, struct state *s)
+static bool observe(struct fixture *f, struct state *s, uint64_t flags)
 {
 	memset(s, ABSENT, sizeof(*s));
 	for (uint32_t k = 0; k < n_keys(f); k++)
-		if (observe_key(f, k, s->ver[k], 0) < 0)
+		if (observe_key(f, k, s->ver[k], flags) < 0)
 			return false;
 	return true;
 }
@@ -414,7 +414,10 @@ static enum kill_outcome check(void *arg)
 		if (!blind(f, mode))
 			return KILL_INVALID;
 	} else {
-		if (!observe(f, &s))
+		/* The first look may be one under the element's lock. */
+		bool locked = f->v->lock_off >= 0 && kill_point() / 5 % 2;
+
+		if (!observe(f, &s, locked ? BPF_F_LOCK : 0))
 			return KILL_INVALID;
 		for (uint32_t k = 0; k < n_keys(f); k++) {
 			bool o = same(s.ver[k], f->old.ver[k]), n = same(s.ver[k], f->new.ver[k]);
