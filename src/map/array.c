@@ -273,6 +273,7 @@ static int array_copy_out(struct map *m, const void *from, void *value)
  */
 static int array_read_locked_ro(struct map *m, uint32_t index, void *value)
 {
+	struct redo_record *plain = m->array.redo_count ? array_record(m, index) : NULL;
 	struct redo_claims c = array_claims(m);
 	const uint32_t size = m->attr.value_size;
 	const uint32_t *word = array_lock_word(m, index);
@@ -287,12 +288,23 @@ static int array_read_locked_ro(struct map *m, uint32_t index, void *value)
 		bool free_before, free_after;
 
 		err = -EBUSY;
+		/* A plain writer that died: all others would have finished its
+		 * write before theirs. */
+		if (plain && lock_owner_died(&plain->lock) &&
+		    load_acquire(&plain->tag) == (uint64_t)index + 1) {
+			err = array_copy_out(m, plain->staged, copy);
+			if (err || redo_still(plain, index))
+				break;
+			err = -EBUSY;
+			continue;
+		}
 		if (lock_owner_died(word)) {
 			r = redo_claims_find(&c, index);
 			err = array_copy_out(m, r ? r->staged : array_slot(m, index), copy);
 			fence_acquire();
 			if (err || (lock_owner_died(word) && redo_claims_find(&c, index) == r))
 				break;
+			err = -EBUSY;
 			continue;
 		}
 		free_before = !load_acquire(word);
@@ -321,7 +333,10 @@ static int array_read_locked(struct map *m, uint32_t index, void *value)
 
 	if (!m->writable)
 		return array_read_locked_ro(m, index, value);
-	err = array_lock(m, index);
+	/* What a dead plain writer left, as before a locked write. */
+	err = m->array.redo_count ? redo_recover(m, array_record(m, index), array_apply, -1) : 0;
+	if (!err)
+		err = array_lock(m, index);
 	if (err)
 		return err;
 	err = array_copy_out(m, array_slot(m, index), value);
