@@ -81,14 +81,15 @@ int htab_search(struct map *m, const void *key, uint64_t hash, struct htab_hit *
 	uint64_t tag = htab_tag(hash), link;
 	uint32_t restarts, steps;
 	enum htab_follow f;
-	unsigned int i;
+	unsigned int found;
 
 	for (restarts = 0; restarts < HTAB_RESTARTS; restarts++) {
-		for (i = 0; i < HTAB_SLOTS; i++) {
-			link = load_acquire(&b->slot[i]);
-			if (likely((link ^ tag) & LINK_TAG_MASK))
-				continue;
+		for (found = htab_slots_tagged(b, tag); found; found &= found - 1) {
+			link = load_acquire(&b->slot[__builtin_ctz(found)]);
 			f = htab_follow(m, link, hit);
+			/* Another link by now: another element, or none. */
+			if (unlikely((link ^ tag) & LINK_TAG_MASK))
+				goto restart;
 			if (f != FOLLOW_ELEM)
 				goto astray;
 			if (htab_key_equal(m, hit->e->key, key))
