@@ -8,7 +8,9 @@
  * on the owner's robust list (or pending, while it is being put there or taken
  * off), and then one compare-and-swap takes it over.
  *
- * Grace. D unlinks memory, passes a full fence and reads the epoch: the stamp s.
+ * Grace. D unlinks memory under a lock and releases it (or dies; then the kernel
+ * passes the lock on). S, a later holder of that lock, reads the epoch: the stamp s. So
+ * everybody can see the unlink when s is read.
  * R, who knows of the unlink (through the lock), reuses the memory after
  * lease_elapsed(s), which (1) passes a full fence, (2) finds every word free,
  * dead, or with an epoch greater than s. Take a run P that can still see the memory:
@@ -17,7 +19,7 @@
  *    compare-and-swap is a full barrier, so P's loads are after D's unlink,
  *    which R knew of before its fence. Contradiction.
  *  - P's epoch e > s: P read e from the shared epoch, which became greater than
- *    s after D read s, so after the unlink. P's loads follow that read (full
+ *    s after S read s, so after the unlink. P's loads follow that read (full
  *    barrier), so they see the unlink. Contradiction.
  * An old epoch in a word (the reader was slow between reading the epoch and
  * its compare-and-swap) only makes R wait longer.
@@ -403,7 +405,7 @@ uint32_t lease_stamp(void)
 {
 	if (unlikely(!load_acquire(&lines)) && lease_open())
 		return 0;
-	/* Between the unlink, an exchange, and the stamp: see the proof. */
+	/* Between the compare-and-swap that took the lock and the stamp. */
 	fence_after_rmw();
 	return load_relaxed(&head->epoch);
 }
