@@ -92,8 +92,10 @@ static void all_stopped(void)
 		CHECK_EQ(lease_cpu(), -1);
 		/* found stalled, and so not waited for */
 		CHECK(lease_elapsed(stamp, -1));
-		for (i = 0; i < cpus; i++) {
+		/* which owner has which line is not said */
+		for (i = 0; i < cpus; i++)
 			CHECK(lines[i].word);
+		for (i = 0; i < cpus; i++) {
 			kill(pids[i], SIGCONT);
 			join(pids[i]);
 		}
