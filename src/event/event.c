@@ -74,7 +74,9 @@ int event_trace(const struct event_options *opt, int *status, struct event_stats
 		err = target_parse(t->event, t->name, &s.links.target[i], why, sizeof(why));
 		if (err)
 			goto free;
-		target_set_prog(&s.links.target[i], t->prog);
+		err = target_set_prog(&s.links.target[i], t->prog);
+		if (err)
+			goto free;
 		s.links.target[i].cookie = t->cookie;
 	}
 	s.links.count = opt->target_cnt;

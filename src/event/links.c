@@ -62,7 +62,11 @@ static void links_add(struct links *l, uint32_t id, const struct link_header *h)
 			links_refuse(l, id, h->name, "its program cannot be opened");
 		return;
 	}
-	target_set_prog(&t, prog);
+	if (target_set_prog(&t, prog)) {
+		sys_prog_put(prog);
+		links_refuse(l, id, h->name, "its program is not one for this event's context");
+		return;
+	}
 	t.link_id = id;
 	t.cookie = h->cookie;
 	l->target[l->count++] = t;

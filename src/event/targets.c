@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* From the name of an event to the calls that it means. */
 #include "event/targets.h"
+#include "vm/verifier.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -122,8 +123,43 @@ int event_target_check(enum link_event event, const char *name, char *why, size_
 	return target_parse(event, name, &t, why, size);
 }
 
-void target_set_prog(struct target *t, struct vm_prog *prog)
+/*
+ * The context is built for the event, and the verifier knew only the program's
+ * type: tracepoint programs may be written for a longer record. A link's file
+ * could name any program.
+ */
+static bool prog_fits(const struct target *t, const struct vm_prog *prog)
 {
+	const bool tracing = prog->type == BPF_PROG_TYPE_TRACING;
+	const uint32_t used = prog->aux ? prog->aux[0].max_ctx_off : 0;
+
+	switch (t->form) {
+	case TARGET_RAW_ENTER:
+	case TARGET_RAW_EXIT:
+		return (prog->type == BPF_PROG_TYPE_RAW_TRACEPOINT ||
+			(tracing && prog->expected_attach_type == BPF_TRACE_RAW_TP)) &&
+		       used <= 2 * sizeof(uint64_t);
+	case TARGET_TP_ENTER:
+		return prog->type == BPF_PROG_TYPE_TRACEPOINT && used <= 8 * sizeof(uint64_t);
+	case TARGET_TP_EXIT:
+		return prog->type == BPF_PROG_TYPE_TRACEPOINT && used <= 3 * sizeof(uint64_t);
+	case TARGET_KPROBE:
+	case TARGET_KRETPROBE:
+		return prog->type == BPF_PROG_TYPE_KPROBE && used <= sizeof(struct arch_regs);
+	case TARGET_FENTRY:
+	case TARGET_FEXIT:
+		return tracing &&
+		       prog->expected_attach_type ==
+			       (t->form == TARGET_FENTRY ? BPF_TRACE_FENTRY : BPF_TRACE_FEXIT) &&
+		       used <= 2 * sizeof(uint64_t);
+	}
+	return false;
+}
+
+int target_set_prog(struct target *t, struct vm_prog *prog)
+{
+	if (prog && !prog_fits(t, prog))
+		return -EINVAL;
 	t->prog = prog;
 	t->needs_uid = t->needs_comm = false;
 	for (uint32_t i = 0; prog && i < prog->insn_cnt; i++) {
@@ -140,6 +176,7 @@ void target_set_prog(struct target *t, struct vm_prog *prog)
 		else if (insn->imm == BPF_FUNC_get_current_comm)
 			t->needs_comm = true;
 	}
+	return 0;
 }
 
 void targets_sort(struct target *targets, unsigned int count)

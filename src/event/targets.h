@@ -35,8 +35,11 @@ struct target {
 /* Parses an event's name. 0 or -ENOENT, with a sentence in why. */
 int target_parse(enum link_event event, const char *name, struct target *out, char *why,
 		 size_t size);
-/* Looks at what the program asks of its environment. */
-void target_set_prog(struct target *t, struct vm_prog *prog);
+/*
+ * Looks at what the program asks of its environment. 0, or -EINVAL when it is of
+ * another type than the event's, or touches more of the context than there is.
+ */
+int target_set_prog(struct target *t, struct vm_prog *prog);
 /* Puts targets into the kernel's order; equal ones keep theirs. */
 void targets_sort(struct target *targets, unsigned int count);
 /* Adds what they ask of the tracer. */

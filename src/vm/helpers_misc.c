@@ -174,8 +174,10 @@ HELPER(get_attach_cookie)
 /* The context of a tracing program: its arguments, then the return value. */
 HELPER(get_func_arg)
 {
-	if ((uint32_t)b >= vc->code->func_args)
+	if ((uint32_t)b >= vc->code->func_args) {
+		*(uint64_t *)PTR(c) = 0; /* as in strtol */
 		return ERR(-EINVAL);
+	}
 	*(uint64_t *)PTR(c) = ((const uint64_t *)PTR(a))[(uint32_t)b];
 	return 0;
 }
@@ -252,6 +254,9 @@ HELPER(strtol)
 	bool negative;
 	long n = parse_number(PTR(a), b, c, &value, &negative);
 
+	/* The verifier counts the result as written: also when there is none, or a
+	 * slot of the frame would show what this thread's stack held before. */
+	*(int64_t *)PTR(d) = 0;
 	if (n < 0)
 		return ERR(n);
 	if (value > (uint64_t)INT64_MAX + negative)
@@ -266,6 +271,7 @@ HELPER(strtoul)
 	bool negative;
 	long n = parse_number(PTR(a), b, c, &value, &negative);
 
+	*(uint64_t *)PTR(d) = 0;
 	if (n < 0)
 		return ERR(n);
 	if (negative)

@@ -282,7 +282,9 @@ static void packet_range(struct state *s, const struct reg *pkt, bool strict)
 	int64_t range = pkt->off;
 	struct reg *r;
 
-	if (pkt->off < 0 || (pkt->off == 0 && !strict))
+	/* (before the end, at offset 0, says that there is one byte; the kernel does
+	 * not take it) */
+	if (pkt->off <= 0)
 		return;
 	if (pkt->umax > VER_MAX_PACKET_OFF || pkt->umax + pkt->off > VER_MAX_PACKET_OFF)
 		return;

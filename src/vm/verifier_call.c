@@ -109,6 +109,7 @@ int call_callback(struct verifier *v, const struct helper_proto *p, uint32_t sub
 	s = push_path(v, v->subprogs[subprog].start, v->insn);
 	if (!s)
 		return v->path_cnt > VER_MAX_PATHS ? -E2BIG : -ENOMEM;
+	s->rounds++;
 	caller = state_frame(s)->regs;
 	err = enter(v, s, subprog, v->insn, &f);
 	if (err)
@@ -192,6 +193,8 @@ static int return_to_caller(struct verifier *v, uint32_t *next)
 	if (f->callback) {
 		const struct state *before = NULL;
 		uint32_t rounds = 0;
+
+		state_frame(v->cur)->called_back = true;
 
 		/* the state in which this call was last made */
 		for (const struct state *s = v->cur->parent; s; s = s->parent)

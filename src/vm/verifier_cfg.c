@@ -301,8 +301,13 @@ out:
 	return err;
 }
 
-/* The deepest chain of frames below function s, its own included. Callees come
- * in any order, so this recurses; depth bounds it. */
+/*
+ * The deepest chain of frames below function s, its own included. Callees come
+ * in any order, so this recurses; depth bounds it. A function that was
+ * entered with as much stack on another way of the same length has nothing new to
+ * say: without this, functions that call the next one many times would be walked
+ * a number of times exponential in their number.
+ */
 static int stack_below(struct verifier *v, uint32_t s, uint32_t frames, uint32_t sum)
 {
 	sum += round_up_u64(v->subprogs[s].stack, 16);
@@ -314,6 +319,9 @@ static int stack_below(struct verifier *v, uint32_t s, uint32_t frames, uint32_t
 		verbose(v, "combined stack size of %u calls is %u. Too large\n", frames, sum);
 		return -EACCES;
 	}
+	if (sum < v->subprogs[s].deepest[frames])
+		return 0;
+	v->subprogs[s].deepest[frames] = sum + 1;
 	if (sum > v->prog->stack_depth)
 		v->prog->stack_depth = sum;
 	for (uint32_t i = v->subprogs[s].start; i < v->subprogs[s + 1].start; i++) {

@@ -96,6 +96,22 @@ static bool mem_kind(const struct reg *r)
 	       r->kind == REG_MAP_KEY || r->kind == REG_MAP_VALUE || r->kind == REG_MEM;
 }
 
+/*
+ * Does the helper write all the bytes that it is given, whatever comes of it? If
+ * not, what it leaves must have been written before (or the frames be zeroed).
+ */
+static bool fills_all(const struct helper_proto *p)
+{
+	switch (p->id) {
+	case BPF_FUNC_probe_read_str:
+	case BPF_FUNC_probe_read_user_str:
+	case BPF_FUNC_probe_read_kernel_str:
+	case BPF_FUNC_snprintf:
+		return false;
+	}
+	return true;
+}
+
 static int check_size(struct verifier *v, struct call *c, int regno, enum helper_arg mem,
 		      bool zero_ok)
 {
@@ -124,8 +140,8 @@ static int check_size(struct verifier *v, struct call *c, int regno, enum helper
 		return -EACCES;
 	}
 	c->max_size = r->umax;
-	err = check_helper_mem(v, c, regno - 1, r->umax, write, write && tnum_is_const(r->var_off),
-			       zero_ok);
+	err = check_helper_mem(v, c, regno - 1, r->umax, write,
+			       write && tnum_is_const(r->var_off) && fills_all(c->proto), zero_ok);
 	if (!err && mem == HARG_MEM_READ_OR_NULL &&
 	    (!tnum_is_const(r->var_off) || r->var_off.value % 8)) {
 		/* what printk and snprintf take: u64 after u64 */
@@ -541,7 +557,8 @@ int check_helper(struct verifier *v, const struct bpf_insn *insn)
 	}
 	if (!err && c.proto->id == BPF_FUNC_tail_call) {
 		err = check_no_leak(v, "tail_call");
-		if (!err && v->cur->cur) {
+		/* a global function is walked as the outermost frame, but does not run so */
+		if (!err && (v->cur->cur || state_frame(v->cur)->subprog)) {
 			verbose(v, "tail_calls are not allowed in functions\n");
 			err = -EINVAL;
 		}

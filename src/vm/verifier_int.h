@@ -121,6 +121,10 @@ struct frame {
 	uint32_t callsite;	/* the call instruction in the caller */
 	uint32_t callback;	/* enum frame_callback: how this frame came to be */
 	uint32_t ref_base;	/* references held when it was entered */
+	/* The loop that a call with a callback makes, while this frame makes one: another
+	 * number each time that the call is come to from before it. */
+	uint32_t loop;
+	bool called_back;	/* it comes to the call from the callback's end */
 };
 
 struct ref {
@@ -138,6 +142,7 @@ struct state {
 
 	/* bookkeeping of the walk */
 	struct state *parent;	/* the checkpoint before */
+	uint32_t rounds;	/* callbacks entered on the way here */
 	uint32_t branches;	/* paths from here that are not finished; 0: fully explored */
 	uint32_t insn;		/* where it was taken */
 	uint32_t miss, hit;
@@ -154,6 +159,8 @@ static inline struct frame *state_frame(const struct state *s)
 struct subprog {
 	uint32_t start;
 	uint32_t stack;		/* bytes used */
+	/* per number of frames: the most stack of a way to it, its own included, + 1 */
+	uint16_t deepest[VER_MAX_FRAMES + 1];
 	const char *name;	/* from BTF, or NULL */
 	uint32_t type_id;	/* BTF FUNC, or 0 */
 	bool global;

@@ -156,15 +156,19 @@ static bool reg_covers(const struct reg *old, const struct reg *cur, struct id_m
 	return true;
 }
 
-/* The slot as one scalar, when it can be seen so. */
-static const struct reg *slot_as_scalar(const struct slot *s, struct reg *tmp)
+/*
+ * The slot as one scalar, when it can be seen so. Not when some of its bytes are
+ * known to be zero and others are not: those zeroes were read as constants
+ * (old), and "any number" would forget them.
+ */
+static const struct reg *slot_as_scalar(const struct slot *s, bool old, struct reg *tmp)
 {
 	bool misc = true, zero = true;
 
 	if (s->kind[0] == SLOT_SPILL && s->kind[VER_SLOT - 1] == SLOT_SPILL)
 		return s->spilled.kind == REG_SCALAR ? &s->spilled : NULL;
 	for (int i = 0; i < VER_SLOT; i++) {
-		misc &= s->kind[i] == SLOT_MISC || s->kind[i] == SLOT_ZERO;
+		misc &= s->kind[i] == SLOT_MISC || (!old && s->kind[i] == SLOT_ZERO);
 		zero &= s->kind[i] == SLOT_ZERO;
 	}
 	if (zero)
@@ -188,8 +192,8 @@ static bool slot_covers(const struct slot *old, const struct slot *cur, struct i
 			return false;
 		return !spilled || reg_covers(&old->spilled, &cur->spilled, ids, true, how);
 	}
-	ra = slot_as_scalar(old, &a);
-	rb = slot_as_scalar(cur, &b);
+	ra = slot_as_scalar(old, true, &a);
+	rb = slot_as_scalar(cur, false, &b);
 	if (ra && rb) /* zero bytes are read as a constant without leave: always precise */
 		return reg_covers(ra, rb, ids, precise || !spilled, how);
 	for (int i = 0; i < VER_SLOT; i++) {
@@ -384,7 +388,25 @@ static int add_checkpoint(struct verifier *v, uint32_t insn, uint32_t states)
 	return 0;
 }
 
-int state_visited(struct verifier *v, uint32_t insn)
+/*
+ * Are both in the same rounds of the same loops, those of the calls whose
+ * callbacks they are in (and of this call)? Only such a loop is known to end
+ * (the helper counts), so only there may a path end at a state whose own paths are
+ * not finished, or lead back to one that was not. Otherwise a loop of jumps
+ * around a call with a callback could pass for the callback's.
+ */
+static bool same_loops(const struct state *a, const struct state *b, bool at_call)
+{
+	if (a->cur != b->cur)
+		return false;
+	for (uint32_t f = 0; f <= a->cur; f++)
+		if ((f < a->cur ? a->frames[f + 1]->callback : at_call) &&
+		    a->frames[f]->loop != b->frames[f]->loop)
+			return false;
+	return true;
+}
+
+static int visit(struct verifier *v, uint32_t insn)
 {
 	struct state **link = &v->info[insn].states, *s;
 	const bool force = v->info[insn].checkpoint;
@@ -393,18 +415,22 @@ int state_visited(struct verifier *v, uint32_t insn)
 	bool add =
 		force || (v->jumps_walked - v->prev_jumps >= 2 && v->walked - v->prev_walked >= 8);
 
+	const bool called_back = state_frame(v->cur)->called_back;
+
+	if (v->info[insn].callback_call && !called_back)
+		state_frame(v->cur)->loop = ++v->id_gen;
 	flow_settle(v);
 	drop_lonely_ids(v->cur);
 	while ((s = *link)) {
 		states++;
 		if (s->branches) {
-			if (v->info[insn].callback_call &&
+			if (called_back && same_loops(s, v->cur, true) &&
 			    state_equal(v, s, v->cur, insn, MATCH_WITHIN)) {
 				taint_ancestors(v);
 				s->hit++;
 				return 1;
 			}
-			if (!v->info[insn].callback_call &&
+			if (!called_back && s->rounds == v->cur->rounds &&
 			    state_equal(v, s, v->cur, insn, MATCH_SAME)) {
 				verbose(v, "infinite loop detected at insn %u\n", insn);
 				verbose(v, "cur state:");
@@ -418,7 +444,10 @@ int state_visited(struct verifier *v, uint32_t insn)
 			if (!force && v->jumps_walked - v->prev_jumps < 20 &&
 			    v->walked - v->prev_walked < 100)
 				add = false;
-		} else if (state_equal(v, s, v->cur, insn,
+		} else if ((!s->loops || same_loops(s, v->cur,
+							 called_back ||
+								 state_frame(s)->called_back)) &&
+			   state_equal(v, s, v->cur, insn,
 				       s->loops ? MATCH_WITHIN : MATCH_COVERED)) {
 			s->hit++;
 			if (s->loops)
@@ -435,6 +464,15 @@ int state_visited(struct verifier *v, uint32_t insn)
 		link = &s->next;
 	}
 	return add ? add_checkpoint(v, insn, states) : 0;
+}
+
+/* The checkpoint keeps whether it was come to from a callback; the path does not. */
+int state_visited(struct verifier *v, uint32_t insn)
+{
+	int err = visit(v, insn);
+
+	state_frame(v->cur)->called_back = false;
+	return err;
 }
 
 void state_free_all(struct verifier *v)

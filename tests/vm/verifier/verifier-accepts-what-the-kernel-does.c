@@ -56,6 +56,7 @@ static const struct test tests[] = {
 #include "cases-memory.h"
 #include "cases-calls.h"
 #include "cases-pruning.h"
+#include "cases-soundness.h"
 };
 
 /* The end of a log: the fault. */

@@ -29,6 +29,7 @@ static const struct {
 	[M_WRONLY] = {"wronly", BPF_MAP_TYPE_ARRAY, 4, 16, 1, BPF_F_WRONLY_PROG, -1},
 	[M_RDONLY] = {"rdonly", BPF_MAP_TYPE_ARRAY, 4, 16, 1, BPF_F_RDONLY_PROG, -1},
 	[M_LOCKARRAY] = {"lockarray", BPF_MAP_TYPE_ARRAY, 4, 8, 1, 0, 0},
+	[M_PROGS] = {"progs", BPF_MAP_TYPE_PROG_ARRAY, 4, 4, 1, 0, -1},
 };
 
 /* bytes 0..31: 0..31; then "ab\0"; the end is not terminated */
@@ -82,7 +83,7 @@ static struct map_shared shared[M_CNT];
 static int map_fds[M_CNT];
 static bool kernel_ok;
 static struct btf *btf;
-static uint32_t btf_func[2][3]; /* [global][kind] */
+static uint32_t btf_func[2][4]; /* [global][kind] */
 static int btf_fd = -1;
 
 static long sys_bpf(int cmd, union bpf_attr *attr)
@@ -92,7 +93,7 @@ static long sys_bpf(int cmd, union bpf_attr *attr)
 
 static void make_btf(void)
 {
-	int i32, i64, lock, proto[3], ptr;
+	int i32, i64, lock, proto[4], ptr;
 
 	btf = btf__new_empty();
 	REQUIRE(btf);
@@ -103,7 +104,7 @@ static void make_btf(void)
 	btf__add_struct(btf, "value", 8);
 	btf__add_field(btf, "lock", lock, 0, 0);
 	btf__add_field(btf, "count", i32, 32, 0);
-	/* kind 0: long f(long, long); 1: long f(int *); 2: long f(void) */
+	/* kind 0: long f(long, long); 1: long f(int *); 2: long f(void); 3: of the context */
 	proto[0] = btf__add_func_proto(btf, i64);
 	btf__add_func_param(btf, "a", i64);
 	btf__add_func_param(btf, "b", i64);
@@ -111,8 +112,13 @@ static void make_btf(void)
 	proto[1] = btf__add_func_proto(btf, i64);
 	btf__add_func_param(btf, "p", ptr);
 	proto[2] = btf__add_func_proto(btf, i64);
+	ptr = btf__add_struct(btf, "__sk_buff", 4);
+	btf__add_field(btf, "len", i32, 0, 0);
+	ptr = btf__add_ptr(btf, ptr);
+	proto[3] = btf__add_func_proto(btf, i64);
+	btf__add_func_param(btf, "skb", ptr);
 	for (int g = 0; g < 2; g++)
-		for (int k = 0; k < 3; k++) {
+		for (int k = 0; k < 4; k++) {
 			char name[16];
 
 			snprintf(name, sizeof(name), "%s%d", g ? "glob" : "stat", k);

@@ -70,13 +70,15 @@ enum vt_map {
 	M_WRONLY,    /* array that programs only write, value 16 */
 	M_RDONLY,    /* array that programs only read, not frozen, value 16 */
 	M_LOCKARRAY, /* array: { bpf_spin_lock; int }, one value */
+	M_PROGS,     /* program array */
 	M_CNT
 };
 
 struct vt_func {
 	uint32_t insn;
 	bool global;
-	uint32_t kind; /* 0: long f(long, long), 1: long f(int *), 2: long f(void) */
+	uint32_t kind; /* 0: long f(long, long), 1: long f(int *), 2: long f(void),
+			 * 3: long f(struct __sk_buff *) */
 };
 
 #define VT_LOG (1 << 20)
