@@ -448,11 +448,35 @@ void *htab_lookup_percpu(struct map *m, const void *key, uint32_t cpu)
 	return cpu < m->attr.possible_cpus ? lookup_value(m, key, cpu) : NULL;
 }
 
+/* In a chain: has what followed the visited element come to its place? Not so when the
+ * element was only replaced. */
+static bool moved_up(struct map *m, uint32_t bucket, uint32_t at, uint64_t link, const void *key)
+{
+	uint32_t tries;
+
+	for (tries = 0; tries < HTAB_RESTARTS; tries++) {
+		uint64_t now = htab_place_link(m, bucket, at);
+		struct htab_hit hit;
+		bool same;
+
+		if (now == link)
+			return false;
+		if (!now || now == LINK_DAMAGED)
+			return true;
+		if (htab_follow(m, now, &hit) != FOLLOW_ELEM)
+			continue;
+		same = htab_key_equal(m, hit.e->key, key);
+		if (htab_hit_valid(&hit))
+			return !same;
+	}
+	return true;
+}
+
 long htab_for_each(struct map *m, long (*fn)(void *, struct map *, const void *, void *), void *arg)
 {
 	int cpu = lease_cpu() < 0 ? 0 : lease_cpu();
 	long visited = 0;
-	uint32_t bucket, at;
+	uint32_t bucket, at, steps = 0;
 
 	for (bucket = 0; bucket < m->htab.buckets; bucket++) {
 		for (at = 0; at <= HTAB_SLOTS + m->htab.elems; at++) {
@@ -465,15 +489,28 @@ long htab_for_each(struct map *m, long (*fn)(void *, struct map *, const void *,
 				htab_damaged(m);
 				return visited;
 			}
-			if (!link || htab_follow(m, link, &hit) != FOLLOW_ELEM)
+			if (!link)
 				continue;
+			/* A callback that puts back what it deletes, or damage. */
+			if (unlikely(++steps > 2 * m->htab.elems + HTAB_RESTARTS))
+				return visited;
+			switch (htab_follow(m, link, &hit)) {
+			case FOLLOW_ELEM:
+				break;
+			case FOLLOW_STALE: /* replaced since: its place has another */
+				at--;
+				continue;
+			default:
+				htab_damaged(m);
+				return visited;
+			}
 			visited++;
 			finish_for_dead(m, bucket, hit.index);
 			if (fn(arg, m, hit.e->key, htab_value(m, hit.index, (uint32_t)cpu)))
 				return visited;
 			/* In the chain the callback may have deleted this very
 			 * element: then the next one has its place. */
-			if (at >= HTAB_SLOTS && htab_place_link(m, bucket, at) != link)
+			if (at >= HTAB_SLOTS && moved_up(m, bucket, at, link, hit.e->key))
 				at--;
 		}
 	}

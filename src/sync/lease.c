@@ -327,7 +327,7 @@ int lease_acquire(void)
 	unsigned int cpu, i;
 	bool all_stalled;
 
-	if (unlikely(!t->tid) && thread_init())
+	if (unlikely(!thread_known()) && thread_init())
 		return -EBUSY;
 	if (unlikely(t->in_lock || (mine.line && mine.tid == t->tid)))
 		return -EBUSY;
@@ -364,7 +364,7 @@ void lease_release(void)
 
 	if (!line)
 		return;
-	if (mine.tid != t->tid) {
+	if (mine.tid != t->tid || !thread_known()) {
 		mine.line = NULL;
 		return; /* inherited by fork: the parent's */
 	}
@@ -398,7 +398,7 @@ void lease_release(void)
 
 int lease_cpu(void)
 {
-	return mine.line && mine.tid == thread_self.tid ? mine.cpu : -1;
+	return mine.line && mine.tid == thread_self.tid && thread_known() ? mine.cpu : -1;
 }
 
 uint32_t lease_stamp(void)

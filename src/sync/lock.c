@@ -26,12 +26,11 @@ int lock_acquire_first(uint32_t *word)
 	struct thread *t = &thread_self;
 	int err;
 
-	if (t->in_lock)
-		return -EBUSY;
 	err = thread_init();
 	if (err)
 		return err;
-	return lock_acquire(word);
+	/* No mark: no memory for it. */
+	return t->in_lock || !thread_known() ? -EBUSY : lock_acquire(word);
 }
 
 /*

@@ -56,7 +56,7 @@ static inline int lock_acquire(uint32_t *word)
 	struct thread *t = &thread_self;
 	uint32_t free_word = 0;
 
-	if (unlikely(!t->tid || t->in_lock))
+	if (unlikely(!thread_known() || t->in_lock))
 		return lock_acquire_first(word);
 	t->in_lock = 1;
 	/* A signal handler must not find the word pending and the flag unset. */

@@ -185,13 +185,48 @@ static void stopped(void)
 	join(pid);
 }
 
+/* A child that libc's fork handlers have not seen is not its parent. */
+static void forked(void)
+{
+	pid_t pid;
+
+	CHECK_EQ(lock_acquire(&s->lock), 0); /* the thread is known from here */
+	lock_release(&s->lock);
+	pid = _Fork();
+	REQUIRE(pid >= 0);
+	if (!pid) {
+		await(&s->flag, 1);
+		/* free when it is free, not taken from the parent for dead */
+		if (lock_acquire(&s->lock) != 0)
+			_exit(1);
+		store_release(&s->flag, 2);
+		for (;;)
+			pause();
+	}
+	REQUIRE(lock_acquire(&s->lock) == 0);
+	store_release(&s->flag, 1);
+	while (!(load_acquire(&s->lock) & FUTEX_WAITERS) && !waitpid(pid, NULL, WNOHANG))
+		sched_yield();
+	CHECK_EQ(load_acquire(&s->lock), (uint32_t)getpid() | FUTEX_WAITERS);
+	lock_release(&s->lock);
+	if (check_failures)
+		return;
+	await(&s->flag, 2);
+	/* and its death is seen */
+	kill(pid, SIGKILL);
+	join_killed(pid);
+	CHECK_EQ(lock_acquire(&s->lock), LOCK_OWNER_DIED);
+	lock_release(&s->lock);
+}
+
 int main(int argc, char **argv)
 {
 	static const struct {
 		const char *name;
 		void (*run)(void);
 	} claims[] = {{"excludes", excludes}, {"survives", survives}, {"woken", woken},
-		      {"handler", handler},   {"unmarked", unmarked}, {"stopped", stopped}};
+		      {"handler", handler},   {"unmarked", unmarked}, {"stopped", stopped},
+		      {"forked", forked}};
 
 	check_private_rundir();
 	s = shared_memory(4096);
