@@ -21,6 +21,7 @@
 
 volatile int signals_end;
 volatile int signals_tty_stop;
+volatile int signals_tty_late;
 
 static const int signals_caught[] = {SIGINT,  SIGQUIT, SIGTERM, SIGHUP, SIGTSTP,
 				     SIGTTIN, SIGTTOU, SIGALRM, SIGCHLD};
@@ -45,7 +46,9 @@ static void signals_handler(int sig, siginfo_t *info, void *context)
 	switch (sig) {
 	case SIGALRM:
 		/* A command that does not stop within ten seconds does not stop. */
-		if (!signals_end && ++signals_kicks > 500) {
+		if (++signals_kicks > 10)
+			signals_tty_late = 1;
+		if (!signals_end && signals_kicks > 500) {
 			signals_tty_stop = 0;
 			signals_kick(false);
 		}
@@ -56,6 +59,7 @@ static void signals_handler(int sig, siginfo_t *info, void *context)
 		if (!signals_command)
 			break;
 		signals_tty_stop = 1;
+		signals_tty_late = 0;
 		signals_kicks = 0;
 		signals_kick(true);
 		break;

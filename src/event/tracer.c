@@ -46,6 +46,7 @@ struct tracer {
 	bool started;		     /* false: a child without filter, before its execve */
 	bool no_filter;		     /* it could not be installed */
 	bool leader_stopped;	     /* by a terminal's stop signal */
+	bool other_stopped;	     /* so is one of its children or threads */
 	pid_t leader;		     /* the command, or 0 */
 	pid_t doorbell;		     /* or 0 */
 	struct launch launch;
@@ -215,14 +216,18 @@ static void stop_stop(struct tracer *tr, struct tracee *t, int sig)
 		child_left_fork(tr, t);
 	}
 	if (sig_stops(sig)) {
-		if (t->tid == tr->leader && sig != SIGSTOP)
+		if (sig != SIGSTOP && t->tid == tr->leader)
 			tr->leader_stopped = true;
+		else if (sig != SIGSTOP)
+			tr->other_stopped = true;
 		/* It stays stopped, and SIGCONT still reaches it. */
 		ptrace(PTRACE_LISTEN, t->tid, 0, 0);
 		return;
 	}
 	if (t->tid == tr->leader)
 		tr->leader_stopped = false;
+	else
+		tr->other_stopped = false;
 	tracee_resume(tr, t, 0);
 }
 
@@ -287,6 +292,21 @@ static void tracer_refresh(struct tracer *tr)
 	tr->every_call = every_call;
 }
 
+/*
+ * Stops the tracer when the terminal asked for it and the command has stopped; or
+ * when, after a while, only a child has: a command inside vfork(2) cannot stop before
+ * its child goes on.
+ */
+static void tracer_stop(struct tracer *tr)
+{
+	if (likely(!signals_tty_stop) ||
+	    (!tr->leader_stopped && !(signals_tty_late && tr->other_stopped)))
+		return;
+	signals_stop_self();
+	tr->leader_stopped = false;
+	tr->other_stopped = false;
+}
+
 static int tracer_wait(struct tracer *tr, int *status)
 {
 	int flags = __WALL | (tr->doorbell ? WUNTRACED : 0);
@@ -300,10 +320,7 @@ static int tracer_wait(struct tracer *tr, int *status)
 			return -errno;
 		if (signals_end)
 			return -EINTR;
-		if (signals_tty_stop && tr->leader_stopped) {
-			signals_stop_self();
-			tr->leader_stopped = false;
-		}
+		tracer_stop(tr);
 	}
 }
 
@@ -390,10 +407,7 @@ static int tracer_loop(struct tracer *tr, int *result)
 				t->report = 0;
 			tracer_serve(tr, r->tid, r->status, result);
 		}
-		if (unlikely(signals_tty_stop && tr->leader_stopped)) {
-			signals_stop_self();
-			tr->leader_stopped = false;
-		}
+		tracer_stop(tr);
 	}
 	return 0;
 }

@@ -133,6 +133,7 @@ void signals_restore(void);
 void signals_child(void);	      /* in the forked child: as it was before signals_catch() */
 extern volatile int signals_end;      /* a process that we attached to shall be let go */
 extern volatile int signals_tty_stop; /* a terminal's stop signal reached us, too */
+extern volatile int signals_tty_late; /* ... a fifth of a second ago */
 void signals_stop_self(void);	      /* stops as the shell expects it; returns when continued */
 
 #endif
