@@ -42,6 +42,14 @@
 #define fence_release() __atomic_thread_fence(__ATOMIC_RELEASE)
 #define fence_seq_cst() __atomic_thread_fence(__ATOMIC_SEQ_CST)
 
+/* A full fence after an atomic exchange or compare-and-swap. On x86 that is one
+ * itself; on arm64 a pair of exclusives lets later loads pass its store. */
+#if defined(__x86_64__) || defined(__i386__)
+#define fence_after_rmw() __atomic_signal_fence(__ATOMIC_SEQ_CST)
+#else
+#define fence_after_rmw() fence_seq_cst()
+#endif
+
 /* Orders a thread against its own death or its own signal handler only. */
 #define fence_compiler() __atomic_signal_fence(__ATOMIC_SEQ_CST)
 

@@ -51,7 +51,7 @@ static void *slab_take(struct pool *p, struct pool_slab *s)
 		object = s->objects + i * stride(p);
 		allow(object, p->size);
 		memset(object, 0, p->size);
-		store_relaxed(&p->hint, s);
+		store_release(&p->hint, s);
 		return object;
 	}
 	return NULL;
@@ -72,16 +72,17 @@ static void *slab_new(struct pool *p)
 	do {
 		s->next = head;
 	} while (!cas_seq_cst(&p->slabs, &head, s));
-	store_relaxed(&p->hint, s);
+	store_release(&p->hint, s);
 	return s->objects;
 }
 
 void *pool_alloc(struct pool *p)
 {
-	struct pool_slab *s = load_relaxed(&p->hint);
+	/* Pairs with slab_new(): a slab is seen with its bits. */
+	struct pool_slab *s = load_acquire(&p->hint);
 	void *object = s ? slab_take(p, s) : NULL;
 
-	/* Pairs with slab_new(): a slab is seen with its bits. */
+	/* As above. */
 	for (s = load_acquire(&p->slabs); s && !object; s = s->next)
 		object = slab_take(p, s);
 	return object ? object : slab_new(p);
@@ -95,5 +96,5 @@ void pool_free(struct pool *p, void *object)
 		return;
 	forbid(object, p->size);
 	fetch_or_seq_cst(&s->free, 1ULL << ((uint8_t *)object - s->objects) / stride(p));
-	store_relaxed(&p->hint, s);
+	store_release(&p->hint, s);
 }

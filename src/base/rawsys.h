@@ -214,19 +214,28 @@ static inline int raw_is_error(const void *p)
 
 #if defined(__SANITIZE_THREAD__)
 /* The thread sanitizer must see that an address is new memory, or it compares
- * what two mappings did with the same address. */
+ * what two mappings did with the same address; not the fd, whose number may
+ * mean something else when it is used at the same time. So: libc's mmap for the
+ * address, the kernel's for what stands there. */
 #include <errno.h>
 #include <sys/mman.h>
 
 static inline void *raw_mmap(void *addr, size_t len, int prot, int flags, int fd, off_t offset)
 {
 	int saved = errno;
-	void *p = mmap(addr, len, prot, flags, fd, offset);
+	int seen =
+		flags & MAP_ANONYMOUS ? flags : MAP_PRIVATE | MAP_ANONYMOUS | (flags & MAP_FIXED);
+	void *p = mmap(addr, len, prot, seen, -1, 0), *q = p;
 
 	if (p == MAP_FAILED)
-		p = (void *)(long)-errno;
+		q = (void *)(long)-errno;
+	else if (!(flags & MAP_ANONYMOUS))
+		q = (void *)raw_syscall6(SYS_mmap, (long)p, (long)len, prot, flags | MAP_FIXED, fd,
+					 offset);
+	if (p != q && p != MAP_FAILED)
+		munmap(p, len);
 	errno = saved;
-	return p;
+	return q;
 }
 
 static inline int raw_munmap(void *addr, size_t len)

@@ -17,6 +17,14 @@
 
 #include <signal.h>
 #include <stddef.h>
+#include <stdint.h>
+
+/* An address within user memory. A user pointer may be any number, aligned or
+ * not, which C's own pointer arithmetic does not allow. */
+static inline void *uaccess_at(const void *user, size_t offset)
+{
+	return (void *)((uintptr_t)user + offset);
+}
 
 /* Installs the handlers; idempotent, thread-safe. 0 or -errno. */
 int uaccess_init(void);

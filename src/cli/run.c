@@ -31,9 +31,11 @@ static int run_traced(struct bpfobj *o, const struct run_options *ro, struct eve
 {
 	struct event_stats stats;
 	FILE *file = NULL;
+	bool new_file = false;
 	int err, status;
 
 	if (ro->output) {
+		new_file = access(ro->output, F_OK) && errno == ENOENT;
 		file = strcmp(ro->output, "-") ? fopen(ro->output, "we") : stdout;
 		if (!file)
 			return cli_error("%s: %s", ro->output, strerror(errno));
@@ -51,7 +53,9 @@ static int run_traced(struct bpfobj *o, const struct run_options *ro, struct eve
 			bpfobj_unpin(o, ro->pin);
 		if (file && file != stdout) {
 			fclose(file);
-			unlink(ro->output);
+			/* What was there before, a device perhaps, stays. */
+			if (new_file)
+				unlink(ro->output);
 		}
 		return cli_trace_error(err, eo->argv[0], eo->pid);
 	}

@@ -39,7 +39,7 @@ int section_event(const char *section, enum link_event *event, char *name, char 
 		if (strncmp(section, sections[i].prefix, len))
 			continue;
 		*event = sections[i].event;
-		snprintf(name, 160, "%s%s", sections[i].syscall ? ARCH_SYSCALL_PREFIX : "",
+		snprintf(name, 160, "%s%s", sections[i].syscall ? CALL_PREFIX : "",
 			 section + len);
 		if (strchr(name, '+')) {
 			snprintf(why, size, "an offset into a function needs the kernel");

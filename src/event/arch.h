@@ -23,7 +23,6 @@
 #if defined(__x86_64__)
 
 #define ARCH_AUDIT AUDIT_ARCH_X86_64
-#define ARCH_SYSCALL_PREFIX "__x64_sys_"
 #define ARCH_X32_BIT 0x40000000u
 
 struct arch_regs {
@@ -82,7 +81,6 @@ static inline void arch_regs_return(struct arch_regs *regs, uint64_t ret)
 #elif defined(__aarch64__)
 
 #define ARCH_AUDIT AUDIT_ARCH_AARCH64
-#define ARCH_SYSCALL_PREFIX "__arm64_sys_"
 
 struct arch_regs {
 	struct user_regs_struct r; /* x0..x30, sp, pc, pstate */

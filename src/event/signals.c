@@ -44,8 +44,8 @@ static void signals_handler(int sig, siginfo_t *info, void *context)
 
 	switch (sig) {
 	case SIGALRM:
-		/* A command that does not stop within a second does not stop. */
-		if (!signals_end && ++signals_kicks > 50) {
+		/* A command that does not stop within ten seconds does not stop. */
+		if (!signals_end && ++signals_kicks > 500) {
 			signals_tty_stop = 0;
 			signals_kick(false);
 		}

@@ -3,23 +3,6 @@
 
 #include <string.h>
 
-static const char *const syscall_names[SYSCALLS_MAX] = {
-#include "syscall_table.h"
-};
-
-long syscall_number(const char *name)
-{
-	for (long nr = 0; nr < SYSCALLS_MAX; nr++)
-		if (syscall_names[nr] && !strcmp(syscall_names[nr], name))
-			return nr;
-	return -1;
-}
-
-const char *syscall_name(long nr)
-{
-	return nr >= 0 && nr < SYSCALLS_MAX ? syscall_names[nr] : NULL;
-}
-
 const char *syscall_kernel_name(const char *name)
 {
 	static const char *const pairs[][2] = {

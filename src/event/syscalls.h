@@ -1,8 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/*
- * System calls by number and by the name of the kernel's function
- * (__x64_sys_NAME), and sets of them.
- */
+/* Sets of system calls. sys/calls.h has their names. */
 #ifndef SHMAP_EVENT_SYSCALLS_H
 #define SHMAP_EVENT_SYSCALLS_H
 
@@ -10,8 +7,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "sys/calls.h"
+
 /* Numbers at or above are seen only by the targets that take every call. */
-#define SYSCALLS_MAX 1024
+#define SYSCALLS_MAX CALLS_MAX
 #define SYSCALL_SET_WORDS (SYSCALLS_MAX / 64)
 
 /* Whose table the number is from. Only native calls reach __x64_sys_NAME. */
@@ -26,10 +25,6 @@ struct syscall_set {
 	uint64_t bits[SYSCALL_SET_WORDS]; /* native calls by number */
 };
 
-/* The number, or -1. */
-long syscall_number(const char *name);
-/* The kernel's name, or NULL. */
-const char *syscall_name(long nr);
 /* The kernel's name of a call that users call name ("fstat": "newfstat"), or NULL. */
 const char *syscall_kernel_name(const char *name);
 

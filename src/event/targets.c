@@ -23,7 +23,7 @@ static int parse_call(const char *name, struct target *t, char *why, size_t size
 {
 	const char *kernel;
 
-	t->nr = syscall_number(name);
+	t->nr = call_number(name);
 	if (t->nr >= 0)
 		return 0;
 	kernel = syscall_kernel_name(name);
@@ -34,13 +34,13 @@ static int parse_call(const char *name, struct target *t, char *why, size_t size
 
 static int parse_function(const char *name, struct target *t, char *why, size_t size)
 {
-	size_t len = strlen(ARCH_SYSCALL_PREFIX);
+	size_t len = strlen(CALL_PREFIX);
 
-	if (!strncmp(name, ARCH_SYSCALL_PREFIX, len))
+	if (!strncmp(name, CALL_PREFIX, len))
 		return parse_call(name + len, t, why, size);
 	return refuse(why, size,
 		      "%s is a function inside the kernel; of those, only system calls "
-		      "(" ARCH_SYSCALL_PREFIX "NAME) can be seen from user space",
+		      "(" CALL_PREFIX "NAME) can be seen from user space",
 		      name);
 }
 

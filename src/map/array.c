@@ -273,6 +273,7 @@ static int array_copy_out(struct map *m, const void *from, void *value)
  */
 static int array_read_locked_ro(struct map *m, uint32_t index, void *value)
 {
+	struct redo_record *plain = m->array.redo_count ? array_record(m, index) : NULL;
 	struct redo_claims c = array_claims(m);
 	const uint32_t size = m->attr.value_size;
 	const uint32_t *word = array_lock_word(m, index);
@@ -287,12 +288,23 @@ static int array_read_locked_ro(struct map *m, uint32_t index, void *value)
 		bool free_before, free_after;
 
 		err = -EBUSY;
+		/* A plain writer that died: all others would have finished its
+		 * write before theirs. */
+		if (plain && lock_owner_died(&plain->lock) &&
+		    load_acquire(&plain->tag) == (uint64_t)index + 1) {
+			err = array_copy_out(m, plain->staged, copy);
+			if (err || redo_still(plain, index))
+				break;
+			err = -EBUSY;
+			continue;
+		}
 		if (lock_owner_died(word)) {
 			r = redo_claims_find(&c, index);
 			err = array_copy_out(m, r ? r->staged : array_slot(m, index), copy);
 			fence_acquire();
 			if (err || (lock_owner_died(word) && redo_claims_find(&c, index) == r))
 				break;
+			err = -EBUSY;
 			continue;
 		}
 		free_before = !load_acquire(word);
@@ -321,7 +333,10 @@ static int array_read_locked(struct map *m, uint32_t index, void *value)
 
 	if (!m->writable)
 		return array_read_locked_ro(m, index, value);
-	err = array_lock(m, index);
+	/* What a dead plain writer left, as before a locked write. */
+	err = m->array.redo_count ? redo_recover(m, array_record(m, index), array_apply, -1) : 0;
+	if (!err)
+		err = array_lock(m, index);
 	if (err)
 		return err;
 	err = array_copy_out(m, array_slot(m, index), value);
@@ -369,12 +384,32 @@ static int array_read(struct map *m, const void *key, void *value, uint64_t flag
 	return array_read_large(m, index, value);
 }
 
+/*
+ * Before a program gets a pointer: what dead writers had staged comes before the
+ * program's stores, not over them. (A pointer from before the death, a mapping
+ * and a global variable are not asked for: their stores are as concurrent with
+ * the dead update as they were with the living one.)
+ */
+static void array_settle(struct map *m, uint32_t index)
+{
+	if (!m->writable)
+		return;
+	redo_recover(m, array_record(m, index), array_apply, -1);
+	if (array_has_lock(m) && lock_owner_died(array_lock_word(m, index)) &&
+	    !array_lock(m, index))
+		lock_release(array_lock_word(m, index));
+}
+
 static void *array_lookup(struct map *m, const void *key)
 {
 	uint32_t index = array_index(key);
 
 	if (unlikely(index >= m->attr.max_entries))
 		return NULL;
+	if (m->array.redo_count &&
+	    unlikely(lock_owner_died(&array_record(m, index)->lock) ||
+		     (array_has_lock(m) && lock_owner_died(array_lock_word(m, index)))))
+		array_settle(m, index);
 	return array_slot(m, index);
 }
 
@@ -389,7 +424,7 @@ static long array_for_each(struct map *m, long (*fn)(void *, struct map *, const
 	uint32_t i;
 
 	for (i = 0; i < m->attr.max_entries; i++)
-		if (fn(arg, m, &i, array_slot(m, i)))
+		if (fn(arg, m, &i, array_lookup(m, &i)))
 			return (long)i + 1;
 	return i;
 }

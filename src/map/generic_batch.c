@@ -53,10 +53,10 @@ int generic_lookup_batch(struct map *m, struct map_batch *b)
 		err = m->ops->next_key(m, have_prev, key);
 		if (err)
 			break;
-		err = uaccess_copy((uint8_t *)b->keys + (uint64_t)done * key_size, key, key_size);
+		err = uaccess_copy(uaccess_at(b->keys, (uint64_t)done * key_size), key, key_size);
 		if (!err)
 			err = m->ops->read(m, key,
-					   (uint8_t *)b->values + (uint64_t)done * value_size,
+					   uaccess_at(b->values, (uint64_t)done * value_size),
 					   b->elem_flags);
 		/* deleted since next_key: its key's place is written again, or is
 		 * past the count that the caller gets */
@@ -91,11 +91,10 @@ int generic_update_batch(struct map *m, struct map_batch *b)
 		return -ENOMEM;
 	value = key + key_size;
 	for (done = 0; done < max; done++) {
-		err = uaccess_copy(key, (const uint8_t *)b->keys + (uint64_t)done * key_size,
-				   key_size);
+		err = uaccess_copy(key, uaccess_at(b->keys, (uint64_t)done * key_size), key_size);
 		if (!err)
 			err = uaccess_copy(value,
-					   (const uint8_t *)b->values + (uint64_t)done * value_size,
+					   uaccess_at(b->values, (uint64_t)done * value_size),
 					   value_size);
 		if (!err)
 			err = m->ops->write(m, key, value, b->elem_flags);
@@ -120,8 +119,7 @@ int generic_delete_batch(struct map *m, struct map_batch *b)
 	if (!key)
 		return -ENOMEM;
 	for (done = 0; done < max; done++) {
-		err = uaccess_copy(key, (const uint8_t *)b->keys + (uint64_t)done * key_size,
-				   key_size);
+		err = uaccess_copy(key, uaccess_at(b->keys, (uint64_t)done * key_size), key_size);
 		if (!err)
 			err = m->ops->erase(m, key);
 		if (err)

@@ -51,9 +51,10 @@
  * At each instant each element and each unit of quota stands in exactly one
  * place that survivors can read.
  *
- * Reuse (G2). An element that leaves the table goes to the stripe's limbo, stamped
- * (sync/lease.h), and is used again when no program run that may have looked it
- * up goes on. Each stripe has HTAB_SPARES elements beyond its quota for this.
+ * Reuse (G2). An element that leaves the table goes to the stripe's limbo, and is used
+ * again when no program run that may have looked it up goes on. The later holder
+ * of the lock who asks stamps the top (sync/lease.h): what lies below left the
+ * table before it. Each stripe has HTAB_SPARES elements beyond its quota for this.
  */
 #ifndef SHMAP_MAP_HTAB_H
 #define SHMAP_MAP_HTAB_H
@@ -91,12 +92,20 @@ struct bucket {
 
 struct elem {
 	uint32_t gen;	/* odd: in the table */
-	uint32_t stamp; /* in limbo: lease_stamp() */
-	/* in a chain: the next link. In a pool: next element + 1 in the low half,
-	 * and in limbo the deleting program's CPU + 1 in the high half. */
+	uint32_t stamp; /* in limbo, if next says so: lease_stamp() */
+	/* in a chain: the next link. In a pool: next element + 1 in the low half;
+	 * in limbo also ELEM_STAMPED and the deleting program's CPU + 1. */
 	uint64_t next;
 	uint8_t key[];
 };
+
+#define ELEM_STAMPED (1ULL << 63)
+#define ELEM_CPU_SHIFT 32
+
+static inline uint32_t elem_freed_cpu1(const struct elem *e)
+{
+	return (e->next >> ELEM_CPU_SHIFT) & 0xffff;
+}
 
 enum intent_op {
 	INTENT_NONE,
@@ -218,6 +227,20 @@ static inline bool htab_hit_valid(const struct htab_hit *hit)
 {
 	fence_acquire();
 	return load_relaxed(&hit->e->gen) == hit->gen;
+}
+
+/*
+ * Which slots of the bucket carry the tag: a bit each. Without a branch per slot,
+ * as where a key stands cannot be predicted. Each load is an acquire of its own.
+ */
+static inline unsigned int htab_slots_tagged(struct bucket *b, uint64_t tag)
+{
+	unsigned int i, found = 0;
+
+	for (i = 0; i < HTAB_SLOTS; i++)
+		found |= (unsigned int)(((load_acquire(&b->slot[i]) ^ tag) >> LINK_TAG_SHIFT) == 0)
+			 << i;
+	return found;
 }
 
 /* What the caller of a writer found out about the key's place. */

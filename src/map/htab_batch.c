@@ -28,12 +28,12 @@ struct walk {
 
 static void *key_out(const struct walk *w)
 {
-	return (uint8_t *)w->b->keys + (size_t)w->done * w->m->attr.key_size;
+	return uaccess_at(w->b->keys, (size_t)w->done * w->m->attr.key_size);
 }
 
 static void *value_out(const struct walk *w)
 {
-	return (uint8_t *)w->b->values + (size_t)w->done * w->m->user_value_size;
+	return uaccess_at(w->b->values, (size_t)w->done * w->m->user_value_size);
 }
 
 /*

@@ -33,27 +33,22 @@ void htab_unlock(struct map *m, uint32_t stripe)
 int htab_find_locked(struct map *m, const void *key, uint64_t hash, struct htab_place *p)
 {
 	struct bucket *b;
-	uint64_t *word, *empty = NULL;
+	uint64_t *word;
 	uint32_t steps;
 	struct htab_hit hit;
-	unsigned int i;
+	unsigned int i, found;
 
 	p->bucket = (uint32_t)hash & (m->htab.buckets - 1);
 	p->stripe = p->bucket & (m->htab.stripes - 1);
 	p->tag = htab_tag(hash);
 	b = htab_bucket(m, p->bucket);
-	for (i = 0; i < HTAB_SLOTS; i++) {
-		uint64_t link = load_relaxed(&b->slot[i]);
-
-		if (!link && !empty)
-			empty = &b->slot[i];
-		if ((link ^ p->tag) & LINK_TAG_MASK)
-			continue;
-		if (htab_follow(m, link, &hit) != FOLLOW_ELEM)
+	for (found = htab_slots_tagged(b, p->tag); found; found &= found - 1) {
+		i = (unsigned int)__builtin_ctz(found);
+		if (htab_follow(m, load_relaxed(&b->slot[i]), &hit) != FOLLOW_ELEM)
 			goto damaged;
 		if (htab_key_equal(m, hit.e->key, key)) {
 			p->where = &b->slot[i];
-			p->link = link;
+			p->link = load_relaxed(&b->slot[i]);
 			return 0;
 		}
 	}
@@ -70,7 +65,9 @@ int htab_find_locked(struct map *m, const void *key, uint64_t hash, struct htab_
 		}
 		word = &hit.e->next;
 	}
-	p->where = empty ? empty : word;
+	for (i = 0; i < HTAB_SLOTS && load_relaxed(&b->slot[i]); i++)
+		;
+	p->where = i < HTAB_SLOTS ? &b->slot[i] : word;
 	p->link = 0;
 	return 0;
 
@@ -102,7 +99,7 @@ static void change_commit(struct map *m, struct htab_place *p, uint64_t link, ui
 	if (old1) {
 		/* The old element becomes the top of limbo. */
 		freed_cpu = (uint32_t)(lease_cpu() + 1);
-		in->old_next = heads_after >> 32 | (uint64_t)freed_cpu << 32;
+		in->old_next = heads_after >> 32 | (uint64_t)freed_cpu << ELEM_CPU_SHIFT;
 		heads_after = (uint32_t)heads_after | (uint64_t)old1 << 32;
 	}
 	in->heads_after = heads_after;
@@ -117,8 +114,8 @@ static void change_commit(struct map *m, struct htab_place *p, uint64_t link, ui
 		store_relaxed(&e->next, new_next);
 		store_release(&e->gen, e->gen + 1); /* odd: in the table, as soon as linked */
 	}
-	/* The commit. seq_cst: lease_stamp() needs a full fence after an unlink. */
-	exchange_seq_cst(p->where, link);
+	/* The commit. Release: who finds the link finds the element filled. */
+	store_release(p->where, link);
 	htab_recover_stripe(m, p->stripe);
 }
 
@@ -225,7 +222,7 @@ static int change(struct map *m, const void *key, const void *value, uint64_t fl
 	struct stripe *st = htab_stripe(m, stripe);
 	struct htab_alloc a;
 	struct htab_place p;
-	uint32_t stamp = 0, tries = 0, head1;
+	uint32_t stamp = 0, tries = 0, head1, cpu;
 	bool force = false;
 	int ret;
 
@@ -246,8 +243,11 @@ again:
 	 * while the lock is taken. A guess: the head may be another's by then. */
 	__builtin_prefetch(htab_bucket(m, (uint32_t)hash & (m->htab.buckets - 1)), 1);
 	head1 = (uint32_t)load_relaxed(&st->heads);
-	if (likely(head1 && head1 <= m->htab.elems))
+	if (likely(head1 && head1 <= m->htab.elems)) {
 		__builtin_prefetch(htab_elem(m, head1 - 1), 1);
+		for (cpu = 0; m->ops->per_cpu && cpu < m->attr.possible_cpus && cpu < 4; cpu++)
+			__builtin_prefetch(htab_value(m, head1 - 1, cpu), 1);
+	}
 	ret = htab_lock(m, stripe);
 	if (unlikely(ret))
 		return ret;

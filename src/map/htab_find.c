@@ -81,14 +81,15 @@ int htab_search(struct map *m, const void *key, uint64_t hash, struct htab_hit *
 	uint64_t tag = htab_tag(hash), link;
 	uint32_t restarts, steps;
 	enum htab_follow f;
-	unsigned int i;
+	unsigned int found;
 
 	for (restarts = 0; restarts < HTAB_RESTARTS; restarts++) {
-		for (i = 0; i < HTAB_SLOTS; i++) {
-			link = load_acquire(&b->slot[i]);
-			if (likely((link ^ tag) & LINK_TAG_MASK))
-				continue;
+		for (found = htab_slots_tagged(b, tag); found; found &= found - 1) {
+			link = load_acquire(&b->slot[__builtin_ctz(found)]);
 			f = htab_follow(m, link, hit);
+			/* Another link by now: another element, or none. */
+			if (unlikely((link ^ tag) & LINK_TAG_MASK))
+				goto restart;
 			if (f != FOLLOW_ELEM)
 				goto astray;
 			if (htab_key_equal(m, hit->e->key, key))
@@ -133,9 +134,9 @@ int htab_copy_out(struct map *m, const uint8_t *from, void *user)
 		return uaccess_copy(user, from, size);
 	err = uaccess_copy(user, from, (size_t)lock);
 	if (!err)
-		err = uaccess_zero((uint8_t *)user + lock, 4);
+		err = uaccess_zero(uaccess_at(user, lock), 4);
 	if (!err)
-		err = uaccess_copy((uint8_t *)user + lock + 4, from + lock + 4,
+		err = uaccess_copy(uaccess_at(user, lock + 4), from + lock + 4,
 				   size - (uint32_t)lock - 4);
 	return err;
 }
@@ -148,7 +149,7 @@ int htab_value_out(struct map *m, uint32_t index, void *user)
 
 	if (m->ops->per_cpu) {
 		for (cpu = 0; !err && cpu < m->attr.possible_cpus; cpu++)
-			err = uaccess_copy((uint8_t *)user + (size_t)cpu * m->elem_size,
+			err = uaccess_copy(uaccess_at(user, (size_t)cpu * m->elem_size),
 					   htab_value(m, index, cpu), m->elem_size);
 		return err;
 	}
@@ -178,7 +179,7 @@ static int percpu_value_out(struct map *m, uint32_t stripe, uint32_t index, void
 	err = htab_value_out(m, index, user);
 	if (!err && load_acquire(&in->op) == INTENT_PLACE && in->new_elem == index + 1 &&
 	    in->where < m->attr.possible_cpus)
-		err = uaccess_copy((uint8_t *)user + in->where * m->elem_size,
+		err = uaccess_copy(uaccess_at(user, in->where * m->elem_size),
 				   htab_staged(m, stripe), m->attr.value_size);
 	return err;
 }
@@ -447,11 +448,35 @@ void *htab_lookup_percpu(struct map *m, const void *key, uint32_t cpu)
 	return cpu < m->attr.possible_cpus ? lookup_value(m, key, cpu) : NULL;
 }
 
+/* In a chain: has what followed the visited element come to its place? Not so when the
+ * element was only replaced. */
+static bool moved_up(struct map *m, uint32_t bucket, uint32_t at, uint64_t link, const void *key)
+{
+	uint32_t tries;
+
+	for (tries = 0; tries < HTAB_RESTARTS; tries++) {
+		uint64_t now = htab_place_link(m, bucket, at);
+		struct htab_hit hit;
+		bool same;
+
+		if (now == link)
+			return false;
+		if (!now || now == LINK_DAMAGED)
+			return true;
+		if (htab_follow(m, now, &hit) != FOLLOW_ELEM)
+			continue;
+		same = htab_key_equal(m, hit.e->key, key);
+		if (htab_hit_valid(&hit))
+			return !same;
+	}
+	return true;
+}
+
 long htab_for_each(struct map *m, long (*fn)(void *, struct map *, const void *, void *), void *arg)
 {
 	int cpu = lease_cpu() < 0 ? 0 : lease_cpu();
 	long visited = 0;
-	uint32_t bucket, at;
+	uint32_t bucket, at, steps = 0;
 
 	for (bucket = 0; bucket < m->htab.buckets; bucket++) {
 		for (at = 0; at <= HTAB_SLOTS + m->htab.elems; at++) {
@@ -464,15 +489,28 @@ long htab_for_each(struct map *m, long (*fn)(void *, struct map *, const void *,
 				htab_damaged(m);
 				return visited;
 			}
-			if (!link || htab_follow(m, link, &hit) != FOLLOW_ELEM)
+			if (!link)
 				continue;
+			/* A callback that puts back what it deletes, or damage. */
+			if (unlikely(++steps > 2 * m->htab.elems + HTAB_RESTARTS))
+				return visited;
+			switch (htab_follow(m, link, &hit)) {
+			case FOLLOW_ELEM:
+				break;
+			case FOLLOW_STALE: /* replaced since: its place has another */
+				at--;
+				continue;
+			default:
+				htab_damaged(m);
+				return visited;
+			}
 			visited++;
 			finish_for_dead(m, bucket, hit.index);
 			if (fn(arg, m, hit.e->key, htab_value(m, hit.index, (uint32_t)cpu)))
 				return visited;
 			/* In the chain the callback may have deleted this very
 			 * element: then the next one has its place. */
-			if (at >= HTAB_SLOTS && htab_place_link(m, bucket, at) != link)
+			if (at >= HTAB_SLOTS && moved_up(m, bucket, at, link, hit.e->key))
 				at--;
 		}
 	}

@@ -62,6 +62,8 @@ static int elem_lock(struct map *m, uint32_t index)
 
 	if (ret < 0)
 		return ret;
+	/* The lock before any look at the generation: see the top. */
+	fence_after_rmw();
 	if (unlikely(ret == LOCK_OWNER_DIED))
 		redo_claims_settle(m, &c, claim_id(index, load_acquire(&htab_elem(m, index)->gen)),
 				   apply);

@@ -59,6 +59,21 @@ static struct elem *elem_at(struct map *m, uint32_t index1)
 	return htab_elem(m, index1 - 1);
 }
 
+/*
+ * The stamp of limbo's top, and so of all of limbo. It is taken now, not when the
+ * element was unlinked: whoever unlinked it has since released the lock, or died,
+ * so the unlink is visible to everybody, and no fence is needed at each unlink.
+ */
+static uint32_t limbo_stamp(struct elem *top)
+{
+	if (!(top->next & ELEM_STAMPED)) {
+		top->stamp = lease_stamp();
+		fence_compiler();
+		top->next |= ELEM_STAMPED;
+	}
+	return top->stamp;
+}
+
 void htab_pool_format(struct map *m)
 {
 	uint32_t n = m->htab.stripes, i;
@@ -113,11 +128,10 @@ int htab_alloc(struct map *m, uint32_t stripe, bool force, struct htab_alloc *a,
 		top = elem_at(m, heads_limbo(heads));
 		if (!top)
 			goto damaged;
-		/* Stamps grow towards the top: when the top has elapsed all have. */
 		if (fresh < m->htab.per_stripe && st->limbo_len < HTAB_LIMBO_BATCH) {
 			/* not worth a look at the leases yet */
-		} else if ((force && (int32_t)(top->stamp - *stamp) <= 0) ||
-			   lease_elapsed(top->stamp, -1)) {
+		} else if ((force && (int32_t)(limbo_stamp(top) - *stamp) <= 0) ||
+			   lease_elapsed(limbo_stamp(top), -1)) {
 			heads = heads_make(heads_limbo(heads), 0);
 			st->heads = heads;
 			st->limbo_len = 0;
@@ -158,14 +172,14 @@ busy:
 	if (!top || (top->gen & 1))
 		goto damaged;
 	/* What this very run deleted it may reuse: only others count then. */
-	if (lease_cpu() >= 0 && (top->next >> 32) == (uint64_t)lease_cpu() + 1 &&
-	    lease_elapsed(top->stamp, lease_cpu()) &&
+	if (lease_cpu() >= 0 && elem_freed_cpu1(top) == (uint32_t)lease_cpu() + 1 &&
+	    lease_elapsed(limbo_stamp(top), lease_cpu()) &&
 	    !(m->attr.spin_lock_off >= 0 && htab_elem_busy(m, heads_limbo(heads) - 1))) {
 		a->index = heads_limbo(heads) - 1;
 		a->heads_after = heads_make(0, (uint32_t)top->next);
 		return 0;
 	}
-	*stamp = top->stamp;
+	*stamp = limbo_stamp(top);
 	return -EAGAIN;
 
 damaged:
@@ -198,7 +212,7 @@ static void gift_make(struct map *m, uint32_t stripe, bool force, uint64_t *stam
 
 	if (!heads_free(heads) && heads_limbo(heads)) {
 		e = elem_at(m, heads_limbo(heads));
-		if (e && lease_elapsed(e->stamp, force ? lease_cpu() : -1)) {
+		if (e && lease_elapsed(limbo_stamp(e), force ? lease_cpu() : -1)) {
 			heads = heads_make(heads_limbo(heads), 0);
 			st->heads = heads;
 			st->limbo_len = 0;
@@ -235,7 +249,7 @@ static void gift_make(struct map *m, uint32_t stripe, bool force, uint64_t *stam
 	} else if (heads_limbo(heads)) {
 		e = elem_at(m, heads_limbo(heads));
 		if (e)
-			*stamp = STAMP_WAIT | e->stamp;
+			*stamp = STAMP_WAIT | limbo_stamp(e);
 	}
 	if (!n)
 		return;
@@ -377,8 +391,6 @@ void htab_recover_stripe(struct map *m, uint32_t stripe)
 			if (old_elem->gen & 1)
 				store_release(&old_elem->gen, old_elem->gen + 1);
 			if (st->heads != in->heads_after) {
-				/* the lease's stamp must follow the unlink: it does */
-				old_elem->stamp = lease_stamp();
 				store_release(&old_elem->next, in->old_next);
 				st->limbo_len++;
 			}

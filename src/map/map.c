@@ -24,6 +24,7 @@
 #include "map/map.h"
 #include "sync/lease.h"
 
+#undef MAP_TYPE /* mman.h has one too */
 #define MAP_TYPE(type, ops) extern const struct map_ops ops;
 #include "map/types.h"
 #undef MAP_TYPE

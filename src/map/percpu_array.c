@@ -166,7 +166,7 @@ static int percpu_read_cpu(struct map *m, uint32_t index, uint32_t cpu, void *va
 			break;
 		err = uaccess_copy(value, staged, size);
 		if (!err)
-			err = uaccess_copy((uint8_t *)value + size, slot + size,
+			err = uaccess_copy(uaccess_at(value, size), slot + size,
 					   m->elem_size - size);
 		if (err || redo_still(r, index))
 			return err;
@@ -205,6 +205,12 @@ static void *percpu_lookup_cpu(struct map *m, const void *key, uint32_t cpu)
 
 	if (unlikely(index >= m->attr.max_entries || cpu >= m->attr.possible_cpus))
 		return NULL;
+	/* What dead writers had staged comes before the program's stores, not over
+	 * them: two loads while nobody has died. */
+	if (m->array.redo_count && m->writable)
+		redo_recover(m, percpu_record(m, index), percpu_apply_all, -1);
+	if (percpu_cpu_records(m) && m->writable)
+		redo_recover(m, percpu_cpu_record(m, cpu), percpu_apply_one, cpu);
 	return percpu_slot(m, index, cpu);
 }
 
@@ -244,7 +250,7 @@ static long percpu_for_each(struct map *m, long (*fn)(void *, struct map *, cons
 	if (cpu >= m->attr.possible_cpus)
 		return -EINVAL;
 	for (i = 0; i < m->attr.max_entries; i++)
-		if (fn(arg, m, &i, percpu_slot(m, i, cpu)))
+		if (fn(arg, m, &i, percpu_lookup_cpu(m, &i, cpu)))
 			return (long)i + 1;
 	return i;
 }

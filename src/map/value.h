@@ -92,7 +92,6 @@ static inline void value_store_unlocked(void *dst, const void *src, size_t size,
  */
 static inline int value_copy_out(void *dst, const void *src, size_t size, int32_t lock_off)
 {
-	uint8_t *d = dst;
 	const uint8_t *s = src;
 	size_t from, half;
 	int err;
@@ -103,13 +102,14 @@ static inline int value_copy_out(void *dst, const void *src, size_t size, int32_
 	half = from & 4;
 	if (half > size - from)
 		half = 0;
-	err = uaccess_copy(d, s, lock_off);
+	err = uaccess_copy(dst, s, lock_off);
 	if (!err)
-		err = uaccess_zero(d + lock_off, VALUE_LOCK_SIZE);
+		err = uaccess_zero(uaccess_at(dst, lock_off), VALUE_LOCK_SIZE);
 	if (!err && half)
-		err = uaccess_copy(d + from, s + from, half);
+		err = uaccess_copy(uaccess_at(dst, from), s + from, half);
 	if (!err)
-		err = uaccess_copy(d + from + half, s + from + half, size - from - half);
+		err = uaccess_copy(uaccess_at(dst, from + half), s + from + half,
+				   size - from - half);
 	return err;
 }
 

@@ -8,7 +8,9 @@
  * on the owner's robust list (or pending, while it is being put there or taken
  * off), and then one compare-and-swap takes it over.
  *
- * Grace. D unlinks memory, passes a full fence and reads the epoch: the stamp s.
+ * Grace. D unlinks memory under a lock and releases it (or dies; then the kernel
+ * passes the lock on). S, a later holder of that lock, reads the epoch: the stamp s. So
+ * everybody can see the unlink when s is read.
  * R, who knows of the unlink (through the lock), reuses the memory after
  * lease_elapsed(s), which (1) passes a full fence, (2) finds every word free,
  * dead, or with an epoch greater than s. Take a run P that can still see the memory:
@@ -17,14 +19,15 @@
  *    compare-and-swap is a full barrier, so P's loads are after D's unlink,
  *    which R knew of before its fence. Contradiction.
  *  - P's epoch e > s: P read e from the shared epoch, which became greater than
- *    s after D read s, so after the unlink. P's loads follow that read (full
+ *    s after S read s, so after the unlink. P's loads follow that read (full
  *    barrier), so they see the unlink. Contradiction.
  * An old epoch in a word (the reader was slow between reading the epoch and
  * its compare-and-swap) only makes R wait longer.
  *
  * Stopping. A lease that has not moved for LEASE_STALL_MS is marked with its
- * own sequence number, which its owner changes before it gives the lease back:
- * no later tenant is taken for stalled. A marked lease is not waited for:
+ * own sequence number, which its owner changes before it gives the lease back, and
+ * which who takes a dead owner's lease changes first of all: no later tenant is
+ * taken for stalled. A marked lease is not waited for:
  * memory is type-stable, so its program can misread but never fault.
  */
 #include "sync/lease.h"
@@ -61,7 +64,7 @@ struct lease_head {
 struct lease_line {
 	uint64_t word;	  /* {TID, epoch}: see lease.h */
 	uint32_t seq;	  /* tenancies that ended; only the owner writes */
-	uint32_t stalled; /* == seq, not 0: found stalled */
+	uint32_t stalled; /* seq + 1: found stalled; 0: not */
 	uint64_t pad;
 	uint64_t list_prev; /* glibc may store here when a robust mutex follows */
 	uint64_t list_next; /* offset 32 = -futex_offset: read by the kernel */
@@ -175,7 +178,8 @@ static bool line_stalled(const struct lease_line *line)
 {
 	uint32_t stalled = load_relaxed(&line->stalled);
 
-	return stalled && stalled == load_relaxed(&line->seq);
+	/* One more, as the first tenancy's number is 0. */
+	return stalled && stalled == load_relaxed(&line->seq) + 1;
 }
 
 static struct robust_list *line_entry(struct lease_line *line)
@@ -189,37 +193,47 @@ static void pending_set(struct thread *t, struct robust_list *entry)
 	fence_compiler();
 }
 
-/* Takes the line if it is free or its owner is dead. */
-static bool line_take(struct thread *t, struct lease_line *line, bool unmarked_dead)
+/* The end of a tenancy. Never the number before 0: its mark would be 0. */
+static void line_count(struct lease_line *line)
 {
-	uint64_t old = load_relaxed(&line->word);
-	uint64_t new;
+	uint32_t seq = load_relaxed(&line->seq) + 1;
 
-	if ((uint32_t)old && !((uint32_t)old & FUTEX_OWNER_DIED) && !unmarked_dead)
-		return false;
-	new = t->tid | (uint64_t)load_relaxed(&head->epoch) << 32;
-	/* A dead owner that had been found stopped left its mark. */
-	if (unlikely((uint32_t)old))
-		store_relaxed(&line->stalled, 0);
+	store_relaxed(&line->seq, seq == UINT32_MAX ? 0 : seq);
+}
+
+/* Takes the line from `old`, which is free or of a dead owner. */
+static bool line_take(struct thread *t, struct lease_line *line, uint64_t old, int cpu)
+{
+	uint64_t new = t->tid | (uint64_t)load_relaxed(&head->epoch) << 32;
+	bool was_dead = (uint32_t)old;
 
 	/* From here to the release a death is seen by the kernel: first by
 	 * list_op_pending, then by the list, with an overlap. */
 	t->in_lock = 1;
+	fence_compiler();
 	pending_set(t, line_entry(line));
-	/* seq_cst: partner of the fence in lease_elapsed(). */
+	/* seq_cst, with the fence: partner of the fence in lease_elapsed(). */
 	if (!cas_seq_cst(&line->word, &old, new)) {
 		pending_set(t, NULL);
 		t->in_lock = 0;
 		return false;
 	}
+	/* A dead owner that had been found stopped left its mark, or somebody is
+	 * about to set it: it must not be ours. */
+	if (unlikely(was_dead))
+		line_count(line);
+	fence_after_rmw();
 	mine.next = t->robust->list.next;
 	store_relaxed(&line->list_next, (uint64_t)(uintptr_t)mine.next);
 	fence_compiler();
 	store_relaxed(&t->robust->list.next, line_entry(line));
 	pending_set(t, NULL);
-	t->in_lock = 0;
+	/* A signal handler is kept out by in_lock until it can see the lease. */
 	mine.line = line;
 	mine.tid = t->tid;
+	mine.cpu = cpu;
+	fence_compiler();
+	t->in_lock = 0;
 	return true;
 }
 
@@ -233,59 +247,76 @@ static uint64_t now_ms(void)
 
 /*
  * Waits a little for the others; after LEASE_STALL_MS without any motion of
- * the lines seen at first, marks those that stood still and returns true.
+ * the lines seen at first, marks those that stood still and returns true. It
+ * looks at as many lines at a time as are held and not marked, from `first` on.
  */
+#define LEASE_WATCHED 64
+
 struct lease_watch {
-	uint32_t seq[64];
+	uint32_t seq[LEASE_WATCHED];
+	uint16_t cpu[LEASE_WATCHED];
+	unsigned int n, first;
 	uint64_t since;
 	unsigned int spins;
 };
 
+static bool word_held(uint64_t word)
+{
+	return (uint32_t)word && !((uint32_t)word & FUTEX_OWNER_DIED);
+}
+
+static void watch_begin(struct lease_watch *w)
+{
+	unsigned int cpus = lease_possible_cpus(), i;
+
+	w->since = now_ms();
+	w->n = 0;
+	for (i = 0; i < cpus && w->n < LEASE_WATCHED; i++) {
+		unsigned int cpu = (w->first + i) % cpus;
+		uint32_t seq = load_acquire(&lines[cpu].seq);
+
+		if (!word_held(load_relaxed(&lines[cpu].word)) || line_stalled(&lines[cpu]))
+			continue;
+		w->cpu[w->n] = (uint16_t)cpu;
+		w->seq[w->n++] = seq;
+	}
+	w->first = (w->first + i) % cpus;
+}
+
 static bool watch_wait(struct lease_watch *w)
 {
-	unsigned int cpus = lease_possible_cpus();
-	unsigned int watched = cpus < ARRAY_SIZE(w->seq) ? cpus : ARRAY_SIZE(w->seq);
 	struct timespec nap = {0, 50000};
 	unsigned int i;
-	int saved = errno;
 
 	if (++w->spins < LEASE_SPINS) {
 		cpu_relax();
 		return false;
 	}
 	if (w->spins < LEASE_SPINS + 20) {
-		sched_yield();
+		raw_sched_yield();
 		return false;
 	}
-	if (!w->since) {
-		w->since = now_ms();
-		for (i = 0; i < watched; i++)
-			w->seq[i] = load_relaxed(&lines[i].seq);
-	}
-	nanosleep(&nap, NULL);
-	errno = saved;
+	if (!w->since)
+		watch_begin(w);
+	raw_nanosleep(&nap, NULL);
 	if (now_ms() - w->since < LEASE_STALL_MS)
 		return false;
-	for (i = 0; i < watched; i++) {
-		uint64_t word = load_relaxed(&lines[i].word);
+	for (i = 0; i < w->n; i++) {
+		struct lease_line *line = &lines[w->cpu[i]];
 
-		if ((uint32_t)word && !((uint32_t)word & FUTEX_OWNER_DIED) &&
-		    load_relaxed(&lines[i].seq) == w->seq[i])
-			store_relaxed(&lines[i].stalled, w->seq[i]);
+		if (word_held(load_relaxed(&line->word)) && load_relaxed(&line->seq) == w->seq[i])
+			store_relaxed(&line->stalled, w->seq[i] + 1);
 	}
 	w->since = 0;
 	return true;
 }
 
 /* The owner of a stalled lease may be gone without a mark (a damaged file). */
-static bool owner_gone(const struct lease_line *line)
+static bool owner_gone(uint64_t word)
 {
-	uint32_t tid = (uint32_t)load_relaxed(&line->word) & FUTEX_TID_MASK;
-	int saved = errno;
-	bool gone = tid && syscall(SYS_kill, (long)tid, 0L) < 0 && errno == ESRCH;
+	uint32_t tid = (uint32_t)word & FUTEX_TID_MASK;
 
-	errno = saved;
-	return gone;
+	return !tid || raw_syscall2(SYS_kill, tid, 0) == -ESRCH;
 }
 
 int lease_acquire(void)
@@ -296,7 +327,7 @@ int lease_acquire(void)
 	unsigned int cpu, i;
 	bool all_stalled;
 
-	if (unlikely(!t->tid) && thread_init())
+	if (unlikely(!thread_known()) && thread_init())
 		return -EBUSY;
 	if (unlikely(t->in_lock || (mine.line && mine.tid == t->tid)))
 		return -EBUSY;
@@ -308,9 +339,12 @@ int lease_acquire(void)
 		for (i = 0; i < cpus; i++) {
 			struct lease_line *line = &lines[cpu];
 			bool stalled = line_stalled(line);
+			/* Read once: who is found dead is who it is taken from. */
+			uint64_t word = load_relaxed(&line->word);
 
-			if (line_take(t, line, stalled && owner_gone(line)))
-				return mine.cpu = (int)cpu;
+			if ((!word_held(word) || (stalled && owner_gone(word))) &&
+			    line_take(t, line, word, (int)cpu))
+				return (int)cpu;
 			all_stalled &= stalled;
 			if (++cpu == cpus)
 				cpu = 0;
@@ -330,21 +364,29 @@ void lease_release(void)
 
 	if (!line)
 		return;
-	mine.line = NULL;
-	if (mine.tid != t->tid)
+	if (mine.tid != t->tid || !thread_known()) {
+		mine.line = NULL;
 		return; /* inherited by fork: the parent's */
+	}
+	/* In this order for a signal handler: it must not take a lease of its own
+	 * before this one is off the list. */
 	t->in_lock = 1;
+	fence_compiler();
+	mine.line = NULL;
 	pending_set(t, line_entry(line));
 	/* We are first on the list unless the run took a robust pthread mutex and
 	 * kept it. `next` is our own copy: the shared one may be damaged. */
 	for (steps = 0; at->next != line_entry(line) && steps < LEASE_LIST_MAX; steps++) {
 		if (at->next == &t->robust->list)
 			break;
-		at = at->next;
+		/* bit 0: a mutex with priority inheritance */
+		at = (struct robust_list *)((uintptr_t)at->next & ~(uintptr_t)1);
 	}
 	if (at->next == line_entry(line))
 		store_relaxed(&at->next, mine.next);
-	store_relaxed(&line->seq, load_relaxed(&line->seq) + 1);
+	line_count(line);
+	if (unlikely(load_relaxed(&line->stalled)))
+		store_relaxed(&line->stalled, 0);
 	fence_compiler();
 	/* Pairs with the acquire load in lease_elapsed(): what the run read is
 	 * read before the memory is reused. */
@@ -356,18 +398,15 @@ void lease_release(void)
 
 int lease_cpu(void)
 {
-	return mine.line && mine.tid == thread_self.tid ? mine.cpu : -1;
+	return mine.line && mine.tid == thread_self.tid && thread_known() ? mine.cpu : -1;
 }
 
 uint32_t lease_stamp(void)
 {
 	if (unlikely(!load_acquire(&lines)) && lease_open())
 		return 0;
-#if !defined(__x86_64__)
-	/* Between the unlink and the stamp: see the proof. On x86 the caller's
-	 * unlink is a locked exchange, which is a full fence. */
-	fence_seq_cst();
-#endif
+	/* Between the compare-and-swap that took the lock and the stamp. */
+	fence_after_rmw();
 	return load_relaxed(&head->epoch);
 }
 

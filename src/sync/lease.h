@@ -47,8 +47,8 @@ void lease_release(void);
 int lease_cpu(void);
 
 /*
- * The stamp for memory unlinked just now. The unlinking store must be a
- * sequentially consistent exchange (see the proof in lease.c).
+ * The stamp for memory whose unlinking is visible to everybody: taken by a later
+ * holder of the lock under which it was unlinked (see the proof in lease.c).
  */
 uint32_t lease_stamp(void);
 

@@ -8,18 +8,14 @@
 #include <unistd.h>
 
 #include "base/errors.h"
+#include "base/rawsys.h"
 
 #define LOCK_SPINS 200
 #define LOCK_SLEEP_NS 50000000L
 
-static long futex(uint32_t *word, int op, uint32_t val, const struct timespec *timeout)
-{
-	return syscall(SYS_futex, word, (long)op, (long)val, timeout, NULL, 0L);
-}
-
 static uint64_t now_ns(void)
 {
-	struct timespec ts;
+	struct timespec ts = {0};
 
 	clock_gettime(CLOCK_MONOTONIC, &ts);
 	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
@@ -30,36 +26,31 @@ int lock_acquire_first(uint32_t *word)
 	struct thread *t = &thread_self;
 	int err;
 
-	if (t->in_lock)
-		return -EBUSY;
 	err = thread_init();
 	if (err)
 		return err;
-	return lock_acquire(word);
+	/* No mark: no memory for it. */
+	return t->in_lock || !thread_known() ? -EBUSY : lock_acquire(word);
 }
 
 /*
  * A holder that the kernel did not mark: a word that somebody damaged, or an
- * owner whose robust list the kernel never walked. Asked only after a sleep
- * that nobody ended.
+ * owner whose robust list the kernel never walked. Asked only when the word has
+ * not changed for a while.
  */
 static bool owner_gone(uint32_t tid)
 {
-	int saved = errno;
-	bool gone = tid && syscall(SYS_kill, (long)tid, 0L) < 0 && errno == ESRCH;
-
-	errno = saved;
-	return gone;
+	return !tid || raw_syscall2(SYS_kill, tid, 0) == -ESRCH;
 }
 
 int lock_acquire_contended(uint32_t *word)
 {
 	struct thread *t = &thread_self;
 	static const struct timespec sleep = {0, LOCK_SLEEP_NS};
-	uint64_t deadline = 0;
+	uint64_t since = 0, asked = 0, now;
 	uint32_t old, mine = t->tid;
 	unsigned int spins;
-	int saved = errno;
+	long ret;
 
 	for (spins = 0; spins < LOCK_SPINS; spins++) {
 		old = load_relaxed(word);
@@ -71,16 +62,12 @@ int lock_acquire_contended(uint32_t *word)
 	}
 
 	for (;;) {
-		bool timed_out;
-
 		old = load_relaxed(word);
 		if (!old) {
 			/* Once we have slept others may sleep too: `mine` then
 			 * carries FUTEX_WAITERS, so that our unlock wakes one. */
-			if (cas_acquire(word, &old, mine)) {
-				errno = saved;
+			if (cas_acquire(word, &old, mine))
 				return 0;
-			}
 			continue;
 		}
 		/* The second case: this thread holds no lock, so its TID in the
@@ -88,7 +75,6 @@ int lock_acquire_contended(uint32_t *word)
 		if ((old & FUTEX_OWNER_DIED) || (old & FUTEX_TID_MASK) == t->tid) {
 			if (!cas_acquire(word, &old, mine | (old & FUTEX_WAITERS)))
 				continue;
-			errno = saved;
 			return LOCK_OWNER_DIED;
 		}
 		if (!(old & FUTEX_WAITERS) && !cas_relaxed(word, &old, old | FUTEX_WAITERS))
@@ -98,23 +84,27 @@ int lock_acquire_contended(uint32_t *word)
 		/* Shared futex: the word lies in a file that others map. If we
 		 * die after the wake that was meant for us, the kernel finds the
 		 * pending word free and passes the wake on. */
-		timed_out = futex(word, FUTEX_WAIT, old, &sleep) < 0 && errno == ETIMEDOUT;
-		if (!timed_out)
-			continue;
-		if (owner_gone(old & FUTEX_TID_MASK)) {
-			if (cas_acquire(word, &old, mine)) {
-				errno = saved;
-				return LOCK_OWNER_DIED;
-			}
+		if (!since)
+			since = asked = now_ns();
+		ret = raw_futex(word, FUTEX_WAIT, old, &sleep, NULL, 0);
+		if (!ret || ret == -EAGAIN) {
+			since = 0; /* woken, or it has changed: there is motion */
 			continue;
 		}
-		if (!deadline)
-			deadline = now_ns() + LOCK_WAIT_SECONDS * 1000000000ull;
-		if (now_ns() > deadline) {
+		/* ETIMEDOUT; or a signal, and these may come faster than any timeout. */
+		now = now_ns();
+		if (now - asked < LOCK_SLEEP_NS)
+			continue;
+		asked = now;
+		if (owner_gone(old & FUTEX_TID_MASK)) {
+			if (cas_acquire(word, &old, mine))
+				return LOCK_OWNER_DIED;
+			continue;
+		}
+		if (now - since > LOCK_WAIT_SECONDS * 1000000000ull) {
 			store_relaxed(&t->robust->list_op_pending, (struct robust_list *)0);
 			fence_compiler();
 			t->in_lock = 0;
-			errno = saved;
 			return -EBUSY;
 		}
 	}
@@ -122,8 +112,5 @@ int lock_acquire_contended(uint32_t *word)
 
 void lock_wake(uint32_t *word)
 {
-	int saved = errno;
-
-	futex(word, FUTEX_WAKE, 1, NULL);
-	errno = saved;
+	raw_futex(word, FUTEX_WAKE, 1, NULL, NULL, 0);
 }

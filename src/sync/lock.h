@@ -56,9 +56,11 @@ static inline int lock_acquire(uint32_t *word)
 	struct thread *t = &thread_self;
 	uint32_t free_word = 0;
 
-	if (unlikely(!t->tid || t->in_lock))
+	if (unlikely(!thread_known() || t->in_lock))
 		return lock_acquire_first(word);
 	t->in_lock = 1;
+	/* A signal handler must not find the word pending and the flag unset. */
+	fence_compiler();
 	/* Both before the CAS, and in this order for the kernel that looks at
 	 * them when we die: a compiler fence is enough. */
 	store_relaxed(&t->robust->list_op_pending,

@@ -2,11 +2,14 @@
 #include "sync/thread.h"
 
 #include <pthread.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/atomic.h"
+#include "base/bits.h"
 #include "base/errors.h"
+#include "base/rawsys.h"
 
 __thread struct thread thread_self __attribute__((tls_model("initial-exec")));
 
@@ -27,6 +30,29 @@ static void fork_child(void)
 	thread_self.in_lock = 0;
 }
 
+static uint32_t no_mark;
+uint32_t *thread_mark = &no_mark;
+
+/* Also in a child: the page is there, but zero. */
+static void mark_set(void)
+{
+	uint32_t *mark = load_acquire(&thread_mark);
+	void *page;
+
+	if (mark == &no_mark) {
+		page = raw_mmap(NULL, SHMAP_PAGE, PROT_READ | PROT_WRITE,
+				MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		if (raw_is_error(page))
+			return; /* asked again the next time */
+		raw_madvise(page, SHMAP_PAGE, MADV_WIPEONFORK);
+		if (cas_seq_cst(&thread_mark, &mark, (uint32_t *)page))
+			mark = page;
+		else
+			raw_munmap(page, SHMAP_PAGE); /* another thread was first */
+	}
+	store_relaxed(mark, 1);
+}
+
 static void fork_register(void)
 {
 	pthread_atfork(NULL, NULL, fork_child);
@@ -44,6 +70,12 @@ int thread_init(void)
 	struct robust_list_head *head = NULL;
 	size_t len = 0;
 
+	if (unlikely(!load_relaxed(thread_mark))) {
+		if (load_relaxed(&thread_mark) != &no_mark)
+			fork_child();
+		fence_compiler();
+		mark_set();
+	}
 	if (t->tid)
 		return 0;
 	pthread_once(&fork_once, fork_register);

@@ -10,6 +10,8 @@
 #include <stdint.h>
 #include <linux/futex.h>
 
+#include "base/atomic.h"
+
 struct thread {
 	uint32_t tid;			 /* 0 until thread_init(), and again after fork */
 	uint32_t in_lock;		 /* holds, or is about to take, a robust lock */
@@ -18,6 +20,19 @@ struct thread {
 };
 
 extern __thread struct thread thread_self __attribute__((tls_model("initial-exec")));
+
+/*
+ * *thread_mark is 1 in the process that set it and 0 in a child that the kernel
+ * made of it, also by a fork that libc's handlers do not see (_Fork, clone): its
+ * thread has another TID and must not pass for its parent's.
+ */
+extern uint32_t *thread_mark __attribute__((visibility("hidden")));
+
+/* Is thread_self filled in, by this very thread? */
+static inline bool thread_known(void)
+{
+	return thread_self.tid && load_relaxed(thread_mark);
+}
 
 /* Fills thread_self. 0 or -errno. */
 int thread_init(void);

@@ -14,6 +14,8 @@
 #include <stdint.h>
 #include <linux/types.h>
 
+#include "base/uaccess.h"
+
 #define SYS_NAME_LEN 16
 
 union sys_attr {
@@ -291,5 +293,8 @@ static inline void *sys_ptr(uint64_t field)
 {
 	return field > UINTPTR_MAX ? (void *)UINTPTR_MAX : (void *)(uintptr_t)field;
 }
+
+/* The address of a field of the caller's own attr, which may stand anywhere. */
+#define sys_field(uattr, field) uaccess_at((uattr), offsetof(union sys_attr, field))
 
 #endif

@@ -41,7 +41,7 @@ static long batch_run(struct fd_op *op, uint32_t access, batch_fn fn, const unio
 		.elem_flags = attr->batch.elem_flags,
 		.flags = attr->batch.flags,
 	};
-	uint32_t *count = &uattr->batch.count;
+	uint32_t *count = sys_field(uattr, batch.count);
 	long err;
 
 	err = batch_check(op->ref, access, fn, attr);

@@ -106,7 +106,8 @@ long sys_cmd_btf_load(union sys_attr *attr, union sys_attr *uattr, unsigned int 
 
 	log_err = sys_log_finish(&log, &true_size);
 	if (size >= offsetof(union sys_attr, btf_load.btf_flags) &&
-	    uaccess_copy(&uattr->btf_load.btf_log_true_size, &true_size, sizeof(true_size)))
+	    uaccess_copy(sys_field(uattr, btf_load.btf_log_true_size), &true_size,
+			 sizeof(true_size)))
 		log_err = -EFAULT;
 	if (log_err)
 		err = log_err;

@@ -24,8 +24,8 @@ int sys_check_tail(const void *user, size_t known, size_t size)
 	for (; known < size; known += n) {
 		n = size - known < sizeof(buf) ? size - known : sizeof(buf);
 		/* A piece that is not all there may still hold the answer. */
-		if (uaccess_copy(buf, (const uint8_t *)user + known, n)) {
-			if (uaccess_copy(buf, (const uint8_t *)user + known, 1))
+		if (uaccess_copy(buf, uaccess_at(user, known), n)) {
+			if (uaccess_copy(buf, uaccess_at(user, known), 1))
 				return -EFAULT;
 			n = 1;
 		}

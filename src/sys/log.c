@@ -48,7 +48,7 @@ static int copy_out(const struct sys_log *l, uint32_t kept)
 		from = l->fixed ? 0 : kept - n;
 	}
 	if (uaccess_copy(l->user, l->log.buf + from, n) ||
-	    uaccess_copy((char *)l->user + n, &nul, 1))
+	    uaccess_copy(uaccess_at(l->user, n), &nul, 1))
 		return -EFAULT;
 	return l->log.len >= l->user_size ? -ENOSPC : 0;
 }

@@ -93,7 +93,7 @@ static long map_info(const struct fd_ref *r, union sys_attr *attr, union sys_att
 	if (err)
 		return err;
 	if (uaccess_copy(user, &info, len) ||
-	    uaccess_copy(&uattr->info.info_len, &len, sizeof(len)))
+	    uaccess_copy(sys_field(uattr, info.info_len), &len, sizeof(len)))
 		return -EFAULT;
 	return 0;
 }

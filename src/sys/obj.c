@@ -112,7 +112,7 @@ static long next_id(enum object_kind kind, const union sys_attr *attr, union sys
 	if (attr->id.start_id >= INT_MAX)
 		return -EINVAL;
 	err = object_next_id(kind, attr->id.start_id, &id);
-	return err ? err : uaccess_copy(&uattr->id.next_id, &id, sizeof(id));
+	return err ? err : uaccess_copy(sys_field(uattr, id.next_id), &id, sizeof(id));
 }
 
 long sys_cmd_map_next_id(union sys_attr *attr, union sys_attr *uattr, unsigned int size)

@@ -85,7 +85,7 @@ int objfd_copy_string(void *user, uint32_t size, const char *s, uint32_t len)
 	uint32_t n = size > len ? len : size - 1;
 	char nul = '\0';
 
-	if (uaccess_copy(user, s, n) || uaccess_copy((char *)user + n, &nul, 1))
+	if (uaccess_copy(user, s, n) || uaccess_copy(uaccess_at(user, n), &nul, 1))
 		return -EFAULT;
 	return size > len ? 0 : -ENOSPC;
 }
@@ -94,7 +94,7 @@ int objfd_info_out(const union sys_attr *attr, union sys_attr *uattr, const void
 		   uint32_t len)
 {
 	if (uaccess_copy(sys_ptr(attr->info.info), info, len) ||
-	    uaccess_copy(&uattr->info.info_len, &len, sizeof(len)))
+	    uaccess_copy(sys_field(uattr, info.info_len), &len, sizeof(len)))
 		return -EFAULT;
 	return 0;
 }

@@ -180,7 +180,7 @@ static int copy_attr(const void *user, struct perf_event_attr *attr)
 {
 	uint32_t size;
 
-	if (uaccess_copy(&size, (const char *)user + offsetof(struct perf_event_attr, size),
+	if (uaccess_copy(&size, uaccess_at(user, offsetof(struct perf_event_attr, size)),
 			 sizeof(size)))
 		return -EFAULT;
 	if (!size)

@@ -184,7 +184,8 @@ static int load_fd_array(struct prog_load *l)
 		return -EINVAL;
 	}
 	for (i = 0; i < attr->prog_load.fd_array_cnt; i++) {
-		if (uaccess_copy(&fd, (int32_t *)sys_ptr(attr->prog_load.fd_array) + i, sizeof(fd)))
+		if (uaccess_copy(&fd, uaccess_at(sys_ptr(attr->prog_load.fd_array), i * sizeof(fd)),
+				 sizeof(fd)))
 			return -EFAULT;
 		err = prog_maps_add(&l->maps, fd, &none);
 		if (err >= 0)
@@ -243,7 +244,7 @@ static int load_func_info(struct prog_load *l)
 	if (copy_err != -E2BIG)
 		return copy_err;
 	vm_logf(&l->log.log, "nonzero tailing record in func info");
-	return tell_record_size(&l->uattr->prog_load.func_info_rec_size, PROG_FUNC_REC);
+	return tell_record_size(sys_field(l->uattr, prog_load.func_info_rec_size), PROG_FUNC_REC);
 }
 
 static int load_line_info(struct prog_load *l)
@@ -271,7 +272,7 @@ static int load_line_info(struct prog_load *l)
 	if (copy_err != -E2BIG)
 		return copy_err;
 	vm_logf(&l->log.log, "nonzero tailing record in line_info");
-	return tell_record_size(&l->uattr->prog_load.line_info_rec_size, PROG_LINE_REC);
+	return tell_record_size(sys_field(l->uattr, prog_load.line_info_rec_size), PROG_LINE_REC);
 }
 
 /* prog_btf_fd is looked at only when there are records. */
@@ -325,7 +326,7 @@ static int resolve_load(struct prog_load *l, struct bpf_insn *insn)
 			vm_logf(log, "fd_idx without fd_array is invalid\n");
 			return -EPROTO;
 		}
-		if (uaccess_copy(&fd, fds + insn->imm, sizeof(fd)))
+		if (uaccess_copy(&fd, uaccess_at(fds, (size_t)insn->imm * sizeof(fd)), sizeof(fd)))
 			return -EFAULT;
 	}
 	index = prog_maps_add(&l->maps, fd, log);
@@ -477,7 +478,8 @@ static long load_run(struct prog_load *l, unsigned int size)
 	if (log_err)
 		err = log_err;
 	if (size >= offsetof(union sys_attr, prog_load.prog_token_fd) &&
-	    uaccess_copy(&l->uattr->prog_load.log_true_size, &true_size, sizeof(true_size)))
+	    uaccess_copy(sys_field(l->uattr, prog_load.log_true_size), &true_size,
+			 sizeof(true_size)))
 		err = -EFAULT;
 	/* only programs that stay need the object that stands for the kernel's BTF */
 	if (!err && l->p->attach_btf_id && l->vmlinux.fd < 0)

@@ -36,8 +36,7 @@ int prog_copy_records(struct prog_records *r, const void *user, uint32_t cnt, ui
 	if (!r->data)
 		return -ENOMEM;
 	for (; r->cnt < cnt; r->cnt++) {
-		if (uaccess_copy(record, (const uint8_t *)user + (size_t)r->cnt * user_size,
-				 user_size))
+		if (uaccess_copy(record, uaccess_at(user, (size_t)r->cnt * user_size), user_size))
 			return -EFAULT;
 		for (j = size; j < user_size; j++)
 			if (record[j])

@@ -124,9 +124,10 @@ static int finish_data(const struct test_run *t, const void *data, uint32_t size
 		n = attr->test.data_size_out;
 		err = fault = -ENOSPC; /* also when the shorter copy fails, as in the kernel */
 	}
-	if ((out && uaccess_copy(out, data, n)) || put_u32(&t->uattr->test.data_size_out, size) ||
-	    put_u32(&t->uattr->test.retval, t->retval) ||
-	    put_u32(&t->uattr->test.duration, t->duration))
+	if ((out && uaccess_copy(out, data, n)) ||
+	    put_u32(sys_field(t->uattr, test.data_size_out), size) ||
+	    put_u32(sys_field(t->uattr, test.retval), t->retval) ||
+	    put_u32(sys_field(t->uattr, test.duration), t->duration))
 		return fault;
 	return err;
 }
@@ -157,7 +158,7 @@ static int finish_ctx(const struct test_run *t, const void *ctx, uint32_t size)
 		n = attr->test.ctx_size_out;
 		err = fault = -ENOSPC;
 	}
-	if (uaccess_copy(out, ctx, n) || put_u32(&t->uattr->test.ctx_size_out, size))
+	if (uaccess_copy(out, ctx, n) || put_u32(sys_field(t->uattr, test.ctx_size_out), size))
 		return fault;
 	return err;
 }
@@ -417,7 +418,7 @@ static int test_raw_tracepoint(struct test_run *t)
 	if (t->cpu >= 0)
 		raw_syscall3(SYS_sched_setaffinity, 0, sizeof(home), home);
 	free(ctx);
-	return err ? err : put_u32(&t->uattr->test.retval, t->retval);
+	return err ? err : put_u32(sys_field(t->uattr, test.retval), t->retval);
 }
 
 static int test_syscall(struct test_run *t)
@@ -436,7 +437,7 @@ static int test_syscall(struct test_run *t)
 		return err;
 	err = run_repeated(t, ctx, &(struct vm_env){0}, 1);
 	if (!err)
-		err = put_u32(&t->uattr->test.retval, t->retval);
+		err = put_u32(sys_field(t->uattr, test.retval), t->retval);
 	/* the context comes back where it came from */
 	if (!err && uaccess_copy(sys_ptr(attr->test.ctx_in), ctx, attr->test.ctx_size_in))
 		err = -EFAULT;
@@ -457,7 +458,7 @@ static int test_tracing(struct test_run *t)
 	switch (t->p->expected_attach_type) {
 	case BPF_TRACE_FENTRY:
 	case BPF_TRACE_FEXIT:
-		return put_u32(&t->uattr->test.retval, 0);
+		return put_u32(sys_field(t->uattr, test.retval), 0);
 	}
 	return -EFAULT;
 }

@@ -8,6 +8,7 @@ import json
 import os
 import re
 import shutil
+import stat
 import subprocess
 import sys
 import tempfile
@@ -347,6 +348,17 @@ elif claim == "bad-runtime-directories":
             bad(f"{base}/foreign", f"{base}/foreign")
     finally:
         shutil.rmtree(base)
+
+elif claim == "run-output-that-was-there-stays":
+    with open(f"{tmp}/there", "w"):
+        pass
+    r = run("run", "-o", f"{tmp}/there", obj("count"), "--", "/no/such")
+    require(r.returncode == 127 and os.path.exists(f"{tmp}/there"), f"the file stays: {r}")
+    r = run("run", "-o", f"{tmp}/new", obj("count"), "--", "/no/such")
+    require(r.returncode == 127 and not os.path.exists(f"{tmp}/new"), f"no file is left: {r}")
+    # as root a device would go, too
+    run("run", "-o", "/dev/null", obj("count"), "--", "/no/such")
+    require(stat.S_ISCHR(os.stat("/dev/null").st_mode), "/dev/null stays what it is")
 
 elif claim == "nothing-left-behind":
     for args, status in (((obj("count"), "--", "true"), 0), ((obj("count"), "--", "false"), 1),

@@ -90,6 +90,9 @@ def in_terminal(command, keys):
     """Runs command in a terminal of its own; sends each key when the text before it has come."""
     pid, fd = pty.fork()
     if not pid:
+        # Also where the tests run under nohup: the terminal's end ends what is left in it.
+        for sig in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTSTP):
+            signal.signal(sig, signal.SIG_DFL)
         os.execvp(command[0], command)
     text = b""
     for expect, key in keys:

@@ -78,7 +78,8 @@ with tempfile.TemporaryDirectory() as d:
     theirs = {}
     for line in open(f"{d}/strace"):
         f = line.split()
-        if len(f) >= 5 and f[0][0].isdigit() and f[-1] != "total":
+        # strace may leave a PID in front of the heading
+        if len(f) >= 5 and f[0][0].isdigit() and f[3].isdigit() and f[-1] != "total":
             theirs[KERNEL_NAME.get(f[-1], f[-1])] = int(f[3])
     ours = {}
     for line in open(f"{d}/ours"):

@@ -62,8 +62,8 @@ int main(int argc, char **argv)
 		if (opt == 'e') {
 			named = true;
 			for (char *s = strtok(optarg, ","); s; s = strtok(NULL, ",")) {
-				REQUIRE(syscall_number(s) >= 0);
-				syscall_set_add(&cfg.want.enter, syscall_number(s));
+				REQUIRE(call_number(s) >= 0);
+				syscall_set_add(&cfg.want.enter, call_number(s));
 			}
 		} else if (opt == 'x') {
 			with_exits = true;
@@ -100,7 +100,7 @@ int main(int argc, char **argv)
 	}
 	for (long nr = 0; nr < SYSCALLS_MAX; nr++)
 		if (entries[nr] || exits[nr])
-			fprintf(out, "%s %lu %lu\n", syscall_name(nr), entries[nr], exits[nr]);
+			fprintf(out, "%s %lu %lu\n", call_name((int)nr), entries[nr], exits[nr]);
 	if (orphans)
 		fprintf(out, "+orphans 0 %lu\n", orphans);
 	if (foreign)

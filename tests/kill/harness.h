@@ -40,12 +40,17 @@ struct kill_case {
 	/* In the survivor, when the child is dead. Restores what setup() needs. */
 	enum kill_outcome (*check)(void *arg);
 	/* Every instruction up to this many, else evenly spread ones and those
-	 * at each system call; 0: KILL_POINTS. */
+	 * at each system call; 0: KILL_POINTS, which is also the most. */
 	unsigned int points;
 };
 
 /* SHMAP_TEST_KILLS sets another number; 0 is every instruction however many. */
+#if defined(__SANITIZE_ADDRESS__)
+/* Several times the instructions, each slower, and most of them not ours. */
+#define KILL_POINTS 40
+#else
 #define KILL_POINTS 1000
+#endif
 
 /* Runs the cases whose names begin with argv[1], or all. The program's exit status. */
 int kill_main(int argc, char **argv, const struct kill_case *cases, unsigned int n);

@@ -113,6 +113,8 @@ int main(int argc, char **argv)
 	kill_begin = begin;
 	kill_stuck_seconds = 2;
 	setlinebuf(stdout);
+	/* each instruction in every build: see KILL_POINTS */
+	setenv("SHMAP_TEST_KILLS", "1000", 1);
 	for (unsigned int i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		int status = 0, found, want = i > 0;
 		pid_t pid = fork();

@@ -93,11 +93,11 @@ torn:
 	return -1;
 }
 
-static bool observe(struct fixture *f, struct state *s)
+static bool observe(struct fixture *f, struct state *s, uint64_t flags)
 {
 	memset(s, ABSENT, sizeof(*s));
 	for (uint32_t k = 0; k < n_keys(f); k++)
-		if (observe_key(f, k, s->ver[k], 0) < 0)
+		if (observe_key(f, k, s->ver[k], flags) < 0)
 			return false;
 	return true;
 }
@@ -393,6 +393,28 @@ static bool blind(struct fixture *f, unsigned int mode)
 	return true;
 }
 
+/* Is each key as before or as after, to a process that may not write? */
+static bool observe_read_only(struct fixture *f, struct state *s, uint64_t flags)
+{
+	struct map *m = f->m, *ro;
+	int fd = object_open_id(OBJECT_MAP, m->obj.id, O_RDONLY);
+	bool ok;
+
+	REQUIRE(fd >= 0 && !map_open(fd, &ro));
+	f->m = ro;
+	ok = observe(f, s, flags);
+	for (uint32_t k = 0; ok && k < n_keys(f); k++) {
+		ok = same(s->ver[k], f->old.ver[k]) || same(s->ver[k], f->new.ver[k]);
+		if (!ok)
+			kill_why("key %u has version %u %u in a read-only map", k, s->ver[k][0],
+				 s->ver[k][1]);
+	}
+	f->m = m;
+	map_put(ro);
+	close(fd);
+	return ok;
+}
+
 static enum kill_outcome check(void *arg)
 {
 	struct fixture *f = arg;
@@ -414,7 +436,13 @@ static enum kill_outcome check(void *arg)
 		if (!blind(f, mode))
 			return KILL_INVALID;
 	} else {
-		if (!observe(f, &s))
+		/* The first look may be one under the element's lock, and one of a
+		 * process that can repair nothing. */
+		bool locked = f->v->lock_off >= 0 && kill_point() / 5 % 2;
+
+		if (kill_point() / 10 % 2 && !observe_read_only(f, &s, locked ? BPF_F_LOCK : 0))
+			return KILL_INVALID;
+		if (!observe(f, &s, locked ? BPF_F_LOCK : 0))
 			return KILL_INVALID;
 		for (uint32_t k = 0; k < n_keys(f); k++) {
 			bool o = same(s.ver[k], f->old.ver[k]), n = same(s.ver[k], f->new.ver[k]);

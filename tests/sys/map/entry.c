@@ -245,9 +245,35 @@ static void create_open_mode(void)
 	close_fd(rw);
 }
 
+/* Neither the attr nor what it points to need be aligned. */
+static void unaligned(void)
+{
+	uint8_t mem[sizeof(union sys_attr) + 1], key[2 * 4 + 1] = {0}, value[2 * 8 + 1] = {0};
+	union sys_attr attr = {.id = {.start_id = 0}};
+	uint32_t next = 0;
+	int fd = hash_new();
+
+	memcpy(mem + 1, &attr, sizeof(attr));
+	CHECK_EQ(bpf(BPF_MAP_GET_NEXT_ID, mem + 1, sizeof(attr)), 0);
+	memcpy(&next, mem + 1 + offsetof(union sys_attr, id.next_id), sizeof(next));
+	CHECK(next > 0);
+	key[5] = 1;
+	value[1] = 10;
+	value[9] = 11;
+	attr = (union sys_attr){
+		.batch = {.map_fd = fd, .keys = P(key + 1), .values = P(value + 1), .count = 2}};
+	memcpy(mem + 1, &attr, sizeof(attr));
+	CHECK_EQ(bpf(BPF_MAP_UPDATE_BATCH, mem + 1, sizeof(attr)), 0);
+	value[1] = value[9] = 0;
+	CHECK_EQ(lookup(fd, key + 5, value + 9, 0), 0);
+	CHECK_EQ(value[9], 11);
+	close_fd(fd);
+}
+
 static const struct claim claims[] = {
 	{"attr-size-beyond-a-page-e2big-tail-must-be-zero", attr_size},
 	{"attr-pointer-efault-never-a-crash", attr_pointer},
+	{"attr-keys-and-values-need-no-alignment", unaligned},
 	{"unknown-command-einval", unknown_command},
 	{"bytes-after-the-last-field-einval", zero_tails},
 	{"map-create-names", create_names},

@@ -18,6 +18,7 @@
 #include "base/atomic.h"
 #include "sys/fd.h"
 #include "both.h"
+#include "sys/fd.h"
 #include "sys/op.h"
 
 #define MAPS 6

@@ -9,8 +9,8 @@ struct {
 	__type(value, __u64);
 } calls SEC(".maps");
 
-SEC("fentry/__x64_sys_getppid")
-int count_getppid(void *ctx)
+SEC("fentry/__x64_sys_getpgid")
+int count_getpgid(void *ctx)
 {
 	__u32 key = 0;
 	__u64 *value = bpf_map_lookup_elem(&calls, &key);

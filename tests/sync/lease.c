@@ -1,0 +1,278 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* CPU leases and grace periods. The argument says which claim. */
+#include "util.h"
+
+#define PROCS 4
+
+/* As sync/lease.c lays the file out; the tests write into it what damage and
+ * deaths without a mark leave. */
+struct line {
+	uint64_t word;
+	uint32_t seq, stalled;
+	uint8_t rest[48];
+};
+
+static unsigned int cpus;
+static struct line *lines;
+static uint32_t *shared;
+
+static void begin(void)
+{
+	int fd;
+
+	REQUIRE(!lease_open());
+	cpus = lease_possible_cpus();
+	fd = rundir_open_cpus();
+	REQUIRE(fd >= 0);
+	lines = mmap(NULL, (1 + cpus) * sizeof(*lines), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	REQUIRE(lines != MAP_FAILED);
+	close(fd);
+	lines++;
+	shared = shared_memory((2 + 2 * (size_t)cpus) * 4096);
+}
+
+/* A child that has a lease and stopped itself; later it gives it back and ends. */
+static pid_t stopped_owner(void)
+{
+	pid_t pid = spawn();
+
+	if (!pid) {
+		REQUIRE(lease_acquire() >= 0);
+		raise(SIGSTOP);
+		lease_release();
+		_exit(0);
+	}
+	await_stop(pid);
+	return pid;
+}
+
+static void excludes(void)
+{
+	uint32_t *inside = shared, *count = shared + cpus, total = 0;
+	pid_t pids[PROCS];
+	unsigned int i;
+
+	for (i = 0; i < PROCS; i++) {
+		pids[i] = spawn();
+		if (pids[i])
+			continue;
+		for (int n = 0; n < 20000; n++) {
+			int cpu = lease_acquire();
+
+			REQUIRE(cpu >= 0 && (unsigned int)cpu < cpus && lease_cpu() == cpu);
+			REQUIRE(lease_acquire() == -EBUSY); /* one per thread */
+			REQUIRE(fetch_add_relaxed(&inside[cpu], 1) == 0);
+			count[cpu]++; /* plain: only the lease keeps it exact */
+			fetch_add_relaxed(&inside[cpu], -1u);
+			lease_release();
+			REQUIRE(lease_cpu() == -1);
+		}
+		_exit(0);
+	}
+	for (i = 0; i < PROCS; i++)
+		join(pids[i]);
+	for (i = 0; i < cpus; i++)
+		total += count[i];
+	CHECK_EQ(total, PROCS * 20000);
+}
+
+/* The very first tenants of all lines stop: also they are found out. */
+static void all_stopped(void)
+{
+	pid_t *pids = calloc(cpus, sizeof(*pids));
+	unsigned int i;
+	uint32_t stamp;
+
+	for (int round = 0; round < 2; round++) {
+		for (i = 0; i < cpus; i++)
+			pids[i] = stopped_owner();
+		stamp = lease_stamp();
+		CHECK(!lease_elapsed(stamp, -1));
+		CHECK_EQ(lease_acquire(), -EBUSY);
+		CHECK_EQ(lease_cpu(), -1);
+		/* found stalled, and so not waited for */
+		CHECK(lease_elapsed(stamp, -1));
+		/* which owner has which line is not said */
+		for (i = 0; i < cpus; i++)
+			CHECK(lines[i].word);
+		for (i = 0; i < cpus; i++) {
+			kill(pids[i], SIGCONT);
+			join(pids[i]);
+		}
+		for (i = 0; i < cpus; i++)
+			CHECK(!lines[i].word && !lines[i].stalled);
+		CHECK(lease_acquire() >= 0);
+		CHECK(!lease_elapsed(lease_stamp(), -1)); /* a lease that moves counts */
+		lease_release();
+	}
+	free(pids);
+}
+
+/* A dead owner's lease is free at once: to a taker and to a grace period. */
+static void dead(void)
+{
+	cpu_set_t one;
+	int cpu;
+
+	CPU_ZERO(&one);
+	cpu = sched_getcpu();
+	CPU_SET(cpu, &one);
+	REQUIRE(!sched_setaffinity(0, sizeof(one), &one));
+	for (int i = 0; i < 50; i++) {
+		pid_t pid = spawn();
+
+		if (!pid) {
+			REQUIRE(lease_acquire() == cpu);
+			if (i & 1)
+				REQUIRE(lock_acquire(&shared[0]) == 0);
+			kill(getpid(), SIGKILL);
+		}
+		join_killed(pid);
+		CHECK((uint32_t)lines[cpu].word & FUTEX_OWNER_DIED);
+		CHECK(lease_elapsed(lease_stamp(), -1));
+		CHECK_EQ(lease_acquire(), cpu);
+		lease_release();
+		if (i & 1) {
+			CHECK_EQ(lock_acquire(&shared[0]), LOCK_OWNER_DIED);
+			lock_release(&shared[0]);
+		}
+	}
+}
+
+/* Killed while it stood stalled: who takes its lease is not taken for stalled. */
+static void dead_stalled(void)
+{
+	pid_t pid = stopped_owner();
+	uint32_t stamp = lease_stamp();
+	unsigned int i;
+
+	lease_wait(stamp, -1);
+	CHECK(lease_elapsed(stamp, -1));
+	kill(pid, SIGKILL);
+	join_killed(pid);
+	for (i = 0; i < cpus; i++) {
+		/* Another waiter's mark for the dead one comes late, and all lines
+		 * but this one are held. */
+		if (!lines[i].word)
+			lines[i].word = 1;
+		else
+			lines[i].stalled = lines[i].seq + 1;
+	}
+	shared[0] = (uint32_t)lease_acquire();
+	REQUIRE((int)shared[0] >= 0);
+	for (i = 0; i < cpus; i++)
+		if (i != shared[0])
+			lines[i].word = 0;
+	CHECK(!lease_elapsed(lease_stamp(), -1));
+	lease_release();
+}
+
+static void grace(void)
+{
+	uint32_t stamp;
+	pid_t pid;
+
+	pid = spawn();
+	if (!pid) {
+		REQUIRE(lease_acquire() >= 0);
+		store_release(&shared[0], 1);
+		await(&shared[0], 2);
+		lease_release();
+		_exit(0);
+	}
+	await(&shared[0], 1);
+	stamp = lease_stamp();
+	CHECK(!lease_elapsed(stamp, -1));
+	CHECK(!lease_elapsed(stamp, -1));
+	/* that started a new epoch: a lease taken now is not in the way of this
+	 * stamp, but of the next */
+	CHECK(lease_stamp() != stamp);
+	store_release(&shared[0], 2);
+	lease_wait(stamp, -1);
+	CHECK(lease_elapsed(stamp, -1));
+	join(pid);
+	REQUIRE(lease_acquire() >= 0);
+	CHECK(lease_elapsed(stamp, -1));
+	CHECK(!lease_elapsed(lease_stamp(), -1));
+	CHECK(lease_elapsed(lease_stamp(), lease_cpu()));
+	lease_release();
+
+	/* and a stopped one is not waited for */
+	pid = stopped_owner();
+	stamp = lease_stamp();
+	CHECK(!lease_elapsed(stamp, -1));
+	lease_wait(stamp, -1);
+	CHECK(lease_elapsed(stamp, -1));
+	kill(pid, SIGCONT);
+	join(pid);
+}
+
+/* Owners that are gone without a mark: taken back after the bound, by one each. */
+static void gone(void)
+{
+	uint32_t tid = dead_tid(), *inside = shared, *round = shared + cpus, *done = round + 1;
+	pid_t pids[3];
+	unsigned int i;
+
+	for (i = 0; i < cpus; i++)
+		lines[i].word = tid;
+	CHECK(lease_acquire() >= 0); /* nobody tells: the stall bound finds them */
+	lease_release();
+
+	for (i = 0; i < 3; i++) {
+		pids[i] = spawn();
+		if (pids[i])
+			continue;
+		for (uint32_t r = 1; r <= 3000; r++) {
+			int cpu;
+
+			await(round, r);
+			cpu = lease_acquire();
+			if (cpu >= 0) {
+				REQUIRE(fetch_add_relaxed(&inside[cpu], 1) == 0);
+				sched_yield();
+				fetch_add_relaxed(&inside[cpu], -1u);
+				lease_release();
+			}
+			fetch_add_seq_cst(done, 1);
+		}
+		_exit(0);
+	}
+	for (uint32_t r = 1; r <= 3000; r++) {
+		store_relaxed(done, 0);
+		for (i = 0; i < cpus; i++) {
+			lines[i].word = tid;
+			lines[i].stalled = lines[i].seq + 1;
+		}
+		store_release(round, r);
+		while (load_acquire(done) != 3) {
+			int status;
+
+			if (waitpid(-1, &status, WNOHANG) > 0 && r < 3000)
+				exit(1); /* it has said why */
+			sched_yield();
+		}
+	}
+	for (i = 0; i < 3; i++)
+		waitpid(pids[i], NULL, 0);
+}
+
+int main(int argc, char **argv)
+{
+	static const struct {
+		const char *name;
+		void (*run)(void);
+	} claims[] = {{"excludes", excludes}, {"all-stopped", all_stopped},   {"dead", dead},
+		      {"grace", grace},	      {"dead-stalled", dead_stalled}, {"gone", gone}};
+
+	check_private_rundir();
+	begin();
+	REQUIRE(argc == 2);
+	for (unsigned int i = 0; i < ARRAY_SIZE(claims); i++) {
+		if (!strcmp(argv[1], claims[i].name)) {
+			claims[i].run();
+			return check_done();
+		}
+	}
+	return 1;
+}
