@@ -444,9 +444,8 @@ static int visit(struct verifier *v, uint32_t insn)
 			if (!force && v->jumps_walked - v->prev_jumps < 20 &&
 			    v->walked - v->prev_walked < 100)
 				add = false;
-		} else if ((!s->loops || same_loops(s, v->cur,
-							 called_back ||
-								 state_frame(s)->called_back)) &&
+		} else if ((!s->loops ||
+			    same_loops(s, v->cur, called_back || state_frame(s)->called_back)) &&
 			   state_equal(v, s, v->cur, insn,
 				       s->loops ? MATCH_WITHIN : MATCH_COVERED)) {
 			s->hit++;

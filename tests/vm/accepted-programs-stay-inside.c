@@ -6,7 +6,7 @@
  * not fault, not touch a byte around its objects or its frame, and not depend on
  * what the frames held before.
  *
- * SHMAP_TEST_OPS: programs (3000); SHMAP_TEST_SEED: the first one.
+ * SHMAP_TEST_OPS: programs (20000); SHMAP_TEST_SEED: the first one.
  */
 #include "verifier/vt.c"
 
@@ -73,9 +73,9 @@ static void land(uint32_t mark)
 
 static int32_t imm(void)
 {
-	static const int32_t some[] = {0,  1,  2,   3,	 4,   7,	 8,	    15, 16, 31,
-				       40, 47, 100, 255, 256, -1,	 -8,	    -4, 63, 64,
-				       5,  9,  17,  33,	 48,  0x7fffffff, INT32_MIN};
+	static const int32_t some[] = {0,  1,  2,  3,	4,   7,	  8,  15,	  16,
+				       31, 40, 47, 100, 255, 256, -1, -8,	  -4,
+				       63, 64, 5,  9,	17,  33,  48, 0x7fffffff, INT32_MIN};
 
 	return some[rnd(sizeof(some) / sizeof(some[0]))];
 }
@@ -118,7 +118,7 @@ static void number(int r)
 
 static void twist(int r)
 {
-	static const uint8_t ops[] = {BPF_ADD, BPF_SUB, BPF_AND, BPF_OR,  BPF_XOR,
+	static const uint8_t ops[] = {BPF_ADD, BPF_SUB, BPF_AND, BPF_OR,   BPF_XOR,
 				      BPF_MUL, BPF_LSH, BPF_RSH, BPF_ARSH, BPF_DIV};
 	const uint8_t op = ops[rnd(10)], cls = rnd(2) ? BPF_ALU : BPF_ALU64;
 
@@ -741,7 +741,7 @@ static char text[VT_LOG];
 int main(void)
 {
 	const char *ops = getenv("SHMAP_TEST_OPS"), *first = getenv("SHMAP_TEST_SEED");
-	const long n = ops ? atol(ops) : 3000, start = first ? atol(first) : 1;
+	const long n = ops ? atol(ops) : 20000, start = first ? atol(first) : 1;
 	long accepted = 0, runs = 0;
 
 	REQUIRE(!uaccess_init());
