@@ -267,8 +267,8 @@ static int array_copy_out(struct map *m, const void *from, void *value)
 
 /*
  * A locked read of a read-only mapping, which cannot take the lock: two
- * copies that agree, each made while the lock word was 0. A writer between
- * would have to leave the same mixture twice. When the holder has died, its
+ * copies that agree, the lock word 0 before, between and after. So no one section
+ * covers both, and two would have to leave the same mixture twice. When the holder has died, its
  * staged value is the value (it happened), or else the place is.
  */
 static int array_read_locked_ro(struct map *m, uint32_t index, void *value)
@@ -310,6 +310,7 @@ static int array_read_locked_ro(struct map *m, uint32_t index, void *value)
 		free_before = !load_acquire(word);
 		err = array_copy_out(m, array_slot(m, index), copy);
 		fence_acquire();
+		free_before = free_before && !load_acquire(word);
 		if (!err)
 			err = array_copy_out(m, array_slot(m, index), copy + size);
 		fence_acquire();

@@ -274,6 +274,10 @@ int htab_delete_locked(struct map *m, struct htab_place *p);
 #define LINK_DAMAGED (~0ULL)
 uint64_t htab_place_link(struct map *m, uint32_t bucket, uint32_t at);
 bool htab_key_equal(const struct map *m, const void *a, const void *b);
+/* The value of a found element, without a lock; the caller checks the hit afterwards. */
+int htab_found_out(struct map *m, uint32_t stripe, const struct htab_hit *hit, void *value,
+		   uint64_t flags);
+/* All CPUs of it, as it stands in place. */
 int htab_value_out(struct map *m, uint32_t index, void *user_value);
 
 /* One CPU's value, in place, under the stripe's lock: all or nothing (G5). */
@@ -284,8 +288,14 @@ void htab_place_again(struct map *m, uint32_t stripe);
 int htab_read_locked(struct map *m, uint32_t index, uint32_t gen, void *value);
 /* 1: written; 0: the element has left the table; -EBUSY. */
 int htab_write_locked(struct map *m, uint32_t index, uint32_t gen, const void *value);
-/* Takes and gives back the element's lock, for what a dead holder left. */
-void htab_settle(struct map *m, uint32_t index);
+/* Takes and gives back the element's lock, for what a dead holder left. 0 or -EBUSY. */
+int htab_settle(struct map *m, uint32_t index);
+/* Under the stripe's lock, so that the element's cannot be taken as well: the value, with
+ * BPF_F_LOCK one that no holder wrote to meanwhile; copy: twice the user's value size.
+ * -EAGAIN: the lock is held, or its holder has died. */
+int htab_take_copy(struct map *m, uint32_t index, uint8_t *copy, uint64_t flags);
+/* After that, without a lock: waits for the holder. *until: 0 at first. 0 or -EBUSY. */
+int htab_wait_unheld(struct map *m, uint32_t index, uint64_t *until);
 void htab_lock_died(struct map *m, void *value);
 void htab_reclaim(struct map *m);
 bool htab_elem_busy(struct map *m, uint32_t index);

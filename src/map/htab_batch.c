@@ -45,6 +45,7 @@ static int walk_read(struct walk *w, uint64_t link)
 	struct map *m = w->m;
 	struct htab_hit hit;
 	enum htab_follow f = htab_follow(m, link, &hit);
+	int err;
 
 	if (f == FOLLOW_DAMAGED) {
 		htab_damaged(m);
@@ -54,14 +55,10 @@ static int walk_read(struct walk *w, uint64_t link)
 		return 0;
 	if (uaccess_copy(key_out(w), hit.e->key, m->attr.key_size))
 		return -EFAULT;
-	if (w->b->elem_flags & BPF_F_LOCK) {
-		int err = htab_read_locked(m, hit.index, hit.gen, value_out(w));
-
-		if (err)
-			return err;
-	} else if (htab_value_out(m, hit.index, value_out(w))) {
-		return -EFAULT;
-	}
+	err = htab_found_out(m, w->bucket & (m->htab.stripes - 1), &hit, value_out(w),
+			     w->b->elem_flags);
+	if (err)
+		return err;
 	return htab_hit_valid(&hit);
 }
 
@@ -91,8 +88,11 @@ static int walk_take(struct walk *w)
 	struct htab_place p = {.bucket = w->bucket, .stripe = w->bucket & (m->htab.stripes - 1)};
 	uint8_t *value = w->copy + round_up_u64(m->attr.key_size, 8);
 	struct htab_hit hit;
-	int ret = htab_lock(m, p.stripe);
+	uint64_t until = 0;
+	int ret;
 
+again:
+	ret = htab_lock(m, p.stripe);
 	if (ret)
 		return ret;
 	p.where = walk_word(w);
@@ -102,13 +102,18 @@ static int walk_take(struct walk *w)
 		ret = -EIO;
 	} else if (p.link) {
 		uaccess_copy(w->copy, hit.e->key, m->attr.key_size);
-		ret = htab_value_out(m, hit.index, value);
+		ret = htab_take_copy(m, hit.index, value, w->b->elem_flags);
 		if (!ret) {
 			htab_delete_locked(m, &p);
 			ret = 1;
 		}
 	}
 	htab_unlock(m, p.stripe);
+	if (unlikely(ret == -EAGAIN)) {
+		ret = htab_wait_unheld(m, hit.index, &until);
+		if (!ret)
+			goto again;
+	}
 	/* As in the kernel: what cannot be delivered is gone all the same. */
 	if (ret > 0 && (uaccess_copy(key_out(w), w->copy, m->attr.key_size) ||
 			uaccess_copy(value_out(w), value, m->user_value_size)))
@@ -171,7 +176,7 @@ static int batch(struct map *m, struct map_batch *b, bool erase)
 	if (w.bucket >= m->htab.buckets)
 		return -ENOENT;
 	if (erase) {
-		w.copy = malloc(round_up_u64(m->attr.key_size, 8) + m->user_value_size);
+		w.copy = malloc(round_up_u64(m->attr.key_size, 8) + 2 * (size_t)m->user_value_size);
 		if (!w.copy)
 			return -ENOMEM;
 	}

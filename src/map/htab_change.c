@@ -337,15 +337,17 @@ int htab_delete_locked(struct map *m, struct htab_place *p)
 	return 0;
 }
 
-static int take_out(struct map *m, const void *key, void *copy)
+static int take_out(struct map *m, const void *key, void *copy, uint64_t flags)
 {
 	uint64_t hash = htab_hash(m, key);
 	uint32_t stripe = (uint32_t)hash & (m->htab.buckets - 1) & (m->htab.stripes - 1);
 	struct htab_place p;
+	uint64_t until = 0;
 	int ret;
 
 	if (unlikely(!m->writable))
 		return -EPERM;
+again:
 	ret = htab_lock(m, stripe);
 	if (unlikely(ret))
 		return ret;
@@ -353,35 +355,41 @@ static int take_out(struct map *m, const void *key, void *copy)
 	if (!ret && !p.link)
 		ret = -ENOENT;
 	if (!ret && copy)
-		ret = htab_value_out(m, link_index1(p.link) - 1, copy);
+		ret = htab_take_copy(m, link_index1(p.link) - 1, copy, flags);
 	if (!ret)
 		ret = htab_delete_locked(m, &p);
 	htab_unlock(m, stripe);
+	if (unlikely(ret == -EAGAIN)) {
+		ret = htab_wait_unheld(m, link_index1(p.link) - 1, &until);
+		if (!ret)
+			goto again;
+	}
 	return ret;
 }
 
 int htab_erase(struct map *m, const void *key)
 {
-	return take_out(m, key, NULL);
+	return take_out(m, key, NULL, 0);
 }
 
 long htab_delete(struct map *m, const void *key)
 {
-	return take_out(m, key, NULL);
+	return take_out(m, key, NULL, 0);
 }
 
 /* As the kernel: the element is gone also when the value cannot be delivered. */
 int htab_pop(struct map *m, const void *key, void *value, uint64_t flags)
 {
 	uint8_t on_stack[VALUE_ON_STACK], *copy = on_stack;
+	size_t size = (size_t)m->user_value_size * (flags & BPF_F_LOCK ? 2 : 1);
 	int ret;
 
-	if (m->user_value_size > sizeof(on_stack)) {
-		copy = malloc(m->user_value_size);
+	if (size > sizeof(on_stack)) {
+		copy = malloc(size);
 		if (!copy)
 			return -ENOMEM;
 	}
-	ret = take_out(m, key, copy);
+	ret = take_out(m, key, copy, flags);
 	if (!ret)
 		ret = uaccess_copy(value, copy, m->user_value_size);
 	if (copy != on_stack)

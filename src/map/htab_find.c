@@ -195,16 +195,14 @@ static int locked_value_out(struct map *m, uint32_t index, uint32_t gen, void *u
 	return htab_value_out(m, index, user);
 }
 
-static int found_out(struct map *m, uint64_t hash, const struct htab_hit *hit, void *value,
-		     uint64_t flags)
+int htab_found_out(struct map *m, uint32_t stripe, const struct htab_hit *hit, void *value,
+		   uint64_t flags)
 {
 	if (m->attr.spin_lock_off >= 0)
 		return flags & BPF_F_LOCK ? htab_read_locked(m, hit->index, hit->gen, value)
 					  : locked_value_out(m, hit->index, hit->gen, value);
 	if (m->ops->per_cpu)
-		return percpu_value_out(
-			m, (uint32_t)hash & (m->htab.buckets - 1) & (m->htab.stripes - 1),
-			hit->index, value);
+		return percpu_value_out(m, stripe, hit->index, value);
 	return htab_value_out(m, hit->index, value);
 }
 
@@ -227,6 +225,7 @@ static int read_excluding(struct map *m, const void *key, uint64_t hash, void *v
 int htab_read(struct map *m, const void *key, void *value, uint64_t flags)
 {
 	uint64_t hash = htab_hash(m, key);
+	uint32_t stripe = (uint32_t)hash & (m->htab.buckets - 1) & (m->htab.stripes - 1);
 	struct htab_hit hit;
 	uint32_t tries;
 	int ret;
@@ -235,7 +234,7 @@ int htab_read(struct map *m, const void *key, void *value, uint64_t flags)
 		ret = htab_search(m, key, hash, &hit);
 		if (ret <= 0)
 			return ret ? ret : -ENOENT;
-		ret = found_out(m, hash, &hit, value, flags);
+		ret = htab_found_out(m, stripe, &hit, value, flags);
 		if (ret)
 			return ret;
 		if (likely(htab_hit_valid(&hit)))

@@ -70,10 +70,39 @@ static int elem_lock(struct map *m, uint32_t index)
 	return 0;
 }
 
-void htab_settle(struct map *m, uint32_t index)
+int htab_settle(struct map *m, uint32_t index)
 {
-	if (!elem_lock(m, index))
+	int err = elem_lock(m, index);
+
+	if (!err)
 		lock_release(lock_word(m, index));
+	return err;
+}
+
+/* As read_watching(): the lock was free before, between and after two copies that agree.
+ * Without the look between both could be made half-way through one section. */
+int htab_take_copy(struct map *m, uint32_t index, uint8_t *copy, uint64_t flags)
+{
+	const uint32_t *word = lock_word(m, index);
+	uint32_t size = m->attr.value_size, tries;
+
+	if (m->attr.spin_lock_off >= 0 && htab_writer_died(m, index))
+		return -EAGAIN;
+	if (!(flags & BPF_F_LOCK))
+		return htab_value_out(m, index, copy);
+	for (tries = 0; tries < HTAB_READ_TRIES; tries++) {
+		if (load_acquire(word))
+			return -EAGAIN;
+		htab_copy_out(m, htab_value(m, index, 0), copy);
+		fence_acquire();
+		if (load_acquire(word))
+			return -EAGAIN;
+		htab_copy_out(m, htab_value(m, index, 0), copy + size);
+		fence_acquire();
+		if (!load_relaxed(word) && !memcmp(copy, copy + size, size))
+			return 0;
+	}
+	return -EAGAIN;
 }
 
 void htab_lock_died(struct map *m, void *value)
@@ -136,6 +165,15 @@ static time_t seconds(void)
 	return now.tv_sec;
 }
 
+int htab_wait_unheld(struct map *m, uint32_t index, uint64_t *until)
+{
+	if (!*until)
+		*until = (uint64_t)seconds() + LOCK_WAIT_SECONDS;
+	else if ((uint64_t)seconds() > *until)
+		return -EBUSY;
+	return htab_settle(m, index);
+}
+
 int htab_write_locked(struct map *m, uint32_t index, uint32_t gen, const void *value)
 {
 	struct redo_claims c = claims(m);
@@ -167,7 +205,7 @@ int htab_write_locked(struct map *m, uint32_t index, uint32_t gen, const void *v
 
 /*
  * A file that is mapped read-only: the lock cannot be taken. What was copied is
- * believed when the lock was free before and after and two copies agree; of
+ * believed when the lock was free before, between and after two copies that agree; of
  * a dead holder, when what it had staged is still there.
  */
 static int read_watching(struct map *m, uint32_t index, uint32_t gen, void *value)
@@ -192,6 +230,8 @@ static int read_watching(struct map *m, uint32_t index, uint32_t gen, void *valu
 		}
 		htab_copy_out(m, from, copy);
 		fence_acquire();
+		if (load_acquire(word) && !died)
+			continue;
 		htab_copy_out(m, from, copy + size);
 		fence_acquire();
 		if (died == lock_owner_died(word) && (died || !load_relaxed(word)) &&
