@@ -270,8 +270,10 @@ uint64_t htab_place_link(struct map *m, uint32_t bucket, uint32_t at)
 			if (f == FOLLOW_STALE)
 				break;
 			link = load_acquire(&hit.e->next);
-			if (!htab_hit_valid(&hit))
+			if (!htab_hit_valid(&hit)) {
+				link = LINK_DAMAGED; /* 0 would say that the chain ends here */
 				break;
+			}
 		}
 		if (!link || i >= at)
 			return link;
