@@ -8,6 +8,7 @@
  */
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -94,11 +95,20 @@ void trace_fault(struct vm_context *vc, int err)
 static uint64_t trace_print(struct vm_context *vc, const char *fmt, size_t fmt_size,
 			    const uint64_t *args, uint32_t arg_cnt)
 {
-	char text[TRACE_TEXT];
-	long n = fmt_print(vc, text, sizeof(text), fmt, fmt_size, args, arg_cnt);
+	char text[TRACE_TEXT], on_stack[TRACE_TEXT];
+	char *copy = fmt_size <= sizeof(on_stack) ? on_stack : malloc(fmt_size);
+	long n;
 
+	if (!copy)
+		return ERR(-ENOMEM);
+	/* The format may lie in a map that others write to: what is checked and what is
+	 * printed must be the same bytes. */
+	memcpy(copy, fmt, fmt_size);
+	n = fmt_print(vc, text, sizeof(text), copy, fmt_size, args, arg_cnt);
 	if (n >= 0)
 		trace_line(vc, text, strlen(text));
+	if (copy != on_stack)
+		free(copy);
 	return ERR(n);
 }
 
