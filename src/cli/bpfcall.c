@@ -15,6 +15,7 @@
 #include <sys/vfs.h>
 #include <linux/magic.h>
 
+#include "base/rawsys.h"
 #include "cli/cli.h"
 #include "shm/rundir.h"
 #include "sys/sys.h"
@@ -23,36 +24,6 @@
 
 /* Set while we are inside: what the core itself closes is no BPF fd of libbpf's. */
 static __thread bool inside;
-
-static long raw(long nr, long a, long b, long c, long d, long e, long f)
-{
-#if defined(__x86_64__)
-	register long r10 __asm__("r10") = d;
-	register long r8 __asm__("r8") = e;
-	register long r9 __asm__("r9") = f;
-	long ret;
-
-	__asm__ volatile("syscall"
-			 : "=a"(ret)
-			 : "a"(nr), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8), "r"(r9)
-			 : "rcx", "r11", "memory");
-	return ret;
-#elif defined(__aarch64__)
-	register long x8 __asm__("x8") = nr;
-	register long x0 __asm__("x0") = a;
-	register long x1 __asm__("x1") = b;
-	register long x2 __asm__("x2") = c;
-	register long x3 __asm__("x3") = d;
-	register long x4 __asm__("x4") = e;
-	register long x5 __asm__("x5") = f;
-
-	__asm__ volatile("svc 0"
-			 : "+r"(x0)
-			 : "r"(x8), "r"(x1), "r"(x2), "r"(x3), "r"(x4), "r"(x5)
-			 : "memory");
-	return x0;
-#endif
-}
 
 static long answer(long ret)
 {
@@ -65,7 +36,7 @@ static long answer(long ret)
 
 long cli_kernel_bpf(int cmd, void *attr, unsigned int size)
 {
-	return answer(raw(SYS_bpf, cmd, (long)attr, size, 0, 0, 0));
+	return answer(raw_syscall6(SYS_bpf, cmd, (long)attr, size, 0, 0, 0));
 }
 
 EXPORT long syscall(long nr, ...)
@@ -78,7 +49,7 @@ EXPORT long syscall(long nr, ...)
 		a[i] = va_arg(args, long);
 	va_end(args);
 	if (inside || (nr != SYS_bpf && nr != SYS_perf_event_open))
-		return answer(raw(nr, a[0], a[1], a[2], a[3], a[4], a[5]));
+		return answer(raw_syscall6(nr, a[0], a[1], a[2], a[3], a[4], a[5]));
 	inside = true;
 	if (nr == SYS_bpf)
 		ret = sys_bpf(a[0], (void *)a[1], a[2]);
@@ -93,10 +64,10 @@ EXPORT int close(int fd)
 	long ret;
 
 	if (inside)
-		return answer(raw(SYS_close, fd, 0, 0, 0, 0, 0));
+		return answer(raw_syscall6(SYS_close, fd, 0, 0, 0, 0, 0));
 	inside = true;
 	fd_forget(fd);
-	ret = raw(SYS_close, fd, 0, 0, 0, 0, 0);
+	ret = raw_syscall6(SYS_close, fd, 0, 0, 0, 0, 0);
 	fd_collect();
 	inside = false;
 	return answer(ret);
@@ -106,7 +77,7 @@ EXPORT int dup3(int from, int to, int flags)
 {
 	if (!inside && from != to)
 		fd_forget(to);
-	return answer(raw(SYS_dup3, from, to, flags, 0, 0, 0));
+	return answer(raw_syscall6(SYS_dup3, from, to, flags, 0, 0, 0));
 }
 
 /* The runtime directory's fs/ stands in for bpffs: a path below it, or NULL. */
@@ -129,7 +100,7 @@ EXPORT int statfs(const char *path, struct statfs *buf)
 	int ret;
 
 	if (!below_bpffs(path))
-		return answer(raw(SYS_statfs, (long)path, (long)buf, 0, 0, 0, 0));
+		return answer(raw_syscall6(SYS_statfs, (long)path, (long)buf, 0, 0, 0, 0));
 	if (rundir_open()) {
 		errno = ENOENT;
 		return -1;
@@ -145,7 +116,7 @@ EXPORT int mkdir(const char *path, mode_t mode)
 	const char *below = below_bpffs(path);
 
 	if (!below)
-		return answer(raw(SYS_mkdirat, AT_FDCWD, (long)path, mode, 0, 0, 0));
+		return answer(raw_syscall6(SYS_mkdirat, AT_FDCWD, (long)path, mode, 0, 0, 0));
 	if (rundir_open()) {
 		errno = ENOENT;
 		return -1;
