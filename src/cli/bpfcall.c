@@ -75,9 +75,16 @@ EXPORT int close(int fd)
 
 EXPORT int dup3(int from, int to, int flags)
 {
-	if (!inside && from != to)
-		fd_forget(to);
-	return answer(raw_syscall6(SYS_dup3, from, to, flags, 0, 0, 0));
+	long ret;
+
+	if (inside || from == to)
+		return answer(raw_syscall6(SYS_dup3, from, to, flags, 0, 0, 0));
+	inside = true;
+	fd_forget(to);
+	ret = raw_syscall6(SYS_dup3, from, to, flags, 0, 0, 0);
+	fd_collect();
+	inside = false;
+	return answer(ret);
 }
 
 /* The runtime directory's fs/ stands in for bpffs: a path below it, or NULL. */
