@@ -43,6 +43,14 @@ static bool owner_gone(uint32_t tid)
 	return !tid || raw_syscall2(SYS_kill, tid, 0) == -ESRCH;
 }
 
+/* Not inlined: gcc 12 with UBSan loses a variable of the caller in a register that
+ * the system call uses. */
+static __attribute__((noinline)) long lock_sleep(uint32_t *word, uint32_t old,
+						 const struct timespec *sleep)
+{
+	return raw_futex(word, FUTEX_WAIT, old, sleep, NULL, 0);
+}
+
 int lock_acquire_contended(uint32_t *word)
 {
 	struct thread *t = &thread_self;
@@ -86,7 +94,7 @@ int lock_acquire_contended(uint32_t *word)
 		 * pending word free and passes the wake on. */
 		if (!since)
 			since = asked = now_ns();
-		ret = raw_futex(word, FUTEX_WAIT, old, &sleep, NULL, 0);
+		ret = lock_sleep(word, old, &sleep);
 		if (!ret || ret == -EAGAIN) {
 			since = 0; /* woken, or it has changed: there is motion */
 			continue;
