@@ -4,6 +4,7 @@
  * BTF_LOAD, PROG_TEST_RUN and the link commands. SHMAP_TEST_SEED repeats a run.
  */
 #include <fcntl.h>
+#include <sys/mman.h>
 #include <bpf/btf.h>
 
 #include "both.h"
@@ -14,10 +15,25 @@ static unsigned int seed;
 static struct btf *btf;
 static char log_buf[4096];
 static uint8_t pkt[256];
+static struct bpf_insn *insns;
 
 struct objects {
 	int btf, prog, map;
 };
+
+/*
+ * The instructions end where their page does, and nothing is mapped for as far as the
+ * largest count that is looked at reaches: a wrong count is EFAULT on both sides,
+ * whatever else the process has in memory.
+ */
+static struct bpf_insn *insns_at_the_edge(void)
+{
+	const size_t page = 4096, behind = 16 << 20;
+	uint8_t *p = mmap(NULL, page + behind, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	REQUIRE(p != MAP_FAILED && !mprotect(p, page, PROT_READ | PROT_WRITE));
+	return memcpy(p + page - sizeof(return_0), return_0, sizeof(return_0));
+}
 
 static uint32_t pick_word(void)
 {
@@ -64,7 +80,9 @@ static int base_attr(union sys_attr *a, const struct objects *o, unsigned int wh
 		a->enable_stats.type = 0;
 		return BPF_ENABLE_STATS;
 	}
-	prog_attr_init(a, types[rand_r(&seed) % 7], return_0, 2);
+	if (!insns)
+		insns = insns_at_the_edge();
+	prog_attr_init(a, types[rand_r(&seed) % 7], insns, 2);
 	if (rand_r(&seed) % 2) {
 		a->prog_load.log_buf = (uintptr_t)log_buf;
 		a->prog_load.log_size = sizeof(log_buf);
