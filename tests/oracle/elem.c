@@ -141,7 +141,7 @@ void op_elem(void)
 	note("command %d size %u fd mode %d%s key %#x (%s) value %s flags %#llx", cmd, size, mode,
 	     bad_fd < 3 ? " (bad)" : "", *(uint32_t *)(sides[KERNEL].mem + AT_KEY),
 	     pointer_name(key), no_value ? "none" : pointer_name(value), (unsigned long long)flags);
-	/* (a map made with BPF_F_RDONLY may be read by its FD_WO, too) */
+	/* whatever the mode: where reading is refused both sides say so */
 	if (next && twin.hash && key == PTR_GOOD && bad_fd >= 3)
 		by_order = key_exists(AT_KEY);
 	if (oracle_failed || !call_both(cmd, size, ret, !by_order))
