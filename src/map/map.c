@@ -154,8 +154,6 @@ int map_create(const struct map_attr *attr, int btf_fd, struct map **out, int *f
 	if (!err)
 		err = lease_open();
 	if (!err)
-		err = lease_open();
-	if (!err)
 		err = object_create(OBJECT_MAP, data_size, prealloc, &m->obj, fd);
 	if (err)
 		goto free_map;

@@ -58,6 +58,12 @@ struct map_header {
 
 struct map;
 struct map_batch;
+struct map_stats;
+struct ring_ops;	/* map/ring.h: RINGBUF, USER_RINGBUF */
+struct objref_ops;	/* map/objref.h: values are other objects (maps, programs) */
+struct perf_ops;	/* map/perf.h: PERF_EVENT_ARRAY */
+struct stack_ops;	/* map/stack_trace.h */
+struct storage_ops;	/* map/storage.h: values that belong to a task, file, socket, cgroup */
 
 /*
  * What a map type does. Keys are private memory of key_size bytes (NULL where
@@ -95,6 +101,28 @@ struct map_ops {
 	long (*for_each)(struct map *m, long (*fn)(void *, struct map *, const void *, void *),
 			 void *arg);
 
+	/* bpf_map_push_elem(), _pop_elem(), _peek_elem(); values are a program's memory. */
+	long (*push)(struct map *m, const void *value, uint64_t flags);
+	long (*take)(struct map *m, void *value);
+	long (*peek)(struct map *m, void *value);
+
+	/* What only one family has; NULL in the others. */
+	const struct ring_ops *ring;
+	const struct objref_ops *objref;
+	const struct perf_ops *perf;
+	const struct stack_ops *stack;
+	const struct storage_ops *storage;
+
+	/* The helpers (enum bpf_func_id) that take this type of map, beside those that
+	 * the functions above stand for; 0 ends the list. NULL: none. */
+	const uint16_t *helpers;
+
+	/* EPOLLIN, EPOLLOUT as of now; NULL: the fd polls as EPOLLERR. */
+	uint32_t (*poll)(struct map *m);
+
+	/* Counts without walking: 0, or -errno. NULL: a type that counts nothing. */
+	int (*stats)(struct map *m, struct map_stats *stats);
+
 	/* bpf_spin_lock() of the value took the lock over from a dead holder: finishes
 	 * what an update under BPF_F_LOCK left. Called with the lock held; may be NULL. */
 	void (*lock_died)(struct map *m, void *value);
@@ -121,6 +149,14 @@ struct map_ops {
 	bool lock_allowed;		/* may hold struct bpf_spin_lock */
 	bool per_cpu;
 	bool inner_allowed;
+};
+
+/* What a map counts, without being walked; what does not apply is 0. */
+struct map_stats {
+	uint64_t entries;	/* live now */
+	uint64_t evictions;	/* elements that gave way to others (LRU) */
+	uint64_t failed;	/* updates refused for want of room */
+	uint64_t lost;		/* ring buffers: records refused or overwritten */
 };
 
 /* One batch command; user pointers, as in union bpf_attr. */

@@ -30,21 +30,21 @@ HELPER(map_push_elem)
 {
 	struct map *m = PTR(a);
 
-	return m->ops->update ? ERR(m->ops->update(m, NULL, PTR(b), c)) : ERR(-ENOTSUPP);
+	return m->ops->push ? ERR(m->ops->push(m, PTR(b), c)) : ERR(-ENOTSUPP);
 }
 
 HELPER(map_pop_elem)
 {
 	struct map *m = PTR(a);
 
-	return m->ops->pop ? ERR(m->ops->pop(m, NULL, PTR(b), 0)) : ERR(-ENOTSUPP);
+	return m->ops->take ? ERR(m->ops->take(m, PTR(b))) : ERR(-ENOTSUPP);
 }
 
 HELPER(map_peek_elem)
 {
 	struct map *m = PTR(a);
 
-	return m->ops->read ? ERR(m->ops->read(m, NULL, PTR(b), 0)) : ERR(-ENOTSUPP);
+	return m->ops->peek ? ERR(m->ops->peek(m, PTR(b))) : ERR(-ENOTSUPP);
 }
 
 HELPER(map_lookup_percpu_elem)

@@ -364,15 +364,17 @@ static int check_arg(struct verifier *v, struct call *c, int i)
 	return -EINVAL;
 }
 
-static bool is_queue(uint32_t type)
+static bool listed(const uint16_t *helpers, uint32_t id)
 {
-	return type == BPF_MAP_TYPE_QUEUE || type == BPF_MAP_TYPE_STACK;
+	for (; helpers && *helpers; helpers++)
+		if (*helpers == id)
+			return true;
+	return false;
 }
 
 /* Does this kind of map have what the helper does? */
 static int check_map_fits(struct verifier *v, const struct call *c)
 {
-	const uint32_t type = c->map->attr.map_type;
 	const struct map_ops *ops = c->map->ops;
 	bool fits = false;
 
@@ -395,24 +397,21 @@ static int check_map_fits(struct verifier *v, const struct call *c)
 		verbose(v, "callback function not allowed for map\n");
 		return -EINVAL;
 	case BPF_FUNC_map_push_elem:
-	case BPF_FUNC_map_peek_elem:
-		fits = is_queue(type) || type == BPF_MAP_TYPE_BLOOM_FILTER;
+		fits = ops->push;
 		break;
 	case BPF_FUNC_map_pop_elem:
-		fits = is_queue(type);
+		fits = ops->take;
 		break;
-	case BPF_FUNC_tail_call:
-		fits = type == BPF_MAP_TYPE_PROG_ARRAY;
+	case BPF_FUNC_map_peek_elem:
+		fits = ops->peek;
 		break;
-	case BPF_FUNC_ringbuf_output:
-	case BPF_FUNC_ringbuf_reserve:
-	case BPF_FUNC_ringbuf_query:
-		fits = type == BPF_MAP_TYPE_RINGBUF;
-		break;
+	default:
+		fits = listed(ops->helpers, c->proto->id);
 	}
 	if (fits)
 		return 0;
-	verbose(v, "cannot pass map_type %u into func %s#%u\n", type, c->proto->name, c->proto->id);
+	verbose(v, "cannot pass map_type %u into func %s#%u\n", c->map->attr.map_type,
+		c->proto->name, c->proto->id);
 	return -EINVAL;
 }
 

@@ -75,7 +75,11 @@ static const struct map_ops percpu_ops = {.lookup = no_lookup,
 					  .for_each = no_each,
 					  .lookup_percpu = no_percpu,
 					  .per_cpu = true};
-static const struct map_ops ring_ops;
+static const uint16_t ring_helpers[] = {BPF_FUNC_ringbuf_output, BPF_FUNC_ringbuf_reserve,
+					BPF_FUNC_ringbuf_query, 0};
+static const struct map_ops ring_ops = {.helpers = ring_helpers};
+static const uint16_t progs_helpers[] = {BPF_FUNC_tail_call, 0};
+static const struct map_ops progs_ops = {.helpers = progs_helpers};
 
 static struct map maps[M_CNT];
 static struct map *map_ptrs[M_CNT];
@@ -201,6 +205,7 @@ static void init(void)
 		maps[i].ops = specs[i].type == BPF_MAP_TYPE_HASH	   ? &hash_ops
 			      : specs[i].type == BPF_MAP_TYPE_ARRAY	   ? &array_ops
 			      : specs[i].type == BPF_MAP_TYPE_PERCPU_ARRAY ? &percpu_ops
+			      : specs[i].type == BPF_MAP_TYPE_PROG_ARRAY   ? &progs_ops
 									   : &ring_ops;
 		map_ptrs[i] = &maps[i];
 	}
