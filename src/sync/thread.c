@@ -69,9 +69,11 @@ int thread_init(void)
 	struct thread *t = &thread_self;
 	struct robust_list_head *head = NULL;
 	size_t len = 0;
+	/* Pairs with the publication in mark_set(): the page is there. */
+	uint32_t *mark = load_acquire(&thread_mark);
 
-	if (unlikely(!load_relaxed(thread_mark))) {
-		if (load_relaxed(&thread_mark) != &no_mark)
+	if (unlikely(!load_relaxed(mark))) {
+		if (mark != &no_mark)
 			fork_child();
 		fence_compiler();
 		mark_set();
