@@ -45,10 +45,9 @@ static void mark_set(void)
 		if (raw_is_error(page))
 			return; /* asked again the next time */
 		raw_madvise(page, SHMAP_PAGE, MADV_WIPEONFORK);
-		if (cas_seq_cst(&thread_mark, &mark, (uint32_t *)page))
-			mark = page;
-		else
+		if (!cas_seq_cst(&thread_mark, &mark, (uint32_t *)page))
 			raw_munmap(page, SHMAP_PAGE); /* another thread was first */
+		mark = load_acquire(&thread_mark);
 	}
 	store_relaxed(mark, 1);
 }
