@@ -22,6 +22,7 @@
 #include "base/rawsys.h"
 #include "base/uaccess.h"
 #include "map/map.h"
+#include "map/objref.h"
 #include "sync/lease.h"
 
 #undef MAP_TYPE /* mman.h has one too */
@@ -161,7 +162,11 @@ int map_create(const struct map_attr *attr, int btf_fd, struct map **out, int *f
 	header = map_file_header(m);
 	m->shared = &header->shared;
 	header->attr = m->attr;
+	if (m->ops->objref && m->ops->objref->users)
+		m->obj.trailer->flags = OBJECT_USERS;
 	err = m->ops->format(m);
+	if (!err)
+		err = objref_open(m);
 	if (err)
 		goto unmap;
 	if (btf_fd >= 0) {
@@ -178,6 +183,7 @@ int map_create(const struct map_attr *attr, int btf_fd, struct map **out, int *f
 	*out = m;
 	return 0;
 unmap:
+	objref_close(m);
 	object_unmap(&m->obj);
 	raw_close(*fd);
 	/* an anchor that was made before object_ref() failed */
@@ -237,9 +243,13 @@ int map_open(int fd, struct map **out)
 	if (err)
 		goto unmap;
 	m->shared = &map_file_header(m)->shared;
+	err = objref_open(m);
+	if (err)
+		goto unmap;
 	*out = m;
 	return 0;
 unmap:
+	objref_close(m);
 	object_unmap(&m->obj);
 free_map:
 	pool_free(&map_pool, m);
@@ -256,6 +266,7 @@ void map_put(struct map *m)
 	/* Each holder's accesses come before the last one's unmapping. */
 	if (fetch_add_seq_cst(&m->refs, (uint32_t)-1) != 1)
 		return;
+	objref_close(m);
 	object_unmap(&m->obj);
 	pool_free(&map_pool, m);
 }
