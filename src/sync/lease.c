@@ -161,7 +161,7 @@ int lease_open(void)
 		return (int)(intptr_t)base;
 	if (!cas_seq_cst(&lines, &none, (struct lease_line *)base + 1))
 		raw_munmap(base, size); /* another thread was first */
-	return 0;
+	return load_acquire(&lines) ? 0 : -ENOMEM; /* pairs with the winner's exchange */
 }
 
 static unsigned int cpu_now(void)
