@@ -165,7 +165,7 @@ int lease_open(void)
 	if (raw_is_error(base))
 		return (int)(intptr_t)base;
 	if (!cas_seq_cst(&lines, &none, (struct lease_line *)base + 1))
-		raw_munmap(base, size); /* another thread was first */
+		raw_munmap(base, size);		   /* another thread was first */
 	return load_acquire(&lines) ? 0 : -ENOMEM; /* pairs with the winner's exchange */
 }
 
@@ -285,7 +285,8 @@ static void watch_begin(struct lease_watch *w)
 		unsigned int cpu = (w->first + i) % cpus;
 		uint32_t seq = load_acquire(&lease_line(cpu)->seq);
 
-		if (!word_held(load_relaxed(&lease_line(cpu)->word)) || line_stalled(lease_line(cpu)))
+		if (!word_held(load_relaxed(&lease_line(cpu)->word)) ||
+		    line_stalled(lease_line(cpu)))
 			continue;
 		w->cpu[w->n] = (uint16_t)cpu;
 		w->seq[w->n++] = seq;
