@@ -76,38 +76,39 @@ damaged:
 	return -EIO;
 }
 
+/* The number of the place's word in an intent. */
+static uint32_t place_where(const struct map *m, const struct htab_place *p)
+{
+	const uint64_t *words = htab_bucket(m, 0)->slot;
+	uint64_t off = (uint64_t)((uint8_t *)p->where - (m->obj.base + m->htab.elem_off));
+
+	if ((uint8_t *)p->where < m->obj.base + m->htab.elem_off)
+		return (uint32_t)(p->where - words);
+	return WHERE_ELEM | (uint32_t)(off / m->htab.elem_stride);
+}
+
 /*
  * Commits `link` at the place and brings pool and counters up to date. The
  * intent is complete before its op is stored, and the op before the commit; a
  * compiler fence is enough, as only our own death separates them and what a
  * dead thread has executed is visible to who takes its lock.
  */
-static void change_commit(struct map *m, struct htab_place *p, uint64_t link, uint32_t new_elem,
-			  uint64_t new_next, uint64_t heads_after, uint32_t fresh_after,
-			  int live_delta)
+static void change_commit(struct map *m, struct htab_place *p, uint64_t link,
+			  const struct htab_alloc *new_elem, uint64_t new_next, int live_delta)
 {
 	struct stripe *st = htab_stripe(m, p->stripe);
 	struct intent *in = &st->intent;
-	uint32_t old1 = link_index1(p->link), freed_cpu;
 
-	in->where = (uint64_t)((uint8_t *)p->where - m->obj.base);
+	in->where = place_where(m, p);
 	in->link = link;
-	in->live_after = st->live + (uint32_t)live_delta;
-	in->fresh_after = fresh_after;
-	in->new_elem = new_elem;
-	in->old_elem = old1;
-	if (old1) {
-		/* The old element becomes the top of limbo. */
-		freed_cpu = (uint32_t)(lease_cpu() + 1);
-		in->old_next = heads_after >> 32 | (uint64_t)freed_cpu << ELEM_CPU_SHIFT;
-		heads_after = (uint32_t)heads_after | (uint64_t)old1 << 32;
-	}
-	in->heads_after = heads_after;
+	in->after = st->live + (uint32_t)live_delta;
+	in->elem1 = link_index1(p->link);
+	in->rest1 = new_elem ? new_elem->rest1 : 0;
 	fence_compiler();
-	in->op = INTENT_CHANGE;
+	in->op = INTENT_CHANGE | (new_elem ? new_elem->from : 0);
 	fence_compiler();
 	if (new_elem) {
-		struct elem *e = htab_elem(m, new_elem - 1);
+		struct elem *e = htab_elem(m, new_elem->index);
 
 		/* From here the new element is still the head of its list, but its
 		 * link there is gone: the intent knows it. */
@@ -116,7 +117,10 @@ static void change_commit(struct map *m, struct htab_place *p, uint64_t link, ui
 	}
 	/* The commit. Release: who finds the link finds the element filled. */
 	store_release(p->where, link);
-	htab_recover_stripe(m, p->stripe);
+	fence_compiler();
+	htab_change_complete(m, st, p->stripe, (uint32_t)(lease_cpu() + 1));
+	fence_compiler();
+	in->op = INTENT_NONE;
 }
 
 void htab_place(struct map *m, uint32_t stripe, uint32_t index, uint32_t cpu, const void *value)
@@ -130,7 +134,7 @@ void htab_place(struct map *m, uint32_t stripe, uint32_t index, uint32_t cpu, co
 	}
 	if (value != htab_staged(m, stripe))
 		uaccess_copy(htab_staged(m, stripe), value, size);
-	in->new_elem = index + 1;
+	in->elem1 = index + 1;
 	in->where = cpu;
 	fence_compiler();
 	in->op = INTENT_PLACE; /* it has happened: who comes after us does the rest */
@@ -145,10 +149,9 @@ void htab_place_again(struct map *m, uint32_t stripe)
 {
 	struct intent *in = &htab_stripe(m, stripe)->intent;
 
-	if (m->ops->per_cpu && in->new_elem && in->new_elem <= m->htab.elems &&
+	if (m->ops->per_cpu && in->elem1 && in->elem1 <= m->htab.elems &&
 	    in->where < m->attr.possible_cpus)
-		htab_place(m, stripe, in->new_elem - 1, (uint32_t)in->where,
-			   htab_staged(m, stripe));
+		htab_place(m, stripe, in->elem1 - 1, in->where, htab_staged(m, stripe));
 	else
 		htab_damaged(m);
 }
@@ -307,9 +310,9 @@ again:
 	elem_fill(m, a.index, key, value, only_cpu);
 	/* In a chain it takes over what followed the old one; at a new place nothing
 	 * follows. */
-	change_commit(m, &p, link_make(a.index, htab_elem(m, a.index)->gen + 1, p.tag), a.index + 1,
+	change_commit(m, &p, link_make(a.index, htab_elem(m, a.index)->gen + 1, p.tag), &a,
 		      p.link ? load_relaxed(&htab_elem(m, link_index1(p.link) - 1)->next) : 0,
-		      a.heads_after, a.fresh_after, p.link ? 0 : 1);
+		      p.link ? 0 : 1);
 out:
 	htab_unlock(m, stripe);
 	return ret;
@@ -328,12 +331,11 @@ long htab_update(struct map *m, const void *key, const void *value, uint64_t fla
 /* Takes a found element out. */
 int htab_delete_locked(struct map *m, struct htab_place *p)
 {
-	struct stripe *st = htab_stripe(m, p->stripe);
 	struct elem *e = htab_elem(m, link_index1(p->link) - 1);
 	struct bucket *b = htab_bucket(m, p->bucket);
 	bool in_slot = p->where >= b->slot && p->where < b->slot + HTAB_SLOTS;
 
-	change_commit(m, p, in_slot ? 0 : load_relaxed(&e->next), 0, 0, st->heads, st->fresh, -1);
+	change_commit(m, p, in_slot ? 0 : load_relaxed(&e->next), NULL, 0, -1);
 	return 0;
 }
 

@@ -177,7 +177,7 @@ static int percpu_value_out(struct map *m, uint32_t stripe, uint32_t index, void
 		return htab_value_out(m, index, user);
 	}
 	err = htab_value_out(m, index, user);
-	if (!err && load_acquire(&in->op) == INTENT_PLACE && in->new_elem == index + 1 &&
+	if (!err && load_acquire(&in->op) == INTENT_PLACE && in->elem1 == index + 1 &&
 	    in->where < m->attr.possible_cpus)
 		err = uaccess_copy(uaccess_at(user, in->where * m->elem_size),
 				   htab_staged(m, stripe), m->attr.value_size);

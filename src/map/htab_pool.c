@@ -123,7 +123,6 @@ int htab_alloc(struct map *m, uint32_t stripe, bool force, struct htab_alloc *a,
 	struct elem *e, *top;
 	int err;
 
-	a->fresh_after = fresh;
 	if (!heads_free(heads) && heads_limbo(heads)) {
 		top = elem_at(m, heads_limbo(heads));
 		if (!top)
@@ -147,7 +146,8 @@ int htab_alloc(struct map *m, uint32_t stripe, bool force, struct htab_alloc *a,
 		    htab_elem_busy(m, heads_free(heads) - 1))
 			goto busy;
 		a->index = heads_free(heads) - 1;
-		a->heads_after = heads_make((uint32_t)e->next, heads_limbo(heads));
+		a->from = INTENT_FREE;
+		a->rest1 = (uint32_t)e->next;
 		return 0;
 	}
 busy:
@@ -158,8 +158,8 @@ busy:
 				return err;
 		}
 		a->index = stripe * m->htab.per_stripe + fresh;
-		a->fresh_after = fresh + 1;
-		a->heads_after = heads;
+		a->from = INTENT_FRESH;
+		a->rest1 = 0;
 		if (htab_elem(m, a->index)->gen & 1)
 			goto damaged;
 		return 0;
@@ -176,7 +176,8 @@ busy:
 	    lease_elapsed(limbo_stamp(top), lease_cpu()) &&
 	    !(m->attr.spin_lock_off >= 0 && htab_elem_busy(m, heads_limbo(heads) - 1))) {
 		a->index = heads_limbo(heads) - 1;
-		a->heads_after = heads_make(0, (uint32_t)top->next);
+		a->from = INTENT_LIMBO;
+		a->rest1 = (uint32_t)top->next;
 		return 0;
 	}
 	*stamp = limbo_stamp(top);
@@ -200,7 +201,7 @@ static void gift_make(struct map *m, uint32_t stripe, bool force, uint64_t *stam
 {
 	struct stripe *st = htab_stripe(m, stripe);
 	struct intent *in = &st->intent;
-	uint32_t want, fresh, first1 = 0, n = 0, next1;
+	uint32_t want, fresh, first1 = 0, n = 0, next1 = 0, from;
 	uint64_t heads = st->heads;
 	struct elem *e;
 
@@ -221,6 +222,7 @@ static void gift_make(struct map *m, uint32_t stripe, bool force, uint64_t *stam
 	fresh = st->fresh < m->htab.per_stripe ? st->fresh : m->htab.per_stripe;
 	if (heads_free(heads)) {
 		/* A prefix of the free list; the taker counts. */
+		from = INTENT_FREE;
 		first1 = next1 = heads_free(heads);
 		while (n < want) {
 			e = elem_at(m, next1);
@@ -231,7 +233,6 @@ static void gift_make(struct map *m, uint32_t stripe, bool force, uint64_t *stam
 			if (!next1)
 				break;
 		}
-		heads = heads_make(next1, heads_limbo(heads));
 	} else if (fresh < m->htab.per_stripe) {
 		if (want > m->htab.per_stripe - fresh)
 			want = m->htab.per_stripe - fresh;
@@ -244,8 +245,8 @@ static void gift_make(struct map *m, uint32_t stripe, bool force, uint64_t *stam
 
 			htab_elem(m, i)->next = n + 1 < want ? i + 2 : 0;
 		}
+		from = INTENT_FRESH;
 		first1 = stripe * m->htab.per_stripe + fresh + 1;
-		fresh += n;
 	} else if (heads_limbo(heads)) {
 		e = elem_at(m, heads_limbo(heads));
 		if (e)
@@ -254,25 +255,27 @@ static void gift_make(struct map *m, uint32_t stripe, bool force, uint64_t *stam
 	if (!n)
 		return;
 
-	in->heads_after = heads;
-	in->fresh_after = fresh;
-	in->quota_after = st->quota - n;
+	in->rest1 = next1;
+	in->after = st->quota - n;
 	in->link = first1 | (uint64_t)n << GIFT_COUNT_SHIFT |
 		   (uint64_t)(st->arrivals & 0xffff) << GIFT_SEQ_SHIFT;
 	fence_compiler();
-	in->op = INTENT_GIVE;
+	in->op = INTENT_GIVE | from;
 	fence_compiler();
 	store_release(&st->gift, in->link);
 	htab_recover_stripe(m, stripe);
 }
 
-static void give_complete(struct stripe *st)
+static void give_complete(struct map *m, struct stripe *st, uint32_t stripe)
 {
 	const struct intent *in = &st->intent;
 
-	st->heads = in->heads_after;
-	st->fresh = in->fresh_after;
-	st->quota = in->quota_after;
+	if (in->op & INTENT_FREE)
+		st->heads = heads_make(in->rest1, heads_limbo(st->heads));
+	else
+		st->fresh = link_index1(in->link) - 1 - stripe * m->htab.per_stripe +
+			    gift_count(in->link);
+	st->quota = in->after;
 }
 
 /* Takes what the claimed gift word holds into the free list. Idempotent. */
@@ -295,11 +298,11 @@ static void take_complete(struct map *m, uint32_t stripe, uint64_t *gift)
 		if (e)
 			e->next = heads_free(st->heads);
 		fence_compiler();
-		st->heads = in->heads_after;
+		st->heads = heads_make(link_index1(in->link), heads_limbo(st->heads));
 	}
 	/* Before the quota: see htab_steal(). */
 	store_relaxed(&st->arrivals, st->arrivals + 1);
-	store_release(&st->quota, in->quota_after);
+	store_release(&st->quota, in->after);
 	/* The last step: the word is the record that we own its contents. */
 	store_release(gift, 0);
 }
@@ -317,13 +320,12 @@ static bool gift_take(struct map *m, uint32_t stripe, uint32_t from)
 		return false;
 	/* The giver has committed, but not yet struck what it gave from its own
 	 * books; if it is dead its recovery needs to find the word. */
-	if (load_acquire(&htab_stripe(m, from)->intent.op) == INTENT_GIVE)
+	if ((load_acquire(&htab_stripe(m, from)->intent.op) & INTENT_OP) == INTENT_GIVE)
 		return false;
 	claimed = gift | (uint64_t)(stripe + 1) << GIFT_TAKER_SHIFT;
 	in->where = from;
 	in->link = claimed;
-	in->heads_after = heads_make(link_index1(gift), heads_limbo(st->heads));
-	in->quota_after = st->quota + gift_count(gift);
+	in->after = st->quota + gift_count(gift);
 	fence_compiler();
 	in->op = INTENT_TAKE;
 	fence_compiler();
@@ -334,78 +336,93 @@ static bool gift_take(struct map *m, uint32_t stripe, uint32_t from)
 	return true;
 }
 
-/* A word that a CHANGE may store to: in a bucket, or some element's next. */
-static uint64_t *change_word(struct map *m, uint64_t off)
+/* The word that a CHANGE stores to, or NULL. */
+static uint64_t *change_word(struct map *m, uint32_t where)
 {
-	uint64_t rel;
+	uint32_t i = where & ~WHERE_ELEM;
 
-	if (off % 8)
-		return NULL;
-	if (off >= m->htab.bucket_off &&
-	    off < m->htab.bucket_off + (uint64_t)m->htab.buckets * sizeof(struct bucket))
-		return (uint64_t *)(m->obj.base + off);
-	rel = off - m->htab.elem_off;
-	if (off >= m->htab.elem_off && rel / m->htab.elem_stride < m->htab.elems &&
-	    rel % m->htab.elem_stride == offsetof(struct elem, next))
-		return (uint64_t *)(m->obj.base + off);
-	return NULL;
+	if (where & WHERE_ELEM)
+		return i < m->htab.elems ? &htab_elem(m, i)->next : NULL;
+	return i / 8 < m->htab.buckets ? &htab_bucket(m, i / 8)->slot[i % 8] : NULL;
 }
 
 /*
- * Also the ordinary end of every change: after the commit the owner itself
- * calls this, so the path that repairs is the path that always runs.
+ * Each step may have been done already, by who died after it. Also the ordinary end of
+ * every change: so the path that repairs is the path that always runs.
+ *
+ * Why what `heads` becomes need not be written down: one half comes from the intent
+ * alone, and the other stays as it is; and the element that leaves the table is in
+ * limbo exactly when heads has been stored.
  */
+void htab_change_complete(struct map *m, struct stripe *st, uint32_t stripe, uint32_t cpu1)
+{
+	const struct intent *in = &st->intent;
+	uint32_t op = in->op, free1 = heads_free(st->heads), limbo1 = heads_limbo(st->heads);
+	struct elem *old = elem_at(m, in->elem1);
+
+	if (op & INTENT_FREE)
+		free1 = in->rest1;
+	if (old) {
+		/* Readers that look at it start over from here on. */
+		if (old->gen & 1)
+			store_release(&old->gen, old->gen + 1);
+		if (limbo1 != in->elem1) {
+			if (op & INTENT_LIMBO)
+				limbo1 = in->rest1;
+			store_release(&old->next, limbo1 | (uint64_t)cpu1 << ELEM_CPU_SHIFT);
+			st->limbo_len++;
+			limbo1 = in->elem1;
+		}
+	} else if (op & INTENT_LIMBO) {
+		limbo1 = in->rest1;
+	}
+	fence_compiler();
+	st->heads = heads_make(free1, limbo1);
+	if (op & INTENT_FRESH)
+		st->fresh = link_index1(in->link) - stripe * m->htab.per_stripe;
+	if (in->after != st->live) {
+		if (in->after < st->live)
+			store_relaxed(&st->arrivals, st->arrivals + 1);
+		store_release(&st->live, in->after);
+	}
+}
+
+/* Not committed: the new element is still the head of its list, or fresh. Its link
+ * there comes back from the intent; a generation that it was given is taken back,
+ * forwards. */
+static void change_undo(struct map *m, struct stripe *st)
+{
+	const struct intent *in = &st->intent;
+	struct elem *e = in->op & INTENT_NEW ? elem_at(m, link_index1(in->link)) : NULL;
+
+	if (!e)
+		return;
+	if (e->gen & 1)
+		store_release(&e->gen, e->gen + 1);
+	if (!(in->op & INTENT_FRESH))
+		e->next = in->rest1;
+}
+
 void htab_recover_stripe(struct map *m, uint32_t stripe)
 {
 	struct stripe *st = htab_stripe(m, stripe);
 	struct intent *in = &st->intent;
-	struct elem *old_elem, *new_elem;
 	uint64_t *word;
 
-	switch (in->op) {
+	switch (in->op & INTENT_OP) {
 	case INTENT_CHANGE:
 		word = change_word(m, in->where);
-		old_elem = elem_at(m, in->old_elem);
-		new_elem = elem_at(m, in->new_elem);
-		if (!word) {
+		if (!word)
 			htab_damaged(m);
-			break;
-		}
-		if (load_relaxed(word) != in->link) {
-			/* Not committed. The new element is still the head of its list,
-			 * or fresh; its link there comes back from the intent. If it was
-			 * already given its generation that is taken back, forwards. */
-			if (!new_elem)
-				break;
-			if (new_elem->gen & 1)
-				store_release(&new_elem->gen, new_elem->gen + 1);
-			if (heads_free(st->heads) == in->new_elem)
-				new_elem->next = heads_free(in->heads_after);
-			else if (heads_limbo(st->heads) == in->new_elem)
-				new_elem->next = old_elem ? (uint32_t)in->old_next
-							  : heads_limbo(in->heads_after);
-			break;
-		}
-		if (old_elem) {
-			/* Readers that look at it start over from here on. */
-			if (old_elem->gen & 1)
-				store_release(&old_elem->gen, old_elem->gen + 1);
-			if (st->heads != in->heads_after) {
-				store_release(&old_elem->next, in->old_next);
-				st->limbo_len++;
-			}
-		}
-		fence_compiler();
-		st->heads = in->heads_after;
-		st->fresh = in->fresh_after;
-		if (in->live_after < st->live)
-			store_relaxed(&st->arrivals, st->arrivals + 1);
-		store_release(&st->live, in->live_after);
+		else if (load_relaxed(word) != in->link)
+			change_undo(m, st);
+		else
+			htab_change_complete(m, st, stripe, 0);
 		break;
 	case INTENT_GIVE:
 		/* The word was 0, and nobody takes it while the intent stands. */
 		if (load_relaxed(&st->gift))
-			give_complete(st);
+			give_complete(m, st, stripe);
 		break;
 	case INTENT_TAKE:
 		if (in->where >= m->htab.stripes) {
@@ -449,7 +466,8 @@ static bool steal_pass(struct map *m, uint32_t stripe, unsigned int tries, uint6
 		    !lock_owner_died(&other->lock)) {
 			/* A delete may have committed without having counted yet. A
 			 * stopped one is not waited for. */
-			if (tries < 64 && load_relaxed(&other->intent.op) == INTENT_CHANGE)
+			if (tries < 64 &&
+			    (load_relaxed(&other->intent.op) & INTENT_OP) == INTENT_CHANGE)
 				*again = true;
 			continue;
 		}
