@@ -75,7 +75,7 @@ _Static_assert(sizeof(struct lease_head) == CACHE_LINE, "one line");
 _Static_assert(sizeof(struct lease_line) == CACHE_LINE, "one line");
 _Static_assert(offsetof(struct lease_line, list_next) == LEASE_NEXT_OFF, "robust list link");
 
-static struct lease_head *head;
+/* The mapping: published once, whole. The head stands before the lines. */
 static struct lease_line *lines;
 static unsigned int possible;
 
@@ -85,6 +85,12 @@ static __thread struct {
 	uint32_t tid;		  /* of the owner: a forked child has none */
 	int cpu;
 } mine __attribute__((tls_model("initial-exec")));
+
+/* Only after lease_open(). */
+static struct lease_head *lease_head(void)
+{
+	return (struct lease_head *)(load_acquire(&lines) - 1);
+}
 
 unsigned int lease_possible_cpus(void)
 {
@@ -153,9 +159,8 @@ int lease_open(void)
 		return err == -ENOSPC ? -ENOMEM : err;
 	if (raw_is_error(base))
 		return (int)(intptr_t)base;
-	store_release(&head, (struct lease_head *)base);
-	/* Two threads at once: both have mapped the same file. */
-	cas_seq_cst(&lines, &none, (struct lease_line *)((char *)base + CACHE_LINE));
+	if (!cas_seq_cst(&lines, &none, (struct lease_line *)base + 1))
+		raw_munmap(base, size); /* another thread was first */
 	return 0;
 }
 
@@ -204,7 +209,7 @@ static void line_count(struct lease_line *line)
 /* Takes the line from `old`, which is free or of a dead owner. */
 static bool line_take(struct thread *t, struct lease_line *line, uint64_t old, int cpu)
 {
-	uint64_t new = t->tid | (uint64_t)load_relaxed(&head->epoch) << 32;
+	uint64_t new = t->tid | (uint64_t)load_relaxed(&lease_head()->epoch) << 32;
 	bool was_dead = (uint32_t)old;
 
 	/* From here to the release a death is seen by the kernel: first by
@@ -407,7 +412,7 @@ uint32_t lease_stamp(void)
 		return 0;
 	/* Between the compare-and-swap that took the lock and the stamp. */
 	fence_after_rmw();
-	return load_relaxed(&head->epoch);
+	return load_relaxed(&lease_head()->epoch);
 }
 
 bool lease_elapsed(uint32_t stamp, int self_cpu)
@@ -429,9 +434,9 @@ bool lease_elapsed(uint32_t stamp, int self_cpu)
 		if ((int32_t)((uint32_t)(word >> 32) - stamp) > 0 || line_stalled(&lines[i]))
 			continue;
 		/* Leases taken from now on are not in the way. */
-		epoch = load_relaxed(&head->epoch);
+		epoch = load_relaxed(&lease_head()->epoch);
 		if ((int32_t)(epoch - stamp) <= 0)
-			cas_seq_cst(&head->epoch, &epoch, stamp + 1);
+			cas_seq_cst(&lease_head()->epoch, &epoch, stamp + 1);
 		return false;
 	}
 	return true;
