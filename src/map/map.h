@@ -190,6 +190,12 @@ struct map {
 			uint64_t claim_off, extra; /* what stands behind the elements, and its size */
 			uint64_t seed;
 		} htab;
+		struct {
+			uint64_t part_off, node_off, elem_off;
+			uint32_t parts, per_part, elems, capacity;
+			uint32_t stride, meta_off;
+			uint32_t data_size, max_plen;
+		} lpm;
 	};
 };
 
