@@ -133,6 +133,7 @@ const struct map_ops lpm_map_ops = {
 	.type = BPF_MAP_TYPE_LPM_TRIE,
 	.name = "lpm_trie",
 	.alloc_check = lpm_alloc_check,
+	.check_late = true,
 	.layout = lpm_layout,
 	.format = lpm_format,
 	.read = lpm_read,
