@@ -80,6 +80,8 @@ struct map_ops {
 
 	/* Pure: the kernel's checks of MAP_CREATE for this type, in its order. */
 	int (*alloc_check)(const struct map_attr *attr);
+	/* The kernel makes these checks only as it allocates: after those of token and device. */
+	bool check_late;
 	/* Computes m->private geometry and *data_size, *prealloc from m->attr. -E2BIG/-ENOMEM. */
 	int (*layout)(struct map *m, uint64_t *data_size, uint64_t *prealloc);
 	/* Formats a fresh, zeroed file. */
@@ -190,6 +192,12 @@ struct map {
 			uint64_t claim_off, extra; /* what stands behind the elements, and its size */
 			uint64_t seed;
 		} htab;
+		struct {
+			uint64_t part_off, node_off, elem_off;
+			uint32_t parts, per_part, elems, capacity;
+			uint32_t stride, meta_off;
+			uint32_t data_size, max_plen;
+		} lpm;
 	};
 };
 
