@@ -165,8 +165,8 @@ int map_create(const struct map_attr *attr, int btf_fd, struct map **out, int *f
 	if (m->ops->objref && m->ops->objref->users)
 		m->obj.trailer->flags = OBJECT_USERS;
 	err = m->ops->format(m);
-	if (!err)
-		err = objref_open(m);
+	if (!err && m->ops->open)
+		err = m->ops->open(m);
 	if (err)
 		goto unmap;
 	if (btf_fd >= 0) {
@@ -179,11 +179,13 @@ int map_create(const struct map_attr *attr, int btf_fd, struct map **out, int *f
 		err = object_publish(&m->obj, *fd);
 	}
 	if (err)
-		goto unmap;
+		goto close;
 	*out = m;
 	return 0;
+close:
+	if (m->ops->close)
+		m->ops->close(m);
 unmap:
-	objref_close(m);
 	object_unmap(&m->obj);
 	raw_close(*fd);
 	/* an anchor that was made before object_ref() failed */
@@ -243,13 +245,12 @@ int map_open(int fd, struct map **out)
 	if (err)
 		goto unmap;
 	m->shared = &map_file_header(m)->shared;
-	err = objref_open(m);
+	err = m->ops->open ? m->ops->open(m) : 0;
 	if (err)
 		goto unmap;
 	*out = m;
 	return 0;
 unmap:
-	objref_close(m);
 	object_unmap(&m->obj);
 free_map:
 	pool_free(&map_pool, m);
@@ -266,7 +267,8 @@ void map_put(struct map *m)
 	/* Each holder's accesses come before the last one's unmapping. */
 	if (fetch_add_seq_cst(&m->refs, (uint32_t)-1) != 1)
 		return;
-	objref_close(m);
+	if (m->ops->close)
+		m->ops->close(m);
 	object_unmap(&m->obj);
 	pool_free(&map_pool, m);
 }

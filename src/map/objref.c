@@ -145,8 +145,6 @@ int objref_open(struct map *m)
 {
 	const struct objref_ops *ops = m->ops->objref;
 
-	if (!ops)
-		return 0;
 	if (ops->template) {
 		if (objref_check_inner(&m->attr))
 			return -EPROTO;
@@ -155,8 +153,10 @@ int objref_open(struct map *m)
 			return -ENOMEM;
 	}
 	m->slots = pool_alloc(&local_pool);
-	if (!m->slots)
+	if (!m->slots) {
+		pool_free(&template_pool, (struct map *)m->inner);
 		return -ENOMEM;
+	}
 	m->slots->table = no_entries;
 	return 0;
 }

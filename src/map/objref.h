@@ -106,7 +106,7 @@ struct objref_ops {
 	int (*adopt)(struct map *m, uint64_t owner);
 };
 
-/* map.c: the process's part of a map whose type has objref. */
+/* map_ops.open and close: the process's part. */
 int objref_open(struct map *m);
 void objref_close(struct map *m);
 /* Are attr.inner's values those of a map that could be there? 0 or -EINVAL. */
