@@ -73,11 +73,11 @@ const struct map_ops array_of_maps_map_ops = {
 
 static void hash_before(void *arg, uint64_t old)
 {
-	CLAIM_OLD((struct claim *)arg) = old;
+	CLAIM_OLD((struct robust_claim *)arg) = old;
 	fence_compiler();
 }
 
-static int hash_swap(struct map *m, const void *key, uint64_t flags, uint64_t word, struct claim *c)
+static int hash_swap(struct map *m, const void *key, uint64_t flags, uint64_t word, struct robust_claim *c)
 {
 	const struct htab_swap swap = {.before = hash_before, .arg = c};
 

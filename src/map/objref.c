@@ -384,7 +384,7 @@ void objref_dropped(struct map *m, uint64_t word)
 }
 
 /* What a dead owner left: see objref.h. */
-static void repair(struct map *m, struct claim *c)
+static void repair(struct map *m, struct robust_claim *c)
 {
 	const uint64_t words[2] = {CLAIM_NEW(c), CLAIM_OLD(c)};
 	uint64_t slot = CLAIM_SLOT(c);
@@ -412,7 +412,7 @@ static int change_begin(struct map *m, struct claim_held *held)
 }
 
 /* The link of a new word; its tag is nobody else's. */
-static int make_word(struct map *m, struct claim *c, uint32_t id, uint64_t *word)
+static int make_word(struct map *m, struct robust_claim *c, uint32_t id, uint64_t *word)
 {
 	struct objref_area *a = area_of(m);
 	int ret = -EEXIST;
@@ -435,7 +435,7 @@ static int make_word(struct map *m, struct claim *c, uint32_t id, uint64_t *word
 static void change_end(struct map *m, struct claim_held *held)
 {
 	const struct objref_host *h = load_acquire(&objref_host);
-	struct claim *c = held->claim;
+	struct robust_claim *c = held->claim;
 	uint64_t old = CLAIM_OLD(c);
 
 	if (old)
@@ -562,7 +562,7 @@ int objref_recover(struct map *m)
 int objref_validate(struct map *m, char *why, size_t size)
 {
 	for (unsigned int i = 0; i < OBJREF_CLAIMS; i++) {
-		struct claim *c = &area_of(m)->claim[i];
+		struct robust_claim *c = &area_of(m)->claim[i];
 
 		if (c->word || CLAIM_NEW(c) || CLAIM_OLD(c)) {
 			snprintf(why, why ? size : 0, "claim %u: word %#x new %#llx old %#llx", i,

@@ -49,7 +49,7 @@
 
 /* In the file, at m->objref_off. */
 struct objref_area {
-	struct claim claim[OBJREF_CLAIMS];
+	struct robust_claim claim[OBJREF_CLAIMS];
 	uint32_t next_tag;
 	uint32_t pad[15];
 };
@@ -96,7 +96,7 @@ struct objref_ops {
 	/* May t stand in a slot of m? 0 or -EINVAL. */
 	int (*fits)(struct map *m, const struct objref_target *t);
 	/* Stores word in the key's slot; CLAIM_OLD and CLAIM_SLOT first. */
-	int (*swap)(struct map *m, const void *key, uint64_t flags, uint64_t word, struct claim *c);
+	int (*swap)(struct map *m, const void *key, uint64_t flags, uint64_t word, struct robust_claim *c);
 	/* Does the word stand in the slot (or anywhere in the map)? Called for a dead owner's
 	 * claim, without a lock. */
 	bool (*shows)(struct map *m, uint64_t slot, uint64_t word);

@@ -47,7 +47,7 @@ int objref_array_check(struct map *m, const void *key, uint64_t flags)
 }
 
 int objref_array_swap(struct map *m, const void *key, uint64_t flags, uint64_t word,
-		      struct claim *c)
+		      struct robust_claim *c)
 {
 	uint32_t index = array_index(key);
 	uint64_t *slot = objref_array_slot(m, index), old = load_relaxed(slot);

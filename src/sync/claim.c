@@ -7,12 +7,13 @@
 #include "base/rawsys.h"
 #include "sync/lock.h"
 
-static struct robust_list *claim_entry(struct claim *c)
+static struct robust_list *claim_entry(struct robust_claim *c)
 {
 	return (struct robust_list *)&c->list_next;
 }
 
-static bool try_take(struct thread *t, struct claim *c, uint32_t old, struct claim_held *held)
+static bool try_take(struct thread *t, struct robust_claim *c, uint32_t old,
+		     struct claim_held *held)
 {
 	/* As line_take() of lease.c: pending, then on the list, with an overlap. */
 	t->in_lock = 1;
@@ -32,7 +33,7 @@ static bool try_take(struct thread *t, struct claim *c, uint32_t old, struct cla
 	return true;
 }
 
-bool claim_any_died(const struct claim *claims, unsigned int n)
+bool claim_any_died(const struct robust_claim *claims, unsigned int n)
 {
 	for (unsigned int i = 0; i < n; i++)
 		if (load_relaxed(&claims[i].word) & FUTEX_OWNER_DIED)
@@ -48,7 +49,7 @@ static time_t seconds(void)
 	return now.tv_sec;
 }
 
-int claim_take(struct claim *claims, unsigned int n, struct claim_held *held)
+int claim_take(struct robust_claim *claims, unsigned int n, struct claim_held *held)
 {
 	struct timespec nap = {.tv_nsec = 200000};
 	struct thread *t = &thread_self;
@@ -68,7 +69,7 @@ int claim_take(struct claim *claims, unsigned int n, struct claim_held *held)
 		}
 		/* Each thread begins elsewhere. */
 		for (i = 0; i < n; i++) {
-			struct claim *c = &claims[(t->tid + i) % n];
+			struct robust_claim *c = &claims[(t->tid + i) % n];
 
 			if (!load_relaxed(&c->word) && try_take(t, c, 0, held))
 				return 0;
@@ -88,7 +89,7 @@ int claim_take(struct claim *claims, unsigned int n, struct claim_held *held)
 void claim_drop(struct claim_held *held)
 {
 	struct thread *t = &thread_self;
-	struct claim *c = held->claim;
+	struct robust_claim *c = held->claim;
 
 	t->in_lock = 1;
 	fence_compiler();

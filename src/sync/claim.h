@@ -17,7 +17,7 @@
 #include "base/bits.h"
 #include "sync/robust.h"
 
-struct claim {
+struct robust_claim {
 	uint32_t word; /* 0: free; TID; FUTEX_OWNER_DIED */
 	uint32_t body32;
 	uint64_t body[2];
@@ -26,12 +26,12 @@ struct claim {
 	uint64_t more[3];
 };
 
-_Static_assert(sizeof(struct claim) == CACHE_LINE, "one line");
-_Static_assert(offsetof(struct claim, list_next) == ROBUST_NEXT_OFF, "robust list link");
+_Static_assert(sizeof(struct robust_claim) == CACHE_LINE, "one line");
+_Static_assert(offsetof(struct robust_claim, list_next) == ROBUST_NEXT_OFF, "robust list link");
 
 /* The holder's part, private. */
 struct claim_held {
-	struct claim *claim;
+	struct robust_claim *claim;
 	struct robust_list *next;
 };
 
@@ -41,10 +41,10 @@ struct claim_held {
  * taking of a lock, or all were held for LOCK_WAIT_SECONDS.
  */
 #define CLAIM_OWNER_DIED 1
-int claim_take(struct claim *claims, unsigned int n, struct claim_held *held);
+int claim_take(struct robust_claim *claims, unsigned int n, struct claim_held *held);
 void claim_drop(struct claim_held *held);
 
 /* Does one of them belong to a dead owner? */
-bool claim_any_died(const struct claim *claims, unsigned int n);
+bool claim_any_died(const struct robust_claim *claims, unsigned int n);
 
 #endif
