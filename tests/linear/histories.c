@@ -182,6 +182,9 @@ static void *worker(void *arg)
 					store_relaxed(&h->mixed, 1);
 			e->value = value[0];
 		}
+		/* Whoever learns of the return learns of the change: by memory, after
+		 * it. The clock is no such way: our stores may still be on theirs. */
+		fence_seq_cst();
 		e->ret_time = now_ns();
 	}
 	return NULL;
