@@ -58,7 +58,6 @@ struct map_header {
 
 struct map;
 struct map_batch;
-struct ring_shared;
 struct map_stats;
 struct ring_ops;	/* map/ring.h: RINGBUF, USER_RINGBUF */
 struct objref_ops;	/* map/objref.h: values are other objects (maps, programs) */
@@ -188,7 +187,6 @@ struct map {
 	bool writable;			/* shorthand for obj.writable */
 	union {				/* geometry, private, by type */
 		struct {
-			struct ring_shared *shared;
 			uint8_t *data;	/* two views of the data, one behind the other */
 			uint64_t mask;	/* bytes of data - 1 */
 			uint32_t slot;	/* in the process's table of rings, + 1 */
