@@ -68,7 +68,6 @@ struct map_header {
 
 struct map;
 struct map_batch;
-struct ring_shared;
 struct map_stats;
 struct ring_ops;	/* map/ring.h: RINGBUF, USER_RINGBUF */
 struct objref_ops;	/* map/objref.h: values are other objects (maps, programs) */
@@ -204,7 +203,6 @@ struct map {
 	uint64_t objref_off;		/* and where the file keeps what they need */
 	union {				/* geometry, private, by type */
 		struct {
-			struct ring_shared *shared;
 			uint8_t *data;	/* two views of the data, one behind the other */
 			uint64_t mask;	/* bytes of data - 1 */
 			uint32_t slot;	/* in the process's table of rings, + 1 */
