@@ -16,7 +16,7 @@
 #include "base/atomic.h"
 #include "base/bits.h"
 #include "harness.h"
-#include "map/map.h"
+#include "map/lpm.h"
 #include "sync/lease.h"
 
 struct prefix {
@@ -61,6 +61,7 @@ enum need {
 	FULL = 4,    /* starts with max_entries prefixes */
 	EMPTY = 8,   /* starts with none */
 	LONE = 16,   /* starts with one */
+	GIFT = 32,   /* the keys' part starts without quota, others have some */
 };
 
 struct fixture;
@@ -251,6 +252,7 @@ static const struct op ops[] = {
 	{"update-new-below", 0, run_update, {NEW_BELOW + 1}, 2},
 	{"update-new-above", 0, run_update_noexist, {NEW_ABOVE + 1}, 2},
 	{"update-new-aside", 0, run_update_noexist, {NEW_ASIDE + 1}, 2},
+	{"update-new-by-gift", GIFT, run_update_noexist, {NEW_BELOW + 1}, 2},
 	{"update-first", EMPTY, run_update, {2}, 2},
 	{"update-second", LONE, run_update, {2}, 2},
 	{"update-refused", QUIET, run_update_refused},
@@ -422,6 +424,14 @@ static void setup(void *arg)
 	for (uint32_t i = 0; f->op->need & FULL && n + i < f->v->max_entries; i++) {
 		struct prefix p = filler(i);
 
+		REQUIRE(!o->write(f->m, &p, value_of(0, 9), 0));
+	}
+	for (uint32_t i = 0; f->op->need & GIFT; i++) {
+		struct prefix p = {24, {13, 0, (uint8_t)i, 0}};
+		struct lpm_part *part = lpm_part(f->m, 0);
+
+		if (part->live == part->quota)
+			break;
 		REQUIRE(!o->write(f->m, &p, value_of(0, 9), 0));
 	}
 	f->new = f->old;
@@ -602,7 +612,9 @@ int main(int argc, char **argv)
 	unsigned int n = 0;
 
 	for (size_t v = 0; v < ARRAY_SIZE(variants); v++) {
-		for (size_t o = 0; o < ARRAY_SIZE(ops); o++, n++) {
+		for (size_t o = 0; o < ARRAY_SIZE(ops); o++) {
+			if (ops[o].need & GIFT && variants[v].max_entries < LPM_PARTS_FROM)
+				continue;
 			fixtures[n].v = &variants[v];
 			fixtures[n].op = &ops[o];
 			snprintf(names[n], sizeof(names[n]), "%s/%s", variants[v].name, ops[o].name);
@@ -614,6 +626,7 @@ int main(int argc, char **argv)
 				.peek = peek,
 				.check = check,
 				.points = ops[o].need & (QUIET | PARTIAL) ? 150 : 0};
+			n++;
 		}
 	}
 	kill_begin = begin;
