@@ -58,6 +58,7 @@ struct map_header {
 
 struct map;
 struct map_batch;
+struct ring_shared;
 struct map_stats;
 struct ring_ops;	/* map/ring.h: RINGBUF, USER_RINGBUF */
 struct objref_ops;	/* map/objref.h: values are other objects (maps, programs) */
@@ -135,8 +136,17 @@ struct map_ops {
 	int (*update_batch)(struct map *m, struct map_batch *b);
 	int (*delete_batch)(struct map *m, struct map_batch *b);
 
+	/* When a process has mapped the file and before it unmaps it: what it keeps for
+	 * itself in m's geometry. 0 or -errno. NULL: nothing. */
+	int (*open)(struct map *m);
+	void (*close)(struct map *m);
+
 	/* May the fd be mmapped with these? 0 or -errno; the offset is in bytes. */
 	int (*mmap_check)(struct map *m, uint64_t offset, uint64_t len, int prot, int flags);
+
+	/* The file offset *at from which a mapping of the fd shows the *size bytes before
+	 * it once more, as far as *size goes. NULL: it shows the file as it is. */
+	void (*mmap_repeat)(const struct map *m, uint64_t *at, uint64_t *size);
 
 	/* bpf_map_info / fdinfo memlock. */
 	uint64_t (*memlock)(const struct map *m);
@@ -179,6 +189,13 @@ struct map {
 	uint32_t refs;			/* of this process's holders; see map_get/map_put */
 	bool writable;			/* shorthand for obj.writable */
 	union {				/* geometry, private, by type */
+		struct {
+			struct ring_shared *shared;
+			uint8_t *data;	/* two views of the data, one behind the other */
+			uint64_t mask;	/* bytes of data - 1 */
+			uint32_t slot;	/* in the process's table of rings, + 1 */
+			uint32_t named;	/* enum ring_named */
+		} ring;
 		struct {
 			uint64_t redo_off;
 			uint32_t redo_count, redo_size;
