@@ -43,11 +43,14 @@ static const struct variant {
 	const char *name;
 	uint32_t value_size, max_entries;
 	bool aged;
+	uint32_t more; /* prefixes beside the keys, in their part */
 } variants[] = {
 	{"one-part", 24, 14, false},
 	{"one-part-aged", 8, 14, true},
 	{"parts", 8, 40, false}, /* most of the keys in one of them: it needs gifts */
 	{"parts-aged", 24, 40, true},
+	{"index", 8, 120, false, 70}, /* large enough for tables of two levels */
+	{"index-aged", 24, 120, true, 40},
 };
 
 /* Which version of its value each key has; 0: not there. */
@@ -141,8 +144,8 @@ static void run_next_key(struct fixture *f)
 	end(f->m->ops->next_key(f->m, &keys[4], &next), 0);
 }
 
-static uint8_t batch_values[64 * VALUE_MAX];
-static struct prefix batch_keys[64], batch_token;
+static uint8_t batch_values[128 * VALUE_MAX];
+static struct prefix batch_keys[128], batch_token;
 
 static struct map_batch batch_of(struct fixture *f, uint32_t n)
 {
@@ -156,7 +159,7 @@ static struct map_batch batch_of(struct fixture *f, uint32_t n)
 
 static void run_lookup_batch(struct fixture *f)
 {
-	struct map_batch b = batch_of(f, 64);
+	struct map_batch b = batch_of(f, 128);
 
 	end(f->m->ops->lookup_batch(f->m, &b), -ENOENT);
 }
@@ -421,6 +424,13 @@ static void setup(void *arg)
 		REQUIRE(!o->write(f->m, &keys[k], value_of(k, 1), 0));
 		f->old.ver[k] = 1;
 	}
+	for (uint32_t i = 0; i < f->v->more; i++) {
+		struct prefix p = {24, {i % 3 ? 10 : 12, (uint8_t)(i * 37 + 16), (uint8_t)i, 0}};
+
+		REQUIRE(!o->write(f->m, &p, value_of(0, 8), 0));
+		n++;
+	}
+	REQUIRE(!lpm_part(f->m, 0)->fine == !f->v->more);
 	for (uint32_t i = 0; f->op->need & FULL && n + i < f->v->max_entries; i++) {
 		struct prefix p = filler(i);
 
