@@ -226,6 +226,8 @@ struct map {
 			uint32_t parts, per_part, elems, capacity;
 			uint32_t stride, meta_off;
 			uint32_t data_size, max_plen;
+			uint64_t index_off;
+			uint32_t level_max, slack;
 		} lpm;
 	};
 };
