@@ -68,7 +68,6 @@ struct map_header {
 
 struct map;
 struct map_batch;
-struct ring_shared;
 struct map_stats;
 struct ring_ops;	/* map/ring.h: RINGBUF, USER_RINGBUF */
 struct objref_ops;	/* map/objref.h: values are other objects (maps, programs) */
@@ -204,7 +203,6 @@ struct map {
 	uint64_t objref_off;		/* and where the file keeps what they need */
 	union {				/* geometry, private, by type */
 		struct {
-			struct ring_shared *shared;
 			uint8_t *data;	/* two views of the data, one behind the other */
 			uint64_t mask;	/* bytes of data - 1 */
 			uint32_t slot;	/* in the process's table of rings, + 1 */
@@ -228,6 +226,8 @@ struct map {
 			uint32_t parts, per_part, elems, capacity;
 			uint32_t stride, meta_off;
 			uint32_t data_size, max_plen;
+			uint64_t index_off;
+			uint32_t level_max, slack;
 		} lpm;
 	};
 };

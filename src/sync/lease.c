@@ -415,10 +415,10 @@ bool lease_tenancy_over(uint32_t tenancy)
 	/* The number changes before the word does, and after a dead owner's word was
 	 * taken over: a word seen held, and then the number, are of one tenancy, or
 	 * of a later one that is just beginning. */
-	word = load_acquire(&lines[cpu].word);
-	if (!word_held(word) || (line_stalled(&lines[cpu]) && owner_gone(word)))
+	word = load_acquire(&lease_line(cpu)->word);
+	if (!word_held(word) || (line_stalled(lease_line(cpu)) && owner_gone(word)))
 		return true;
-	return load_acquire(&lines[cpu].seq) << TENANCY_CPU_BITS >> TENANCY_CPU_BITS !=
+	return load_acquire(&lease_line(cpu)->seq) << TENANCY_CPU_BITS >> TENANCY_CPU_BITS !=
 	       tenancy >> TENANCY_CPU_BITS;
 }
 
