@@ -324,8 +324,8 @@ void lpm_damaged(struct map *m);
 int lpm_read(struct map *m, const void *key, void *value, uint64_t flags);
 void *lpm_lookup(struct map *m, const void *key);
 int lpm_next_key(struct map *m, const void *key, void *next);
-/* Under the part's lock. 0 or -EIO. */
-int lpm_find_locked(struct map *m, const struct lpm_key *k, struct lpm_place *p);
+/* Under the part's lock; p->part is set. 0 or -EIO. */
+int lpm_find_locked(struct map *m, const struct lpm_key *k, struct lpm_place *p, bool to_delete);
 
 /* lpm_change.c */
 int lpm_lock(struct map *m, uint32_t part);

@@ -294,29 +294,30 @@ static int any_elem(struct map *m, uint32_t link, int64_t above, struct lpm_hit 
 	return link_elem(m, link, hit);
 }
 
-int lpm_find_locked(struct map *m, const struct lpm_key *k, struct lpm_place *p)
+/*
+ * lpm_find_locked() in the subtree of a link, which has all prefixes that begin as the key does;
+ * word: what holds the link, or NULL: not known. 1: what is asked for stands at that word, or
+ * above it.
+ */
+static int find_below(struct map *m, const struct lpm_key *k, struct lpm_place *p, uint32_t *from,
+		      uint32_t from_link, bool to_delete)
 {
-	struct lpm_part *part = lpm_part(m, p->part);
-	uint32_t *word = &part->root, *above = NULL;
-	uint32_t node1 = 0, link, plen, common;
+	uint32_t *word = from, *above = NULL;
+	uint32_t node1 = 0, link = from_link, plen, common;
 	int64_t rank_above = -1;
 	struct lpm_hit hit;
 	struct lpm_node *n;
 
-	*p = (struct lpm_place){.part = p->part, .word = word};
-	link = load_relaxed(word);
-	if (!link)
-		return 0;
 	/* Down by the key's bits, to where it would end, or to an element. */
 	while (!lpm_link_is_elem(link)) {
 		uint32_t i = lpm_link_index(m, link), rank, pos;
 
 		if (unlikely(i == UINT32_MAX))
-			goto damaged;
+			return -EIO;
 		n = lpm_node(m, i);
 		rank = load_relaxed(&n->rank);
 		if (unlikely((int64_t)rank <= rank_above))
-			goto damaged;
+			return -EIO;
 		pos = rank >> 1;
 		if (rank & 1 ? pos >= k->plen : pos > k->plen)
 			break;
@@ -329,13 +330,15 @@ int lpm_find_locked(struct map *m, const struct lpm_key *k, struct lpm_place *p)
 			word = &n->child[pos < k->plen];
 		link = load_relaxed(word);
 		if (unlikely(!link))
-			goto damaged;
+			return -EIO;
 	}
 	if (unlikely(any_elem(m, link, rank_above, &hit) < 0))
-		goto damaged;
+		return -EIO;
 	plen = hit.meta & LPM_PLEN_MASK;
 	common = lpm_common(lpm_data(m, hit.index), k->data, plen < k->plen ? plen : k->plen);
 	if (common == k->plen && common == plen) {
+		if (!word || (to_delete && node1 && !above))
+			return 1;
 		p->elem = hit.index + 1;
 		p->word = word;
 		p->link = link;
@@ -354,29 +357,52 @@ int lpm_find_locked(struct map *m, const struct lpm_key *k, struct lpm_place *p)
 		p->rank = LPM_RANK_BIT(common);
 		p->side = lpm_bit(k->data, common);
 	}
-	word = &part->root;
+	word = from;
+	link = from_link;
 	rank_above = -1;
-	while (!lpm_link_is_elem(link = load_relaxed(word))) {
+	while (!lpm_link_is_elem(link)) {
 		uint32_t i = lpm_link_index(m, link), rank;
 
 		if (unlikely(i == UINT32_MAX))
-			goto damaged;
+			return -EIO;
 		n = lpm_node(m, i);
 		rank = load_relaxed(&n->rank);
 		if (unlikely((int64_t)rank <= rank_above || rank == p->rank))
-			goto damaged;
+			return -EIO;
 		if (rank > p->rank)
 			break;
 		rank_above = rank;
 		word = rank & 1 ? &n->child[lpm_bit(k->data, rank >> 1)] : &n->child[1];
+		link = load_relaxed(word);
 	}
+	p->elem = 0;
 	p->word = word;
 	p->link = link;
-	return 0;
+	return word ? 0 : 1;
+}
 
-damaged:
-	lpm_damaged(m);
-	return -EIO;
+int lpm_find_locked(struct map *m, const struct lpm_key *k, struct lpm_place *p, bool to_delete)
+{
+	struct lpm_part *part = lpm_part(m, p->part);
+	uint32_t level = part->fine, stem, slot;
+	int ret = 1;
+
+	*p = (struct lpm_place){.part = p->part, .word = &part->root};
+	if (!part->root)
+		return 0;
+	if (lpm_level_ok(m, level)) {
+		stem = lpm_stem(m, k->data);
+		for (; ret > 0 && level >= LPM_LEVEL_MIN; level -= LPM_LEVEL_STEP) {
+			slot = level <= k->plen ? load_relaxed(lpm_slot(m, level, stem)) : 0;
+			if (slot && !lpm_link_is_elem(slot))
+				ret = find_below(m, k, p, NULL, slot, to_delete);
+		}
+	}
+	if (ret > 0)
+		ret = find_below(m, k, p, &part->root, part->root, to_delete);
+	if (unlikely(ret))
+		lpm_damaged(m);
+	return ret ? -EIO : 0;
 }
 
 /* ---- order ---- */
@@ -401,19 +427,14 @@ static int first_of(struct map *m, uint32_t link, struct lpm_hit *hit)
 	return link_elem(m, link, hit);
 }
 
-/*
- * What comes after the key in one trie. 1; 0: nothing does; -ENOENT: the key is not there;
- * -EIO.
- */
-static int after(struct map *m, const struct lpm_part *part, const struct lpm_key *k,
-		 struct lpm_hit *hit)
+/* What comes after the key in a subtree. 1; 0: nothing does; -ENOENT: the key is not there;
+ * -EIO. */
+static int after_below(struct map *m, uint32_t link, const struct lpm_key *k, struct lpm_hit *hit)
 {
-	uint32_t link = load_acquire(&part->root), later = 0, plen;
+	uint32_t later = 0, plen;
 	int64_t above = -1;
 	int err;
 
-	if (!link)
-		return -ENOENT;
 	while (!lpm_link_is_elem(link)) {
 		uint32_t i = lpm_link_index(m, link), rank, pos;
 		const struct lpm_node *n;
@@ -447,6 +468,28 @@ static int after(struct map *m, const struct lpm_part *part, const struct lpm_ke
 	if (plen != k->plen || lpm_common(lpm_data(m, hit->index), k->data, plen) != plen)
 		return -ENOENT;
 	return later ? first_of(m, later, hit) : 0;
+}
+
+/* The same in one trie, by the index where the key is not the last of its stem. */
+static int after(struct map *m, const struct lpm_part *part, const struct lpm_key *k,
+		 struct lpm_hit *hit)
+{
+	uint32_t level = load_relaxed(&part->fine), root, stem, slot;
+	int ret;
+
+	if (lpm_level_ok(m, level)) {
+		stem = lpm_stem(m, k->data);
+		for (; level >= LPM_LEVEL_MIN; level -= LPM_LEVEL_STEP) {
+			slot = level <= k->plen ? load_acquire(lpm_slot(m, level, stem)) : 0;
+			if (!slot || lpm_link_is_elem(slot))
+				continue;
+			ret = after_below(m, slot, k, hit);
+			if (ret)
+				return ret;
+		}
+	}
+	root = load_acquire(&part->root);
+	return root ? after_below(m, root, k, hit) : -ENOENT;
 }
 
 /* One trie's answer, of one instant, with the key that it found: 1 (into found, of
