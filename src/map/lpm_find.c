@@ -50,18 +50,6 @@ RACY uint32_t lpm_common(const uint8_t *a, const uint8_t *b, uint32_t limit)
 	return limit;
 }
 
-/* The element of a link that must be one: 1, or -EIO. */
-static inline int link_elem(struct map *m, uint32_t link, struct lpm_hit *hit)
-{
-	if (unlikely(!lpm_link_is_elem(link)))
-		return -EIO;
-	hit->index = lpm_link_index(m, link);
-	if (unlikely(hit->index == UINT32_MAX))
-		return -EIO;
-	hit->meta = load_acquire(lpm_meta(m, hit->index));
-	return likely((hit->meta & LPM_PLEN_MASK) <= m->lpm.max_plen) ? 1 : -EIO;
-}
-
 /*
  * The way down by the key's bits, as far as prefixes of up to `limit` bits stand there.
  * *last gets the link of the last one that ended on the way, *last_pos its length; the link
@@ -118,7 +106,7 @@ static inline int match_below(struct map *m, uint32_t link, const struct lpm_key
 	if (!end && !last)
 		return 0;
 	/* The bits that the way skipped: compared with what is at its end. */
-	err = link_elem(m, end ? end : last, hit);
+	err = lpm_link_elem(m, end ? end : last, hit);
 	if (unlikely(err < 0))
 		return err;
 	plen = hit->meta & LPM_PLEN_MASK;
@@ -130,12 +118,12 @@ static inline int match_below(struct map *m, uint32_t link, const struct lpm_key
 	/* What ends on the way is a prefix of it: those match that are not longer than what
 	 * the two have in common. */
 	if (last_pos <= common)
-		return link_elem(m, last, hit);
+		return lpm_link_elem(m, last, hit);
 	last = 0;
 	err = descend(m, k, common, link, &last, &last_pos, &end);
 	if (unlikely(err))
 		return err;
-	return last ? link_elem(m, last, hit) : 0;
+	return last ? lpm_link_elem(m, last, hit) : 0;
 }
 
 /* The longest match in one trie: by the index, from its finest table on, then from the root. */
@@ -291,7 +279,7 @@ static int any_elem(struct map *m, uint32_t link, int64_t above, struct lpm_hit 
 		above = rank;
 		link = load_acquire(&lpm_node(m, i)->child[0]);
 	}
-	return link_elem(m, link, hit);
+	return lpm_link_elem(m, link, hit);
 }
 
 /*
@@ -424,7 +412,7 @@ static int first_of(struct map *m, uint32_t link, struct lpm_hit *hit)
 		/* BIT: the zeros; END: what is longer */
 		link = load_acquire(&lpm_node(m, i)->child[!(rank & 1)]);
 	}
-	return link_elem(m, link, hit);
+	return lpm_link_elem(m, link, hit);
 }
 
 /* What comes after the key in a subtree. 1; 0: nothing does; -ENOENT: the key is not there;
@@ -461,7 +449,7 @@ static int after_below(struct map *m, uint32_t link, const struct lpm_key *k, st
 			link = load_acquire(&n->child[pos < k->plen]);
 		}
 	}
-	err = link_elem(m, link, hit);
+	err = lpm_link_elem(m, link, hit);
 	if (err < 0)
 		return err;
 	plen = hit->meta & LPM_PLEN_MASK;
@@ -572,15 +560,16 @@ again:
 	return ret;
 }
 
-/* What comes after k (NULL: the first) in a map of several parts. */
-static int next_of_parts(struct map *m, const struct lpm_key *k, uint8_t *found)
+/* What comes after k (NULL: the first) in a map of several parts; last: it is the last of
+ * its own. */
+static int next_of_parts(struct map *m, const struct lpm_key *k, bool last, uint8_t *found)
 {
 	uint32_t own = k ? lpm_part_of(m, k) : 0, from = own;
 	uint8_t brief[LPM_KEY_MAX];
 	struct lpm_key a, b;
 	int longer, shorter = 0;
 
-	longer = step(m, own, k, found);
+	longer = last ? 0 : step(m, own, k, found);
 	if (longer < 0)
 		return longer;
 	if (own == LPM_SHORT_PART) {
@@ -612,6 +601,13 @@ static int next_of_parts(struct map *m, const struct lpm_key *k, uint8_t *found)
 	return 1;
 }
 
+int lpm_next_part(struct map *m, const struct lpm_key *k, uint8_t *found)
+{
+	if (m->lpm.parts == 1)
+		return 0;
+	return next_of_parts(m, k, lpm_part_of(m, k) != LPM_SHORT_PART, found);
+}
+
 int lpm_next_key(struct map *m, const void *key, void *next)
 {
 	uint8_t found[LPM_KEY_MAX];
@@ -622,11 +618,11 @@ int lpm_next_key(struct map *m, const void *key, void *next)
 		k = lpm_key(key);
 		if (k.plen <= m->lpm.max_plen)
 			ret = m->lpm.parts == 1 ? step(m, 0, &k, found)
-						: next_of_parts(m, &k, found);
+						: next_of_parts(m, &k, false, found);
 	}
 	/* No key, or one that is not there: the first. */
 	if (ret == -ENOENT)
-		ret = m->lpm.parts == 1 ? step(m, 0, NULL, found) : next_of_parts(m, NULL, found);
+		ret = m->lpm.parts == 1 ? step(m, 0, NULL, found) : next_of_parts(m, NULL, false, found);
 	if (ret == -EIO)
 		lpm_damaged(m);
 	if (ret > 0) {
