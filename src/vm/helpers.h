@@ -21,6 +21,8 @@
 /* The helper with that id; NULL: there is none. */
 vm_helper_fn vm_helper(int32_t id);
 
+/* The run ends: the consumer of vc->ring (not NULL) sees what it submitted. */
+void ringbuf_publish(struct vm_context *vc);
 /* The run has failed: what it reserved and did not submit is discarded. */
 void ringbuf_abandon(struct vm_context *vc);
 
