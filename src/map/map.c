@@ -98,7 +98,7 @@ static int map_layout(struct map *m, uint64_t *data_size, uint64_t *prealloc)
 	err = m->ops->layout(m, data_size, prealloc);
 	if (err)
 		return err;
-	if (pages > 0 && page > 0 && *data_size > (uint64_t)pages * page)
+	if (!m->ops->sparse && pages > 0 && page > 0 && *data_size > (uint64_t)pages * page)
 		return -ENOMEM;
 	return 0;
 }
@@ -256,6 +256,8 @@ void map_put(struct map *m)
 	/* Each holder's accesses come before the last one's unmapping. */
 	if (fetch_add_seq_cst(&m->refs, (uint32_t)-1) != 1)
 		return;
+	if (m->ops->close)
+		m->ops->close(m);
 	object_unmap(&m->obj);
 	pool_free(&map_pool, m);
 }

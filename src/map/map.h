@@ -133,8 +133,16 @@ struct map_ops {
 	int (*update_batch)(struct map *m, struct map_batch *b);
 	int (*delete_batch)(struct map *m, struct map_batch *b);
 
+	/* Gives back what belongs to this process's view alone; NULL: nothing. */
+	void (*close)(struct map *m);
+	/* An open file description of the map in this process may have gone. NULL: whatever. */
+	void (*fd_closed)(struct map *m);
+
 	/* May the fd be mmapped with these? 0 or -errno; the offset is in bytes. */
 	int (*mmap_check)(struct map *m, uint64_t offset, uint64_t len, int prot, int flags);
+
+	/* Makes the mapping itself, from the fd own: the address or -errno. NULL: a plain one. */
+	long (*mmap_place)(struct map *m, int own, void *addr, uint64_t len, int prot, int flags);
 
 	/* bpf_map_info / fdinfo memlock. */
 	uint64_t (*memlock)(const struct map *m);
@@ -149,6 +157,8 @@ struct map_ops {
 	bool lock_allowed;		/* may hold struct bpf_spin_lock */
 	bool per_cpu;
 	bool inner_allowed;
+	bool sparse;			/* memory comes by use: the file may be larger than that */
+	bool not_sleepable;		/* sleepable programs may not use it */
 };
 
 /* What a map counts, without being walked; what does not apply is 0. */
@@ -190,6 +200,13 @@ struct map {
 			uint64_t claim_off, extra; /* what stands behind the elements, and its size */
 			uint64_t seed;
 		} htab;
+		struct {
+			uint64_t elem_off;
+			uint32_t buckets, elem_stride;
+		} stack;
+		struct {
+			struct perf_cache *cache; /* this process's, one per CPU; or NULL */
+		} perf;
 	};
 };
 

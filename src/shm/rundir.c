@@ -38,8 +38,8 @@
 enum { DIR_TOP = OBJECT_KINDS, DIR_REF, DIR_FS, DIR_COUNT };
 
 static const char *const dir_names[DIR_COUNT] = {
-	[OBJECT_MAP] = "map", [OBJECT_PROG] = "prog", [OBJECT_BTF] = "btf", [OBJECT_LINK] = "link",
-	[DIR_TOP] = "",	      [DIR_REF] = "ref",      [DIR_FS] = "fs",
+	[OBJECT_MAP] = "map",	[OBJECT_PROG] = "prog", [OBJECT_BTF] = "btf", [OBJECT_LINK] = "link",
+	[OBJECT_PERF] = "perf", [DIR_TOP] = "",		[DIR_REF] = "ref",    [DIR_FS] = "fs",
 };
 
 struct rundir {

@@ -161,3 +161,24 @@ int fd_mmap_open(int fd, int prot)
 		raw_close(own);
 	return err;
 }
+
+long fd_mmap_place(int fd, int own, void *addr, size_t len, int prot, int flags, off_t off)
+{
+	struct fd_op op;
+	struct map *m;
+	int err;
+	long ret;
+
+	err = fd_begin(fd, &op);
+	if (err)
+		return err;
+	m = op.ref->map;
+	if (!same_file(own, m))
+		ret = -EBADF; /* the number was given to another map meanwhile */
+	else if (m->ops->mmap_place)
+		ret = m->ops->mmap_place(m, own, addr, round_up_u64(len, SHMAP_PAGE), prot, flags);
+	else
+		ret = (long)raw_mmap(addr, len, prot, flags, own, off);
+	fd_end(&op);
+	return ret;
+}

@@ -52,6 +52,9 @@ int fd_mmap_check(int fd, uint64_t offset, uint64_t len, int prot, int flags);
  * its copies in children) lives. -errno; -EPERM when the map was frozen meanwhile. */
 int fd_mmap_open(int fd, int prot);
 
+/* The mapping itself, from fd_mmap_open()'s fd: the address or -errno. */
+long fd_mmap_place(int fd, int own, void *addr, size_t len, int prot, int flags, off_t off);
+
 /* Statistics (BPF_ENABLE_STATS) are on. */
 bool sys_stats_enabled(void);
 
@@ -108,5 +111,9 @@ const char *perf_tracepoint_name(int id);
 int sys_perf_event_open(const void *attr, pid_t pid, int cpu, int group_fd, unsigned long flags);
 /* 1: not ours (pass on); else 0 or -errno */
 int sys_perf_ioctl(int fd, unsigned long request, unsigned long arg, long *ret);
+/* mmap(2) and read(2) of events that programs write to. 1: not ours; else 0 (*ret: the
+ * address) or the number of bytes, or -errno. */
+int sys_perf_mmap(int fd, void *addr, size_t len, int prot, int flags, off_t off, long *ret);
+long sys_perf_read(int fd, void *buf, size_t size);
 
 #endif
