@@ -47,7 +47,8 @@ check-tsan: deps
 oracle: deps all
 	@SHMAP_TEST_OPS=1000000 tools/check $(BUILD) --suite oracle
 
-bench: deps all
+bench: all
+	@tools/deps bench
 	@tools/bench $(BUILD)
 
 FUZZ_SECONDS ?= 600

@@ -44,6 +44,8 @@ struct tracer {
 	struct syscall_set filtered; /* what the command's filter traces */
 	bool every_call;	     /* by PTRACE_SYSCALL: the filter is not enough */
 	bool started;		     /* false: a child without filter, before its execve */
+	bool execing;		     /* the command's execve has not succeeded yet: a thread that
+				      * is there (a sanitizer's runtime has one) is none of its */
 	bool no_filter;		     /* it could not be installed */
 	bool leader_stopped;	     /* by a terminal's stop signal */
 	bool other_stopped;	     /* so is one of its children or threads */
@@ -172,7 +174,7 @@ static void child_left_fork(struct tracer *tr, struct tracee *t)
 	struct arch_regs regs;
 	struct ptrace_syscall_info info;
 
-	if (syscall_set_empty(&tr->want.exit) || arch_read_regs(t->tid, &regs))
+	if (tr->execing || syscall_set_empty(&tr->want.exit) || arch_read_regs(t->tid, &regs))
 		return;
 	if (ptrace(PTRACE_GET_SYSCALL_INFO, t->tid, sizeof(info), &info) <= 0)
 		return;
@@ -188,6 +190,7 @@ static void stop_exec(struct tracer *tr, struct tracee *t)
 	unsigned long old;
 	struct tracee *was;
 
+	tr->execing = false;
 	/* The thread that called execve has taken the leader's TID over. */
 	if (!ptrace(PTRACE_GETEVENTMSG, t->tid, 0, &old) && (pid_t)old != t->tid) {
 		was = tracee_find(&tr->tracees, old);
@@ -515,6 +518,7 @@ static int tracer_launch(struct tracer *tr)
 	}
 	t->tgid = t->tid;
 	tr->leader = tr->launch.pid;
+	tr->execing = true;
 	return 0;
 }
 

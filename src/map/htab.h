@@ -109,29 +109,41 @@ static inline uint32_t elem_freed_cpu1(const struct elem *e)
 
 enum intent_op {
 	INTENT_NONE,
-	INTENT_CHANGE, /* store `link` in the word at `where` */
+	INTENT_CHANGE, /* store `link` in the word `where` */
 	INTENT_GIVE,   /* store `link` in the gift word */
 	INTENT_TAKE,   /* claim stripe `where`'s gift word, now `link` */
-	INTENT_PLACE,  /* copy what is staged to new_elem's value of CPU `where` */
+	INTENT_PLACE,  /* copy what is staged to elem1's value of CPU `where` */
 };
 
-/* Written before the commit, read by the next owner when we die. All *_after are
- * what the stripe's fields become once the commit is done. */
+/* With the operation, in intent.op. */
+#define INTENT_OP 0xffU
+/* `link` leads to a new element (CHANGE), or the gift begins with one (GIVE), that was ... */
+#define INTENT_FREE 0x100U  /* ... the head of the free list, followed by rest1 */
+#define INTENT_LIMBO 0x200U /* ... the head of limbo, followed by rest1 */
+#define INTENT_FRESH 0x400U /* ... the first fresh one */
+#define INTENT_NEW (INTENT_FREE | INTENT_LIMBO | INTENT_FRESH)
+
+/* The words that a CHANGE may store to: this bit and an element (its next), or without
+ * it the number of a bucket's word. */
+#define WHERE_ELEM (1U << 31)
+
+/*
+ * Written before the commit, read by the next owner when we die. What the stripe's
+ * heads and fresh become follows from it, whether they have become so already or not:
+ * that is why so little is enough, and the stripe's hot half is one cache line.
+ */
 struct intent {
-	uint32_t op;
-	uint32_t live_after;
-	uint64_t where; /* file offset of the word (CHANGE); stripe (TAKE) */
 	uint64_t link;
-	uint64_t heads_after;
-	uint64_t old_next; /* what goes into the freed element's next */
-	uint32_t fresh_after;
-	uint32_t quota_after;
-	uint32_t new_elem; /* element + 1, or 0 */
-	uint32_t old_elem;
-	uint32_t pad[2];
+	uint32_t where; /* CHANGE: see above; TAKE: stripe; PLACE: CPU */
+	uint32_t elem1; /* CHANGE: what leaves the table; PLACE */
+	uint32_t rest1; /* CHANGE, GIVE: what followed the element in its list */
+	uint32_t after; /* CHANGE: live; GIVE, TAKE: quota, when it is done */
+	uint32_t op;	/* enum intent_op and INTENT_*; stored last */
+	uint32_t pad;
 };
 
 struct stripe {
+	/* the first line: all that an ordinary operation touches */
 	uint32_t lock;
 	uint32_t live;	/* elements in the buckets of this stripe */
 	uint32_t quota; /* how many there may be */
@@ -139,18 +151,19 @@ struct stripe {
 	/* Pools, in one word so that they change by one store: element + 1 of the
 	 * free list's head (low half) and of limbo's (high half). */
 	uint64_t heads;
-	uint64_t gift;	    /* see htab_pool.c */
-	uint32_t backed;    /* elements of the region that have pages */
-	uint32_t limbo_len; /* a hint */
 	uint32_t arrivals;  /* times that capacity came to this stripe */
-	uint32_t pad0;
-	uint64_t pad1[2];
+	uint32_t limbo_len; /* a hint */
 	struct intent intent;
+	/* the second */
+	uint64_t gift;	 /* see htab_pool.c */
+	uint32_t backed; /* elements of the region that have pages */
+	uint32_t failed; /* updates refused for want of room */
+	uint64_t pad[6];
 };
 
 _Static_assert(sizeof(struct bucket) == CACHE_LINE, "a bucket is one cache line");
-_Static_assert(offsetof(struct stripe, intent) == CACHE_LINE, "intents have their own line");
-_Static_assert(sizeof(struct stripe) % CACHE_LINE == 0, "stripes do not share lines");
+_Static_assert(offsetof(struct stripe, gift) == CACHE_LINE, "the hot half is one line");
+_Static_assert(sizeof(struct stripe) == 2 * CACHE_LINE, "stripes do not share lines");
 
 static inline struct stripe *htab_stripe(const struct map *m, uint32_t i)
 {
@@ -182,9 +195,36 @@ static inline uint8_t *htab_value(const struct map *m, uint32_t i, uint32_t cpu)
 	return (uint8_t *)htab_elem(m, i) + m->htab.value_off;
 }
 
+/* HASH: the value of an element. */
+static inline uint8_t *htab_plain_value(const struct map *m, struct elem *e)
+{
+	return (uint8_t *)e + m->htab.value_off;
+}
+
 static inline uint64_t link_make(uint32_t index, uint32_t gen, uint64_t tag)
 {
 	return tag | ((uint64_t)(gen >> 1) & LINK_GEN_MASK) << LINK_INDEX_BITS | (index + 1);
+}
+
+/* element + 1 as read from shared memory: the element, or NULL when it cannot be. */
+static inline struct elem *htab_elem_at(const struct map *m, uint32_t index1)
+{
+	return likely(index1 && index1 <= m->htab.elems) ? htab_elem(m, index1 - 1) : NULL;
+}
+
+static inline uint64_t heads_make(uint32_t free1, uint32_t limbo1)
+{
+	return free1 | (uint64_t)limbo1 << 32;
+}
+
+static inline uint32_t heads_free(uint64_t heads)
+{
+	return (uint32_t)heads;
+}
+
+static inline uint32_t heads_limbo(uint64_t heads)
+{
+	return (uint32_t)(heads >> 32);
 }
 
 /* element + 1, unchecked */
@@ -237,8 +277,9 @@ static inline unsigned int htab_slots_tagged(struct bucket *b, uint64_t tag)
 {
 	unsigned int i, found = 0;
 
+#pragma GCC unroll 7
 	for (i = 0; i < HTAB_SLOTS; i++)
-		found |= (unsigned int)(((load_acquire(&b->slot[i]) ^ tag) >> LINK_TAG_SHIFT) == 0)
+		found |= (unsigned int)((load_acquire(&b->slot[i]) ^ tag) < 1ULL << LINK_TAG_SHIFT)
 			 << i;
 	return found;
 }
@@ -255,8 +296,8 @@ struct htab_place {
 /* One allocation in the making; nothing has changed yet. */
 struct htab_alloc {
 	uint32_t index;
-	uint64_t heads_after;
-	uint32_t fresh_after;
+	uint32_t from;	/* INTENT_FREE, INTENT_LIMBO or INTENT_FRESH */
+	uint32_t rest1; /* what follows it there */
 };
 
 /* htab_find.c */

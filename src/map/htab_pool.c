@@ -16,6 +16,7 @@
  * taken everything over.
  */
 #include "map/htab.h"
+#include "map/htab_commit.h"
 
 #include <sched.h>
 #include <stdio.h>
@@ -34,29 +35,6 @@ static uint32_t gift_count(uint64_t gift)
 static uint32_t gift_taker1(uint64_t gift)
 {
 	return (gift >> GIFT_TAKER_SHIFT) & 0xfff;
-}
-
-static uint64_t heads_make(uint32_t free1, uint32_t limbo1)
-{
-	return free1 | (uint64_t)limbo1 << 32;
-}
-
-static uint32_t heads_free(uint64_t heads)
-{
-	return (uint32_t)heads;
-}
-
-static uint32_t heads_limbo(uint64_t heads)
-{
-	return (uint32_t)(heads >> 32);
-}
-
-/* element + 1 as read from shared memory: the element, or NULL when it cannot be. */
-static struct elem *elem_at(struct map *m, uint32_t index1)
-{
-	if (!index1 || index1 > m->htab.elems)
-		return NULL;
-	return htab_elem(m, index1 - 1);
 }
 
 /*
@@ -123,9 +101,8 @@ int htab_alloc(struct map *m, uint32_t stripe, bool force, struct htab_alloc *a,
 	struct elem *e, *top;
 	int err;
 
-	a->fresh_after = fresh;
 	if (!heads_free(heads) && heads_limbo(heads)) {
-		top = elem_at(m, heads_limbo(heads));
+		top = htab_elem_at(m, heads_limbo(heads));
 		if (!top)
 			goto damaged;
 		if (fresh < m->htab.per_stripe && st->limbo_len < HTAB_LIMBO_BATCH) {
@@ -138,7 +115,7 @@ int htab_alloc(struct map *m, uint32_t stripe, bool force, struct htab_alloc *a,
 		}
 	}
 	if (heads_free(heads)) {
-		e = elem_at(m, heads_free(heads));
+		e = htab_elem_at(m, heads_free(heads));
 		if (!e || (e->gen & 1))
 			goto damaged;
 		/* With a lock in the value: a BPF_F_LOCK writer that came before
@@ -147,7 +124,8 @@ int htab_alloc(struct map *m, uint32_t stripe, bool force, struct htab_alloc *a,
 		    htab_elem_busy(m, heads_free(heads) - 1))
 			goto busy;
 		a->index = heads_free(heads) - 1;
-		a->heads_after = heads_make((uint32_t)e->next, heads_limbo(heads));
+		a->from = INTENT_FREE;
+		a->rest1 = (uint32_t)e->next;
 		return 0;
 	}
 busy:
@@ -158,8 +136,8 @@ busy:
 				return err;
 		}
 		a->index = stripe * m->htab.per_stripe + fresh;
-		a->fresh_after = fresh + 1;
-		a->heads_after = heads;
+		a->from = INTENT_FRESH;
+		a->rest1 = 0;
 		if (htab_elem(m, a->index)->gen & 1)
 			goto damaged;
 		return 0;
@@ -168,7 +146,7 @@ busy:
 		*stamp = lease_stamp(); /* any: one more look, after a short while */
 		return -EAGAIN;
 	}
-	top = elem_at(m, heads_limbo(heads));
+	top = htab_elem_at(m, heads_limbo(heads));
 	if (!top || (top->gen & 1))
 		goto damaged;
 	/* What this very run deleted it may reuse: only others count then. */
@@ -176,7 +154,8 @@ busy:
 	    lease_elapsed(limbo_stamp(top), lease_cpu()) &&
 	    !(m->attr.spin_lock_off >= 0 && htab_elem_busy(m, heads_limbo(heads) - 1))) {
 		a->index = heads_limbo(heads) - 1;
-		a->heads_after = heads_make(0, (uint32_t)top->next);
+		a->from = INTENT_LIMBO;
+		a->rest1 = (uint32_t)top->next;
 		return 0;
 	}
 	*stamp = limbo_stamp(top);
@@ -200,7 +179,7 @@ static void gift_make(struct map *m, uint32_t stripe, bool force, uint64_t *stam
 {
 	struct stripe *st = htab_stripe(m, stripe);
 	struct intent *in = &st->intent;
-	uint32_t want, fresh, first1 = 0, n = 0, next1;
+	uint32_t want, fresh, first1 = 0, n = 0, next1 = 0, from;
 	uint64_t heads = st->heads;
 	struct elem *e;
 
@@ -211,7 +190,7 @@ static void gift_make(struct map *m, uint32_t stripe, bool force, uint64_t *stam
 		want = HTAB_GIFT_MAX;
 
 	if (!heads_free(heads) && heads_limbo(heads)) {
-		e = elem_at(m, heads_limbo(heads));
+		e = htab_elem_at(m, heads_limbo(heads));
 		if (e && lease_elapsed(limbo_stamp(e), force ? lease_cpu() : -1)) {
 			heads = heads_make(heads_limbo(heads), 0);
 			st->heads = heads;
@@ -221,9 +200,10 @@ static void gift_make(struct map *m, uint32_t stripe, bool force, uint64_t *stam
 	fresh = st->fresh < m->htab.per_stripe ? st->fresh : m->htab.per_stripe;
 	if (heads_free(heads)) {
 		/* A prefix of the free list; the taker counts. */
+		from = INTENT_FREE;
 		first1 = next1 = heads_free(heads);
 		while (n < want) {
-			e = elem_at(m, next1);
+			e = htab_elem_at(m, next1);
 			if (!e || (e->gen & 1))
 				break;
 			n++;
@@ -231,7 +211,6 @@ static void gift_make(struct map *m, uint32_t stripe, bool force, uint64_t *stam
 			if (!next1)
 				break;
 		}
-		heads = heads_make(next1, heads_limbo(heads));
 	} else if (fresh < m->htab.per_stripe) {
 		if (want > m->htab.per_stripe - fresh)
 			want = m->htab.per_stripe - fresh;
@@ -244,35 +223,37 @@ static void gift_make(struct map *m, uint32_t stripe, bool force, uint64_t *stam
 
 			htab_elem(m, i)->next = n + 1 < want ? i + 2 : 0;
 		}
+		from = INTENT_FRESH;
 		first1 = stripe * m->htab.per_stripe + fresh + 1;
-		fresh += n;
 	} else if (heads_limbo(heads)) {
-		e = elem_at(m, heads_limbo(heads));
+		e = htab_elem_at(m, heads_limbo(heads));
 		if (e)
 			*stamp = STAMP_WAIT | limbo_stamp(e);
 	}
 	if (!n)
 		return;
 
-	in->heads_after = heads;
-	in->fresh_after = fresh;
-	in->quota_after = st->quota - n;
+	in->rest1 = next1;
+	in->after = st->quota - n;
 	in->link = first1 | (uint64_t)n << GIFT_COUNT_SHIFT |
 		   (uint64_t)(st->arrivals & 0xffff) << GIFT_SEQ_SHIFT;
 	fence_compiler();
-	in->op = INTENT_GIVE;
+	in->op = INTENT_GIVE | from;
 	fence_compiler();
 	store_release(&st->gift, in->link);
 	htab_recover_stripe(m, stripe);
 }
 
-static void give_complete(struct stripe *st)
+static void give_complete(struct map *m, struct stripe *st, uint32_t stripe)
 {
 	const struct intent *in = &st->intent;
 
-	st->heads = in->heads_after;
-	st->fresh = in->fresh_after;
-	st->quota = in->quota_after;
+	if (in->op & INTENT_FREE)
+		st->heads = heads_make(in->rest1, heads_limbo(st->heads));
+	else
+		st->fresh = link_index1(in->link) - 1 - stripe * m->htab.per_stripe +
+			    gift_count(in->link);
+	st->quota = in->after;
 }
 
 /* Takes what the claimed gift word holds into the free list. Idempotent. */
@@ -285,7 +266,7 @@ static void take_complete(struct map *m, uint32_t stripe, uint64_t *gift)
 
 	if (heads_free(st->heads) != link_index1(in->link)) {
 		for (i = 0; i < gift_count(in->link); i++) {
-			e = elem_at(m, index1);
+			e = htab_elem_at(m, index1);
 			if (!e) {
 				htab_damaged(m);
 				return;
@@ -295,11 +276,11 @@ static void take_complete(struct map *m, uint32_t stripe, uint64_t *gift)
 		if (e)
 			e->next = heads_free(st->heads);
 		fence_compiler();
-		st->heads = in->heads_after;
+		st->heads = heads_make(link_index1(in->link), heads_limbo(st->heads));
 	}
 	/* Before the quota: see htab_steal(). */
 	store_relaxed(&st->arrivals, st->arrivals + 1);
-	store_release(&st->quota, in->quota_after);
+	store_release(&st->quota, in->after);
 	/* The last step: the word is the record that we own its contents. */
 	store_release(gift, 0);
 }
@@ -313,17 +294,16 @@ static bool gift_take(struct map *m, uint32_t stripe, uint32_t from)
 	uint64_t claimed;
 
 	if (!gift || gift_taker1(gift) || gift_count(gift) > HTAB_GIFT_MAX ||
-	    !elem_at(m, link_index1(gift)))
+	    !htab_elem_at(m, link_index1(gift)))
 		return false;
 	/* The giver has committed, but not yet struck what it gave from its own
 	 * books; if it is dead its recovery needs to find the word. */
-	if (load_acquire(&htab_stripe(m, from)->intent.op) == INTENT_GIVE)
+	if ((load_acquire(&htab_stripe(m, from)->intent.op) & INTENT_OP) == INTENT_GIVE)
 		return false;
 	claimed = gift | (uint64_t)(stripe + 1) << GIFT_TAKER_SHIFT;
 	in->where = from;
 	in->link = claimed;
-	in->heads_after = heads_make(link_index1(gift), heads_limbo(st->heads));
-	in->quota_after = st->quota + gift_count(gift);
+	in->after = st->quota + gift_count(gift);
 	fence_compiler();
 	in->op = INTENT_TAKE;
 	fence_compiler();
@@ -334,78 +314,52 @@ static bool gift_take(struct map *m, uint32_t stripe, uint32_t from)
 	return true;
 }
 
-/* A word that a CHANGE may store to: in a bucket, or some element's next. */
-static uint64_t *change_word(struct map *m, uint64_t off)
+/* The word that a CHANGE stores to, or NULL. */
+static uint64_t *change_word(struct map *m, uint32_t where)
 {
-	uint64_t rel;
+	uint32_t i = where & ~WHERE_ELEM;
 
-	if (off % 8)
-		return NULL;
-	if (off >= m->htab.bucket_off &&
-	    off < m->htab.bucket_off + (uint64_t)m->htab.buckets * sizeof(struct bucket))
-		return (uint64_t *)(m->obj.base + off);
-	rel = off - m->htab.elem_off;
-	if (off >= m->htab.elem_off && rel / m->htab.elem_stride < m->htab.elems &&
-	    rel % m->htab.elem_stride == offsetof(struct elem, next))
-		return (uint64_t *)(m->obj.base + off);
-	return NULL;
+	if (where & WHERE_ELEM)
+		return i < m->htab.elems ? &htab_elem(m, i)->next : NULL;
+	return i / 8 < m->htab.buckets ? &htab_bucket(m, i / 8)->slot[i % 8] : NULL;
 }
 
-/*
- * Also the ordinary end of every change: after the commit the owner itself
- * calls this, so the path that repairs is the path that always runs.
- */
+/* Not committed: the new element is still the head of its list, or fresh. Its link
+ * there comes back from the intent; a generation that it was given is taken back,
+ * forwards. */
+static void change_undo(struct map *m, struct stripe *st)
+{
+	const struct intent *in = &st->intent;
+	struct elem *e = in->op & INTENT_NEW ? htab_elem_at(m, link_index1(in->link)) : NULL;
+
+	if (!e)
+		return;
+	if (e->gen & 1)
+		store_release(&e->gen, e->gen + 1);
+	if (!(in->op & INTENT_FRESH))
+		e->next = in->rest1;
+}
+
 void htab_recover_stripe(struct map *m, uint32_t stripe)
 {
 	struct stripe *st = htab_stripe(m, stripe);
 	struct intent *in = &st->intent;
-	struct elem *old_elem, *new_elem;
 	uint64_t *word;
 
-	switch (in->op) {
+	switch (in->op & INTENT_OP) {
 	case INTENT_CHANGE:
 		word = change_word(m, in->where);
-		old_elem = elem_at(m, in->old_elem);
-		new_elem = elem_at(m, in->new_elem);
-		if (!word) {
+		if (!word)
 			htab_damaged(m);
-			break;
-		}
-		if (load_relaxed(word) != in->link) {
-			/* Not committed. The new element is still the head of its list,
-			 * or fresh; its link there comes back from the intent. If it was
-			 * already given its generation that is taken back, forwards. */
-			if (!new_elem)
-				break;
-			if (new_elem->gen & 1)
-				store_release(&new_elem->gen, new_elem->gen + 1);
-			if (heads_free(st->heads) == in->new_elem)
-				new_elem->next = heads_free(in->heads_after);
-			else if (heads_limbo(st->heads) == in->new_elem)
-				new_elem->next = old_elem ? (uint32_t)in->old_next
-							  : heads_limbo(in->heads_after);
-			break;
-		}
-		if (old_elem) {
-			/* Readers that look at it start over from here on. */
-			if (old_elem->gen & 1)
-				store_release(&old_elem->gen, old_elem->gen + 1);
-			if (st->heads != in->heads_after) {
-				store_release(&old_elem->next, in->old_next);
-				st->limbo_len++;
-			}
-		}
-		fence_compiler();
-		st->heads = in->heads_after;
-		st->fresh = in->fresh_after;
-		if (in->live_after < st->live)
-			store_relaxed(&st->arrivals, st->arrivals + 1);
-		store_release(&st->live, in->live_after);
+		else if (load_relaxed(word) != in->link)
+			change_undo(m, st);
+		else
+			htab_change_complete(m, st, stripe, 0);
 		break;
 	case INTENT_GIVE:
 		/* The word was 0, and nobody takes it while the intent stands. */
 		if (load_relaxed(&st->gift))
-			give_complete(st);
+			give_complete(m, st, stripe);
 		break;
 	case INTENT_TAKE:
 		if (in->where >= m->htab.stripes) {
@@ -449,7 +403,8 @@ static bool steal_pass(struct map *m, uint32_t stripe, unsigned int tries, uint6
 		    !lock_owner_died(&other->lock)) {
 			/* A delete may have committed without having counted yet. A
 			 * stopped one is not waited for. */
-			if (tries < 64 && load_relaxed(&other->intent.op) == INTENT_CHANGE)
+			if (tries < 64 &&
+			    (load_relaxed(&other->intent.op) & INTENT_OP) == INTENT_CHANGE)
 				*again = true;
 			continue;
 		}

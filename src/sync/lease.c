@@ -75,7 +75,7 @@ _Static_assert(sizeof(struct lease_head) == CACHE_LINE, "one line");
 _Static_assert(sizeof(struct lease_line) == CACHE_LINE, "one line");
 _Static_assert(offsetof(struct lease_line, list_next) == LEASE_NEXT_OFF, "robust list link");
 
-static struct lease_head *head;
+/* The mapping: published once, whole. The head stands before the lines. */
 static struct lease_line *lines;
 static unsigned int possible;
 
@@ -85,6 +85,17 @@ static __thread struct {
 	uint32_t tid;		  /* of the owner: a forked child has none */
 	int cpu;
 } mine __attribute__((tls_model("initial-exec")));
+
+/* These only after lease_open(). */
+static struct lease_line *lease_line(unsigned int cpu)
+{
+	return load_acquire(&lines) + cpu;
+}
+
+static struct lease_head *lease_head(void)
+{
+	return (struct lease_head *)(load_acquire(&lines) - 1);
+}
 
 unsigned int lease_possible_cpus(void)
 {
@@ -153,10 +164,9 @@ int lease_open(void)
 		return err == -ENOSPC ? -ENOMEM : err;
 	if (raw_is_error(base))
 		return (int)(intptr_t)base;
-	store_release(&head, (struct lease_head *)base);
-	/* Two threads at once: both have mapped the same file. */
-	cas_seq_cst(&lines, &none, (struct lease_line *)((char *)base + CACHE_LINE));
-	return 0;
+	if (!cas_seq_cst(&lines, &none, (struct lease_line *)base + 1))
+		raw_munmap(base, size);		   /* another thread was first */
+	return load_acquire(&lines) ? 0 : -ENOMEM; /* pairs with the winner's exchange */
 }
 
 static unsigned int cpu_now(void)
@@ -204,7 +214,7 @@ static void line_count(struct lease_line *line)
 /* Takes the line from `old`, which is free or of a dead owner. */
 static bool line_take(struct thread *t, struct lease_line *line, uint64_t old, int cpu)
 {
-	uint64_t new = t->tid | (uint64_t)load_relaxed(&head->epoch) << 32;
+	uint64_t new = t->tid | (uint64_t)load_relaxed(&lease_head()->epoch) << 32;
 	bool was_dead = (uint32_t)old;
 
 	/* From here to the release a death is seen by the kernel: first by
@@ -273,9 +283,10 @@ static void watch_begin(struct lease_watch *w)
 	w->n = 0;
 	for (i = 0; i < cpus && w->n < LEASE_WATCHED; i++) {
 		unsigned int cpu = (w->first + i) % cpus;
-		uint32_t seq = load_acquire(&lines[cpu].seq);
+		uint32_t seq = load_acquire(&lease_line(cpu)->seq);
 
-		if (!word_held(load_relaxed(&lines[cpu].word)) || line_stalled(&lines[cpu]))
+		if (!word_held(load_relaxed(&lease_line(cpu)->word)) ||
+		    line_stalled(lease_line(cpu)))
 			continue;
 		w->cpu[w->n] = (uint16_t)cpu;
 		w->seq[w->n++] = seq;
@@ -302,7 +313,7 @@ static bool watch_wait(struct lease_watch *w)
 	if (now_ms() - w->since < LEASE_STALL_MS)
 		return false;
 	for (i = 0; i < w->n; i++) {
-		struct lease_line *line = &lines[w->cpu[i]];
+		struct lease_line *line = lease_line(w->cpu[i]);
 
 		if (word_held(load_relaxed(&line->word)) && load_relaxed(&line->seq) == w->seq[i])
 			store_relaxed(&line->stalled, w->seq[i] + 1);
@@ -337,7 +348,7 @@ int lease_acquire(void)
 		cpu = cpu_now() % cpus;
 		all_stalled = true;
 		for (i = 0; i < cpus; i++) {
-			struct lease_line *line = &lines[cpu];
+			struct lease_line *line = lease_line(cpu);
 			bool stalled = line_stalled(line);
 			/* Read once: who is found dead is who it is taken from. */
 			uint64_t word = load_relaxed(&line->word);
@@ -401,13 +412,43 @@ int lease_cpu(void)
 	return mine.line && mine.tid == thread_self.tid && thread_known() ? mine.cpu : -1;
 }
 
+#define TENANCY_CPU_BITS 12
+
+_Static_assert(LEASE_CPUS_MAX <= 1 << TENANCY_CPU_BITS, "a CPU fits a tenancy");
+
+uint32_t lease_tenancy(void)
+{
+	if (unlikely(!mine.line || mine.tid != thread_self.tid || !thread_known()))
+		return LEASE_NO_TENANCY;
+	return load_relaxed(&mine.line->seq) << TENANCY_CPU_BITS | (uint32_t)mine.cpu;
+}
+
+bool lease_tenancy_over(uint32_t tenancy)
+{
+	uint32_t cpu = tenancy & ((1U << TENANCY_CPU_BITS) - 1);
+	uint64_t word;
+
+	if (unlikely(!load_acquire(&lines)) && lease_open())
+		return false;
+	if (cpu >= lease_possible_cpus())
+		return true;
+	/* The number changes before the word does, and after a dead owner's word was
+	 * taken over: a word seen held, and then the number, are of one tenancy, or
+	 * of a later one that is just beginning. */
+	word = load_acquire(&lines[cpu].word);
+	if (!word_held(word) || (line_stalled(&lines[cpu]) && owner_gone(word)))
+		return true;
+	return load_acquire(&lines[cpu].seq) << TENANCY_CPU_BITS >> TENANCY_CPU_BITS !=
+	       tenancy >> TENANCY_CPU_BITS;
+}
+
 uint32_t lease_stamp(void)
 {
 	if (unlikely(!load_acquire(&lines)) && lease_open())
 		return 0;
 	/* Between the compare-and-swap that took the lock and the stamp. */
 	fence_after_rmw();
-	return load_relaxed(&head->epoch);
+	return load_relaxed(&lease_head()->epoch);
 }
 
 bool lease_elapsed(uint32_t stamp, int self_cpu)
@@ -422,16 +463,16 @@ bool lease_elapsed(uint32_t stamp, int self_cpu)
 	/* Partner: the compare-and-swap in line_take(). */
 	fence_seq_cst();
 	for (i = 0; i < cpus; i++) {
-		uint64_t word = load_acquire(&lines[i].word);
+		uint64_t word = load_acquire(&lease_line(i)->word);
 
 		if ((int)i == self_cpu || !(uint32_t)word || ((uint32_t)word & FUTEX_OWNER_DIED))
 			continue;
-		if ((int32_t)((uint32_t)(word >> 32) - stamp) > 0 || line_stalled(&lines[i]))
+		if ((int32_t)((uint32_t)(word >> 32) - stamp) > 0 || line_stalled(lease_line(i)))
 			continue;
 		/* Leases taken from now on are not in the way. */
-		epoch = load_relaxed(&head->epoch);
+		epoch = load_relaxed(&lease_head()->epoch);
 		if ((int32_t)(epoch - stamp) <= 0)
-			cas_seq_cst(&head->epoch, &epoch, stamp + 1);
+			cas_seq_cst(&lease_head()->epoch, &epoch, stamp + 1);
 		return false;
 	}
 	return true;

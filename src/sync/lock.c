@@ -12,6 +12,10 @@
 
 #define LOCK_SPINS 200
 #define LOCK_SLEEP_NS 50000000L
+/* The first sleep of who sets FUTEX_WAITERS, each further one twice as long. The holder
+ * that is letting go at that moment may not see the bit (lock_release()): then this is
+ * how long the sleeper, who wakes the others when its turn is over, sleeps too long. */
+#define LOCK_SLEEP_FIRST_NS 500000L
 
 static uint64_t now_ns(void)
 {
@@ -54,7 +58,7 @@ static __attribute__((noinline)) long lock_sleep(uint32_t *word, uint32_t old,
 int lock_acquire_contended(uint32_t *word)
 {
 	struct thread *t = &thread_self;
-	static const struct timespec sleep = {0, LOCK_SLEEP_NS};
+	struct timespec sleep = {0, LOCK_SLEEP_FIRST_NS};
 	uint64_t since = 0, asked = 0, now;
 	uint32_t old, mine = t->tid;
 	unsigned int spins;
@@ -85,8 +89,11 @@ int lock_acquire_contended(uint32_t *word)
 				continue;
 			return LOCK_OWNER_DIED;
 		}
-		if (!(old & FUTEX_WAITERS) && !cas_relaxed(word, &old, old | FUTEX_WAITERS))
-			continue;
+		if (!(old & FUTEX_WAITERS)) {
+			if (!cas_relaxed(word, &old, old | FUTEX_WAITERS))
+				continue;
+			sleep.tv_nsec = LOCK_SLEEP_FIRST_NS;
+		}
 		old |= FUTEX_WAITERS;
 		mine = t->tid | FUTEX_WAITERS;
 		/* Shared futex: the word lies in a file that others map. If we
@@ -99,6 +106,9 @@ int lock_acquire_contended(uint32_t *word)
 			since = 0; /* woken, or it has changed: there is motion */
 			continue;
 		}
+		if (sleep.tv_nsec < LOCK_SLEEP_NS)
+			sleep.tv_nsec = sleep.tv_nsec < LOCK_SLEEP_NS / 2 ? 2 * sleep.tv_nsec
+									  : LOCK_SLEEP_NS;
 		/* ETIMEDOUT; or a signal, and these may come faster than any timeout. */
 		now = now_ns();
 		if (now - asked < LOCK_SLEEP_NS)

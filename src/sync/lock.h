@@ -75,8 +75,13 @@ static inline void lock_release(uint32_t *word)
 {
 	struct thread *t = &thread_self;
 
-	/* Pairs with the acquire CAS of the next owner. */
-	if (unlikely(exchange_release(word, 0) & FUTEX_WAITERS))
+	/* Both pair with the acquire CAS of the next owner. A plain store lets the holder's
+	 * other stores wait for their cache lines after it has gone on, and who gives up
+	 * spinning between the load and the store is not woken: it looks again by itself
+	 * (LOCK_SLEEP_FIRST_NS). */
+	if (likely(!(load_relaxed(word) & FUTEX_WAITERS)))
+		store_release(word, 0);
+	else if (exchange_release(word, 0) & FUTEX_WAITERS)
 		lock_wake(word);
 	fence_compiler();
 	store_relaxed(&t->robust->list_op_pending, (struct robust_list *)0);

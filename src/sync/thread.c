@@ -45,10 +45,9 @@ static void mark_set(void)
 		if (raw_is_error(page))
 			return; /* asked again the next time */
 		raw_madvise(page, SHMAP_PAGE, MADV_WIPEONFORK);
-		if (cas_seq_cst(&thread_mark, &mark, (uint32_t *)page))
-			mark = page;
-		else
+		if (!cas_seq_cst(&thread_mark, &mark, (uint32_t *)page))
 			raw_munmap(page, SHMAP_PAGE); /* another thread was first */
+		mark = load_acquire(&thread_mark);
 	}
 	store_relaxed(mark, 1);
 }
@@ -69,9 +68,11 @@ int thread_init(void)
 	struct thread *t = &thread_self;
 	struct robust_list_head *head = NULL;
 	size_t len = 0;
+	/* Pairs with the publication in mark_set(): the page is there. */
+	uint32_t *mark = load_acquire(&thread_mark);
 
-	if (unlikely(!load_relaxed(thread_mark))) {
-		if (load_relaxed(&thread_mark) != &no_mark)
+	if (unlikely(!load_relaxed(mark))) {
+		if (mark != &no_mark)
 			fork_child();
 		fence_compiler();
 		mark_set();

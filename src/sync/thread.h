@@ -31,7 +31,7 @@ extern uint32_t *thread_mark __attribute__((visibility("hidden")));
 /* Is thread_self filled in, by this very thread? */
 static inline bool thread_known(void)
 {
-	return thread_self.tid && load_relaxed(thread_mark);
+	return thread_self.tid && load_relaxed(load_relaxed(&thread_mark));
 }
 
 /* Fills thread_self. 0 or -errno. */

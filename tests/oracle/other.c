@@ -70,6 +70,9 @@ static void op_by_id(void)
 		size = 12;
 	if (size < 4)
 		size = 0;
+	/* an attr that ends before the flags has none: the fd then reads and writes */
+	if (size < 12)
+		flags = 0;
 	note("fd by id, %s id, flags %#x, size %u", wrong ? "wrong" : "right", flags, size);
 	if (!call_both(BPF_MAP_GET_FD_BY_ID, size, ret, true)) {
 		for (int s = 0; s < SIDES; s++)

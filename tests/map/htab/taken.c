@@ -140,7 +140,7 @@ static void after_place(void)
 	for (int i = 0; i < WORDS; i++)
 		v->w[i] = 5;
 	((struct value *)htab_value(m, hit.index, 0))->w[0] = 5;
-	st->intent.new_elem = hit.index + 1;
+	st->intent.elem1 = hit.index + 1;
 	st->intent.where = 0;
 	st->intent.op = INTENT_PLACE;
 	st->lock = FUTEX_OWNER_DIED;

@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The shmap side calls libbpf's functions. The kernel side issues the system
+ * call itself, with less in the way than libbpf's own wrapper has.
+ */
+#include "bench.h"
+
+#include <bpf/bpf.h>
+#include <string.h>
+#include <sys/syscall.h>
+
+static long kernel_bpf(int cmd, union bpf_attr *attr, unsigned int size)
+{
+	long ret;
+
+#if defined(__x86_64__)
+	__asm__ volatile("syscall"
+			 : "=a"(ret)
+			 : "a"(SYS_bpf), "D"((long)cmd), "S"(attr), "d"((long)size)
+			 : "rcx", "r11", "memory");
+#else
+	ret = -ENOSYS;
+#endif
+	return ret;
+}
+
+static long kernel_elem(int cmd, int fd, const void *key, const void *value, uint64_t flags)
+{
+	union bpf_attr attr;
+
+	memset(&attr, 0, 32);
+	attr.map_fd = (uint32_t)fd;
+	attr.key = (uint64_t)(uintptr_t)key;
+	attr.value = (uint64_t)(uintptr_t)value;
+	attr.flags = flags;
+	return kernel_bpf(cmd, &attr, 32);
+}
+
+long side_create(enum side side, uint32_t type, uint32_t key, uint32_t value, uint32_t max,
+		 uint32_t flags, int inner_fd)
+{
+	LIBBPF_OPTS(bpf_map_create_opts, opts, .map_flags = flags);
+	union bpf_attr attr;
+
+	if (side == SHMAP) {
+		opts.inner_map_fd = inner_fd > 0 ? (uint32_t)inner_fd : 0;
+		return bpf_map_create((enum bpf_map_type)type, "bench", key, value, max, &opts);
+	}
+	memset(&attr, 0, sizeof(attr));
+	attr.map_type = type;
+	attr.key_size = key;
+	attr.value_size = value;
+	attr.max_entries = max;
+	attr.map_flags = flags;
+	attr.inner_map_fd = inner_fd > 0 ? (uint32_t)inner_fd : 0;
+	return kernel_bpf(BPF_MAP_CREATE, &attr, sizeof(attr));
+}
+
+long side_lookup(enum side side, int fd, const void *key, void *value)
+{
+	return side == SHMAP ? bpf_map_lookup_elem(fd, key, value)
+			     : kernel_elem(BPF_MAP_LOOKUP_ELEM, fd, key, value, 0);
+}
+
+long side_update(enum side side, int fd, const void *key, const void *value, uint64_t flags)
+{
+	return side == SHMAP ? bpf_map_update_elem(fd, key, value, flags)
+			     : kernel_elem(BPF_MAP_UPDATE_ELEM, fd, key, value, flags);
+}
+
+long side_delete(enum side side, int fd, const void *key)
+{
+	return side == SHMAP ? bpf_map_delete_elem(fd, key)
+			     : kernel_elem(BPF_MAP_DELETE_ELEM, fd, key, NULL, 0);
+}
+
+long side_take(enum side side, int fd, const void *key, void *value)
+{
+	return side == SHMAP ? bpf_map_lookup_and_delete_elem(fd, key, value)
+			     : kernel_elem(BPF_MAP_LOOKUP_AND_DELETE_ELEM, fd, key, value, 0);
+}
+
+long side_next_key(enum side side, int fd, const void *key, void *next)
+{
+	return side == SHMAP ? bpf_map_get_next_key(fd, key, next)
+			     : kernel_elem(BPF_MAP_GET_NEXT_KEY, fd, key, next, 0);
+}
+
+long side_batch(enum side side, int cmd, int fd, void *in, void *out, void *keys, void *values,
+		uint32_t *count)
+{
+	DECLARE_LIBBPF_OPTS(bpf_map_batch_opts, opts);
+	union bpf_attr attr;
+	long ret;
+
+	if (side == SHMAP)
+		return cmd == BPF_MAP_LOOKUP_BATCH
+			       ? bpf_map_lookup_batch(fd, in, out, keys, values, count, &opts)
+			       : bpf_map_update_batch(fd, keys, values, count, &opts);
+	memset(&attr, 0, sizeof(attr.batch));
+	attr.batch.map_fd = (uint32_t)fd;
+	attr.batch.in_batch = (uint64_t)(uintptr_t)in;
+	attr.batch.out_batch = (uint64_t)(uintptr_t)out;
+	attr.batch.keys = (uint64_t)(uintptr_t)keys;
+	attr.batch.values = (uint64_t)(uintptr_t)values;
+	attr.batch.count = *count;
+	ret = kernel_bpf(cmd, &attr, sizeof(attr.batch));
+	*count = attr.batch.count;
+	return ret;
+}
