@@ -50,8 +50,7 @@ static int arena_alloc_check(const struct map_attr *attr)
 
 	if (attr->key_size || attr->value_size || !attr->max_entries ||
 	    !(attr->map_flags & BPF_F_MMAPABLE) ||
-	    attr->map_flags &
-		    ~(BPF_F_MMAPABLE | SHMAP_F_SEGV_ON_FAULT | SHMAP_F_NO_USER_CONV))
+	    attr->map_flags & ~(BPF_F_MMAPABLE | SHMAP_F_SEGV_ON_FAULT | SHMAP_F_NO_USER_CONV))
 		return -EINVAL;
 	if (attr->map_extra & (SHMAP_PAGE - 1))
 		return -EINVAL;
@@ -260,4 +259,5 @@ const struct map_ops arena_map_ops = {
 	.validate = arena_validate,
 	.inner_allowed = true,
 	.sparse = true,
+	.check_late = true,
 };

@@ -319,8 +319,7 @@ static uint64_t write_records(struct perf_event *ev, uint64_t data_size, uint64_
 	c.at = load_relaxed(&page->data_head) & ~7ULL;
 	/* The acquire pairs with the reader's release of what it has read: our stores
 	 * come after its loads. One byte less than the ring, as the kernel. */
-	if (!s->overwrite &&
-	    ((load_acquire(&page->data_tail) - (c.at + 1)) & c.mask) < need)
+	if (!s->overwrite && ((load_acquire(&page->data_tail) - (c.at + 1)) & c.mask) < need)
 		return 0;
 	if (need > data_size)
 		return 0;

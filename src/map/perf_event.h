@@ -37,10 +37,10 @@
 struct perf_event_state {
 	/* fixed at creation */
 	uint32_t cpu;
-	uint32_t raw;	       /* PERF_SAMPLE_RAW: the records carry the data */
+	uint32_t raw;		/* PERF_SAMPLE_RAW: the records carry the data */
 	uint32_t wakeup_events; /* 0: by watermark only */
-	uint32_t watermark;    /* bytes; 0: half of the ring */
-	uint64_t opened_ns;    /* CLOCK_MONOTONIC */
+	uint32_t watermark;	/* bytes; 0: half of the ring */
+	uint64_t opened_ns;	/* CLOCK_MONOTONIC */
 	uint64_t read_format;
 	/* under the lock, but for poll and the looks at enabled and pages */
 	uint32_t lock;

@@ -53,7 +53,7 @@ struct perf_array {
 _Static_assert(sizeof(struct perf_array) == CACHE_LINE, "slots start on their own line");
 
 struct perf_cache {
-	uint64_t slot; /* what ev was opened for; 0: nothing is open */
+	uint64_t slot;	   /* what ev was opened for; 0: nothing is open */
 	int64_t looked_ms; /* when its owner was last looked for */
 	struct perf_event ev;
 } __attribute__((aligned(CACHE_LINE)));
@@ -75,8 +75,8 @@ static int perf_alloc_check(const struct map_attr *attr)
 {
 	if (attr->value_size != 4)
 		return -EINVAL;
-	return array_check_attr(attr, BPF_F_NUMA_NODE | BPF_F_RDONLY | BPF_F_WRONLY |
-					      F_PRESERVE_ELEMS);
+	return array_check_attr(attr,
+				BPF_F_NUMA_NODE | BPF_F_RDONLY | BPF_F_WRONLY | F_PRESERVE_ELEMS);
 }
 
 static int perf_layout(struct map *m, uint64_t *data_size, uint64_t *prealloc)

@@ -48,7 +48,7 @@ struct stack_state {
 };
 
 struct stack_elem {
-	uint32_t seq;  /* odd while it is being written */
+	uint32_t seq; /* odd while it is being written */
 	uint32_t hash;
 	uint32_t nr;   /* frames */
 	uint32_t link; /* in use: its bucket plus one; free: the next one plus one */
@@ -78,6 +78,11 @@ static struct stack_elem *stack_elem(const struct map *m, uint32_t i)
 static uint32_t frame_size(const struct map *m)
 {
 	return m->attr.map_flags & BPF_F_STACK_BUILD_ID ? STACK_BUILD_ID_SIZE : sizeof(uint64_t);
+}
+
+static uint32_t stack_frames(const struct map *m)
+{
+	return m->attr.value_size / frame_size(m);
 }
 
 /* ---- creation ---- */
@@ -133,8 +138,8 @@ static int stack_layout(struct map *m, uint64_t *data_size, uint64_t *prealloc)
 		n *= 2;
 	m->stack.buckets = n;
 	m->stack.elem_stride = sizeof(struct stack_elem) + m->attr.value_size;
-	m->stack.elem_off =
-		round_up_u64(sizeof(struct stack_state) + (uint64_t)n * sizeof(uint32_t), CACHE_LINE);
+	m->stack.elem_off = round_up_u64(
+		sizeof(struct stack_state) + (uint64_t)n * sizeof(uint32_t), CACHE_LINE);
 	/* < 2^31 * (2^20 + 16): no overflow */
 	*data_size = elem_offset(m, m->attr.max_entries);
 	*prealloc = m->stack.elem_off;
@@ -237,7 +242,7 @@ static int stack_read(struct map *m, const void *key, void *value, uint64_t flag
 			return damaged(m);
 		seq = load_acquire(&e->seq);
 		len = load_relaxed(&e->nr);
-		if (len > m->attr.value_size / frame_size(m)) {
+		if (len > stack_frames(m)) {
 			if (!unchanged(m, id, word, e, seq))
 				continue;
 			return damaged(m);
@@ -325,7 +330,8 @@ static struct stack_elem *elem_take(struct map *m, uint32_t *index)
 		s->free = stack_elem(m, *index)->link;
 		return stack_elem(m, *index);
 	}
-	if (i >= m->attr.max_entries || object_populate(&m->obj, elem_offset(m, i), m->stack.elem_stride))
+	if (i >= m->attr.max_entries ||
+	    object_populate(&m->obj, elem_offset(m, i), m->stack.elem_stride))
 		return NULL;
 	*index = i;
 	store_relaxed(&s->fresh, i + 1);
@@ -372,16 +378,39 @@ static int stack_erase(struct map *m, const void *key)
 	return word ? 0 : -ENOENT;
 }
 
+/* Gives the stack out and takes it away, also when the caller's memory is bad. */
+static int stack_pop(struct map *m, const void *key, void *value, uint64_t flags)
+{
+	uint32_t id = array_index(key), word, len;
+	struct stack_elem *e;
+	int err;
+
+	if (flags)
+		return -EINVAL; /* no lock in a stack */
+	if (id >= m->stack.buckets)
+		return -ENOENT;
+	err = stack_lock(m);
+	if (err)
+		return err;
+	word = load_relaxed(stack_bucket(m, id));
+	e = named(m, word);
+	store_release(stack_bucket(m, id), 0);
+	if (e) {
+		len = e->nr <= stack_frames(m) ? e->nr * frame_size(m) : 0;
+		err = uaccess_copy(value, e->frames, len);
+		if (!err)
+			err = uaccess_zero(uaccess_at(value, len), m->attr.value_size - len);
+		elem_give(m, word - 1);
+	}
+	stack_unlock(m);
+	return e ? err : -ENOENT;
+}
+
 /* ---- programs ---- */
 
 static bool stack_build_id(const struct map *m)
 {
 	return m->attr.map_flags & BPF_F_STACK_BUILD_ID;
-}
-
-static uint32_t stack_frames(const struct map *m)
-{
-	return m->attr.value_size / frame_size(m);
 }
 
 struct probe {
@@ -534,6 +563,7 @@ const struct map_ops stack_trace_map_ops = {
 	.write = stack_write,
 	.erase = stack_erase,
 	.next_key = stack_next_key,
+	.pop = stack_pop,
 	.stack = &stack_map_stack_ops,
 	.helpers = stack_helpers,
 	.stats = stack_stats,
@@ -541,5 +571,6 @@ const struct map_ops stack_trace_map_ops = {
 	.recover = stack_recover,
 	.validate = stack_validate,
 	.inner_allowed = true,
+	.check_late = true,
 	.not_sleepable = true,
 };

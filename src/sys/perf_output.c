@@ -102,7 +102,8 @@ static int output_ioctl(struct perf_event *ev, unsigned long request, unsigned l
 			return -EFAULT;
 		return value ? 0 : -EINVAL; /* each record is an event, whatever the period */
 	case PERF_EVENT_IOC_SET_OUTPUT:
-		return (int)arg == -1 ? 0 : -EINVAL; /* each event has a ring of its own */
+		/* each event has a ring of its own, or none */
+		return (int)arg == -1 && !load_relaxed(&ev->state->pages) ? 0 : -EINVAL;
 	case PERF_EVENT_IOC_SET_FILTER:
 	case PERF_EVENT_IOC_SET_BPF:
 	case PERF_EVENT_IOC_QUERY_BPF:

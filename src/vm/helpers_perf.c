@@ -44,8 +44,7 @@ HELPER(perf_event_output)
 		return ERR(-EFAULT);
 	if (unlikely(!m->ops->perf))
 		return ERR(-ENOTSUPP);
-	return ERR(m->ops->perf->output(m, flags & BPF_F_INDEX_MASK, parts,
-					parts[1].size ? 2 : 1));
+	return ERR(m->ops->perf->output(m, flags & BPF_F_INDEX_MASK, parts, parts[1].size ? 2 : 1));
 }
 
 static long read_event(struct map *m, uint64_t flags, uint64_t out[3])
@@ -143,8 +142,7 @@ static uint32_t walk(struct walk *w, uint64_t *ips, uint32_t max, uint32_t skip,
 	return n;
 }
 
-static void build_id_frames(struct vm_context *vc, const uint64_t *ips, uint32_t nr,
-			    uint8_t *out)
+static void build_id_frames(struct vm_context *vc, const uint64_t *ips, uint32_t nr, uint8_t *out)
 {
 	const struct vm_env *env = vc->env;
 
