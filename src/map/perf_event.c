@@ -180,27 +180,27 @@ static bool must_ring(struct perf_event *ev)
 
 /* Touches the file's times: inotify sees it (IN_ATTRIB). Where the file has no name in
  * our runtime directory the sleepers look by themselves. */
-static void ring(struct perf_event *ev)
+bool perf_event_ring(struct perf_event *ev)
 {
 	char name[16];
 
 	snprintf(name, sizeof(name), "%u", ev->obj.id);
-	raw_syscall4(SYS_utimensat, rundir_kind_fd(OBJECT_PERF), name, NULL, 0);
+	return !raw_syscall4(SYS_utimensat, rundir_kind_fd(OBJECT_PERF), name, NULL, 0);
 }
 
-/* Is this record one that wakes? */
+/* Is this record one that wakes? As the kernel, whose two counts are one number. */
 static bool wakes(struct perf_event_state *s, uint64_t head, uint64_t size)
 {
 	uint64_t mark = s->watermark && s->watermark < size ? s->watermark : size / 2;
 	bool wake = false;
 
 	if (head - s->woken > mark) {
-		/* a scribbled position must not make this count for ever */
-		s->woken = head - s->woken > 2 * size ? head : s->woken + mark;
+		s->woken += mark;
 		wake = true;
 	}
 	if (s->wakeup_events && ++s->events >= s->wakeup_events) {
-		s->events = 0;
+		s->events -= s->wakeup_events;
+		s->woken++;
 		wake = true;
 	}
 	return wake;
@@ -380,7 +380,7 @@ int perf_event_output(struct perf_event *ev, int cpu, const struct perf_part *pa
 	}
 	event_unlock(ev);
 	if (unlikely(must))
-		ring(ev);
+		perf_event_ring(ev);
 	return likely(head) ? 0 : -ENOSPC;
 }
 

@@ -104,8 +104,9 @@ int perf_event_pause(struct perf_event *ev, bool paused);
 uint32_t perf_event_poll(struct perf_event *ev);
 /* As it, but leaves it. */
 uint32_t perf_event_ready(const struct perf_event *ev);
-/* Before the last look of who goes to sleep. */
+/* Before the last look of who goes to sleep; wakes all who do. false: could not. */
 void perf_event_sleep(struct perf_event *ev);
+bool perf_event_ring(struct perf_event *ev);
 
 /* Nanoseconds that the event has been there. */
 uint64_t perf_event_age(const struct perf_event *ev);

@@ -31,7 +31,7 @@ static int rw_error(int fd, bool write)
 /* A perf event's count can be read. */
 static ssize_t read_ours(int fd, void *buf, size_t n)
 {
-	long ret = fd_class(fd) == FD_OTHER ? sys_perf_read(fd, buf, n) : 1;
+	long ret = fd_class(fd) == FD_EVENT ? sys_perf_read(fd, buf, n) : 1;
 
 	return ret == 1 ? fail(rw_error(fd, false)) : edge(ret);
 }
