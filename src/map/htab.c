@@ -8,6 +8,7 @@
 #include <sys/random.h>
 
 #include "map/generic_batch.h"
+#include "map/htab_lru.h"
 #include "map/htab_ops.h"
 #include "map/redo.h"
 
@@ -27,6 +28,11 @@ int htab_alloc_check(const struct map_attr *attr)
 	/* the flag is allowed, a node is not */
 	if (percpu && (attr->map_flags & BPF_F_NUMA_NODE) && attr->numa_node != (uint32_t)-1)
 		return -EINVAL;
+	return htab_check_sizes(attr, percpu);
+}
+
+int htab_check_sizes(const struct map_attr *attr, bool percpu)
+{
 	if (!attr->max_entries || !attr->key_size || !attr->value_size)
 		return -EINVAL;
 	if ((uint64_t)attr->key_size + attr->value_size >= HTAB_KEY_VALUE_MAX)
@@ -46,7 +52,7 @@ int htab_layout(struct map *m, uint64_t *data_size, uint64_t *prealloc)
 	stripes = pow2_at_least((uint64_t)m->attr.possible_cpus * 16);
 	if (stripes > HTAB_STRIPES_MAX)
 		stripes = HTAB_STRIPES_MAX;
-	while (stripes > 1 && stripes * 8 > max)
+	while (stripes > 1 && stripes * (m->ops->evicts ? LRU_STRIPE_MIN : 8) > max)
 		stripes /= 2;
 	buckets = pow2_at_least((max + 3) / 4);
 	if (buckets < stripes)
@@ -55,6 +61,8 @@ int htab_layout(struct map *m, uint64_t *data_size, uint64_t *prealloc)
 	m->htab.stripes = (uint32_t)stripes;
 	m->htab.buckets = (uint32_t)buckets;
 	m->htab.per_stripe = (uint32_t)((max + stripes - 1) / stripes) + HTAB_SPARES;
+	if (m->ops->evicts)
+		m->htab.per_stripe += m->htab.per_stripe >> LRU_SPARES_SHIFT;
 	elems = stripes * m->htab.per_stripe;
 	m->htab.elems = (uint32_t)elems;
 
@@ -83,6 +91,8 @@ int htab_layout(struct map *m, uint64_t *data_size, uint64_t *prealloc)
 	else if (m->ops->per_cpu)
 		end = m->htab.claim_off + stripes * value;
 	m->htab.extra = end > m->htab.claim_off ? end - m->htab.claim_off : 0;
+	if (m->ops->evicts)
+		end = htab_lru_layout(m, end);
 	*data_size = round_up_u64(end, SHMAP_PAGE);
 	/* Buckets always; elements too unless they are to come one by one. */
 	*prealloc = m->attr.map_flags & BPF_F_NO_PREALLOC ? m->htab.elem_off : *data_size;
@@ -102,6 +112,12 @@ int htab_format(struct map *m)
 	h->attr.hash_seed = m->attr.hash_seed;
 	m->htab.seed = m->attr.hash_seed;
 	htab_pool_format(m);
+	if (htab_lru(m)) {
+		int err = htab_lru_format(m);
+
+		if (err)
+			return err;
+	}
 	/* What stands behind the elements, which NO_PREALLOC leaves a hole. */
 	return object_populate(&m->obj, m->htab.claim_off, m->htab.extra);
 }
@@ -119,12 +135,14 @@ uint64_t htab_memlock(const struct map *m)
 	elem += percpu ? 8 : round_up_u64(m->attr.value_size, 8);
 	usage = HTAB_KERNEL_STRUCT + 16 * buckets;
 	if (prealloc) {
-		if (!percpu)
+		bool extra = !percpu && !m->ops->evicts; /* an element per CPU for updates */
+
+		if (extra)
 			entries += cpus;
 		usage += elem * entries;
 		if (percpu)
 			usage += m->elem_size * cpus * entries;
-		else
+		if (extra)
 			usage += 8 * cpus;
 		return usage;
 	}

@@ -71,6 +71,7 @@
 #define HTAB_STRIPES_MAX 256
 #define HTAB_LIMBO_BATCH 16
 #define HTAB_GIFT_MAX 64
+#define HTAB_STEAL_TRIES 4 /* of who does not wait */
 #ifndef HTAB_RESTARTS /* the fuzz build makes it small: more inputs in the time */
 #define HTAB_RESTARTS (1U << 14)
 #endif
@@ -263,6 +264,7 @@ struct htab_place {
 	uint32_t bucket;
 	uint32_t stripe;
 	uint64_t tag;
+	bool evicted; /* what is taken out there was not deleted by anybody */
 };
 
 /* One allocation in the making; nothing has changed yet. */
@@ -321,8 +323,9 @@ int htab_copy_out(struct map *m, const uint8_t *from, void *user);
  * call with force, which takes what was unlinked up to *stamp all the same.
  * -ENOMEM: tmpfs is full. */
 int htab_alloc(struct map *m, uint32_t stripe, bool force, struct htab_alloc *a, uint32_t *stamp);
-/* Finds quota for the stripe, unlocked: 0 (try again), -E2BIG, -EBUSY. */
-int htab_steal(struct map *m, uint32_t stripe);
+/* Finds quota for the stripe, unlocked: 0 (try again), -E2BIG, -EBUSY. wait: also for what
+ * others have begun and for grace periods; else -EBUSY soon. */
+int htab_steal(struct map *m, uint32_t stripe, bool wait);
 /* Completes or undoes what a dead owner of the stripe's lock began. */
 void htab_recover_stripe(struct map *m, uint32_t stripe);
 /* The end of a CHANGE that has been committed: the pool and the counters. cpu1: the lease

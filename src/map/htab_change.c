@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "base/uaccess.h"
+#include "map/htab_lru.h"
 #include "map/htab_ops.h"
 
 #define VALUE_ON_STACK 512
@@ -16,6 +17,8 @@ int htab_lock(struct map *m, uint32_t stripe)
 
 	if (ret == LOCK_OWNER_DIED) {
 		htab_recover_stripe(m, stripe);
+		if (htab_lru(m))
+			htab_lru_rebuild(m, stripe);
 		ret = 0;
 	}
 	return ret;
@@ -41,6 +44,7 @@ int htab_find_locked(struct map *m, const void *key, uint64_t hash, struct htab_
 	p->bucket = (uint32_t)hash & (m->htab.buckets - 1);
 	p->stripe = p->bucket & (m->htab.stripes - 1);
 	p->tag = htab_tag(hash);
+	p->evicted = false;
 	b = htab_bucket(m, p->bucket);
 	for (found = htab_slots_tagged(b, p->tag); found; found &= found - 1) {
 		i = (unsigned int)__builtin_ctz(found);
@@ -113,14 +117,19 @@ static void change_commit(struct map *m, struct htab_place *p, uint64_t link,
 		/* From here the new element is still the head of its list, but its
 		 * link there is gone: the intent knows it. */
 		store_relaxed(&e->next, new_next);
+		if (htab_lru(m))
+			store_relaxed(&e->stamp, in->elem1 ? 1U : 0U); /* referenced? */
 		store_release(&e->gen, e->gen + 1); /* odd: in the table, as soon as linked */
 	}
 	/* The commit. Release: who finds the link finds the element filled. */
 	store_release(p->where, link);
 	fence_compiler();
-	htab_change_complete(m, st, p->stripe, (uint32_t)(lease_cpu() + 1));
+	htab_change_complete(m, st, p->stripe, p->evicted ? 0 : (uint32_t)(lease_cpu() + 1));
 	fence_compiler();
 	in->op = INTENT_NONE;
+	if (htab_lru(m))
+		htab_lru_changed(m, p->stripe, new_elem ? new_elem->index + 1 : 0,
+				 link_index1(p->link), live_delta < 0 && !p->evicted);
 }
 
 void htab_place(struct map *m, uint32_t stripe, uint32_t index, uint32_t cpu, const void *value)
@@ -217,6 +226,25 @@ static int update_in_place(struct map *m, const void *key, uint64_t hash, const 
 	}
 }
 
+/* LRU: one element gives way to the one that `a` is for. */
+static int make_room(struct map *m, const void *key, uint64_t hash, struct htab_place *p,
+		     struct htab_alloc *a, bool force, uint32_t *stamp)
+{
+	uint32_t bucket;
+	int ret = htab_lru_evict(m, p->stripe, &bucket);
+
+	/* Its place may have been in the way to the new one's. */
+	if (!ret && bucket == p->bucket)
+		ret = htab_find_locked(m, key, hash, p);
+	if (!ret && a->from == INTENT_LIMBO) {
+		/* No longer limbo's head. What is may be stamped by us: it was unlinked
+		 * before this fence. */
+		fence_seq_cst();
+		ret = htab_alloc(m, p->stripe, force, a, stamp);
+	}
+	return ret;
+}
+
 /* only_cpu: -1, or the CPU whose value a program gives (PERCPU_HASH). */
 static int change(struct map *m, const void *key, const void *value, uint64_t flags, int only_cpu)
 {
@@ -225,8 +253,8 @@ static int change(struct map *m, const void *key, const void *value, uint64_t fl
 	struct stripe *st = htab_stripe(m, stripe);
 	struct htab_alloc a;
 	struct htab_place p;
-	uint32_t stamp = 0, tries = 0, head1, cpu;
-	bool force = false;
+	uint32_t stamp = 0, tries = 0, looked = 0, head1, cpu;
+	bool force = false, evict;
 	int ret;
 
 	if (unlikely((flags & ~(uint64_t)BPF_F_LOCK) > BPF_EXIST))
@@ -242,6 +270,7 @@ static int change(struct map *m, const void *key, const void *value, uint64_t fl
 	}
 
 again:
+	evict = false;
 	/* The bucket and the element to be filled are far apart in memory: fetch both
 	 * while the lock is taken. A guess: the head may be another's by then. */
 	__builtin_prefetch(htab_bucket(m, (uint32_t)hash & (m->htab.buckets - 1)), 1);
@@ -274,6 +303,7 @@ again:
 			/* The CPU is ours: its slot changes in place, and the others'
 			 * stay as they are. */
 			htab_place(m, stripe, link_index1(p.link) - 1, (uint32_t)only_cpu, value);
+			htab_lru_touch(m, htab_elem(m, link_index1(p.link) - 1));
 			goto out;
 		}
 	} else {
@@ -281,15 +311,24 @@ again:
 			ret = -ENOENT;
 			goto out;
 		}
-		if (st->live >= st->quota) {
+		evict = st->live >= st->quota;
+		if (evict && htab_lru(m)) {
+			ret = htab_lru_full(m, stripe, &looked);
+			if (ret < 0)
+				return ret;
+			if (ret)
+				goto again;
+		} else if (evict) {
 			htab_unlock(m, stripe);
-			ret = htab_steal(m, stripe);
+			ret = htab_steal(m, stripe, true);
 			if (ret)
 				return ret;
 			goto again;
 		}
 	}
 	ret = htab_alloc(m, stripe, force, &a, &stamp);
+	if (unlikely(evict) && !ret) /* now that there is memory for the new one */
+		ret = make_room(m, key, hash, &p, &a, force, &stamp);
 	if (unlikely(ret)) {
 		htab_unlock(m, stripe);
 		if (ret != -EAGAIN)

@@ -8,6 +8,7 @@
 #include <xxhash.h>
 
 #include "base/uaccess.h"
+#include "map/htab_lru.h"
 #include "map/htab_ops.h"
 
 /* Reads that race with writers on purpose: what they saw is checked by the
@@ -433,6 +434,7 @@ static void *lookup_value(struct map *m, const void *key, uint32_t cpu)
 	if (htab_search(m, key, hash, &hit) <= 0)
 		return NULL;
 	finish_for_dead(m, (uint32_t)hash & (m->htab.buckets - 1), hit.index);
+	htab_lru_touch(m, hit.e);
 	/* Not given to another key while the caller's lease goes on. */
 	return htab_value(m, hit.index, cpu);
 }

@@ -148,6 +148,7 @@ struct map_ops {
 	void *(*direct_value)(struct map *m);
 	bool lock_allowed;		/* may hold struct bpf_spin_lock */
 	bool per_cpu;
+	bool evicts;			/* hash family: a full map makes room by itself (LRU) */
 	bool inner_allowed;
 };
 
@@ -188,6 +189,7 @@ struct map {
 			uint32_t elem_stride, value_off;
 			uint64_t percpu_off, percpu_stride;
 			uint64_t claim_off, extra; /* what stands behind the elements, and its size */
+			uint64_t lru_off;	   /* htab_lru.h; 0: a map that does not evict */
 			uint64_t seed;
 		} htab;
 	};
