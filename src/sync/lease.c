@@ -86,7 +86,12 @@ static __thread struct {
 	int cpu;
 } mine __attribute__((tls_model("initial-exec")));
 
-/* Only after lease_open(). */
+/* These only after lease_open(). */
+static struct lease_line *lease_line(unsigned int cpu)
+{
+	return load_acquire(&lines) + cpu;
+}
+
 static struct lease_head *lease_head(void)
 {
 	return (struct lease_head *)(load_acquire(&lines) - 1);
@@ -160,8 +165,8 @@ int lease_open(void)
 	if (raw_is_error(base))
 		return (int)(intptr_t)base;
 	if (!cas_seq_cst(&lines, &none, (struct lease_line *)base + 1))
-		raw_munmap(base, size); /* another thread was first */
-	return 0;
+		raw_munmap(base, size);		   /* another thread was first */
+	return load_acquire(&lines) ? 0 : -ENOMEM; /* pairs with the winner's exchange */
 }
 
 static unsigned int cpu_now(void)
@@ -278,9 +283,10 @@ static void watch_begin(struct lease_watch *w)
 	w->n = 0;
 	for (i = 0; i < cpus && w->n < LEASE_WATCHED; i++) {
 		unsigned int cpu = (w->first + i) % cpus;
-		uint32_t seq = load_acquire(&lines[cpu].seq);
+		uint32_t seq = load_acquire(&lease_line(cpu)->seq);
 
-		if (!word_held(load_relaxed(&lines[cpu].word)) || line_stalled(&lines[cpu]))
+		if (!word_held(load_relaxed(&lease_line(cpu)->word)) ||
+		    line_stalled(lease_line(cpu)))
 			continue;
 		w->cpu[w->n] = (uint16_t)cpu;
 		w->seq[w->n++] = seq;
@@ -307,7 +313,7 @@ static bool watch_wait(struct lease_watch *w)
 	if (now_ms() - w->since < LEASE_STALL_MS)
 		return false;
 	for (i = 0; i < w->n; i++) {
-		struct lease_line *line = &lines[w->cpu[i]];
+		struct lease_line *line = lease_line(w->cpu[i]);
 
 		if (word_held(load_relaxed(&line->word)) && load_relaxed(&line->seq) == w->seq[i])
 			store_relaxed(&line->stalled, w->seq[i] + 1);
@@ -342,7 +348,7 @@ int lease_acquire(void)
 		cpu = cpu_now() % cpus;
 		all_stalled = true;
 		for (i = 0; i < cpus; i++) {
-			struct lease_line *line = &lines[cpu];
+			struct lease_line *line = lease_line(cpu);
 			bool stalled = line_stalled(line);
 			/* Read once: who is found dead is who it is taken from. */
 			uint64_t word = load_relaxed(&line->word);
@@ -427,11 +433,11 @@ bool lease_elapsed(uint32_t stamp, int self_cpu)
 	/* Partner: the compare-and-swap in line_take(). */
 	fence_seq_cst();
 	for (i = 0; i < cpus; i++) {
-		uint64_t word = load_acquire(&lines[i].word);
+		uint64_t word = load_acquire(&lease_line(i)->word);
 
 		if ((int)i == self_cpu || !(uint32_t)word || ((uint32_t)word & FUTEX_OWNER_DIED))
 			continue;
-		if ((int32_t)((uint32_t)(word >> 32) - stamp) > 0 || line_stalled(&lines[i]))
+		if ((int32_t)((uint32_t)(word >> 32) - stamp) > 0 || line_stalled(lease_line(i)))
 			continue;
 		/* Leases taken from now on are not in the way. */
 		epoch = load_relaxed(&lease_head()->epoch);
