@@ -241,6 +241,27 @@ static int victim_place(struct map *m, uint32_t stripe, uint32_t index1, struct 
 	return -EIO;
 }
 
+/*
+ * The stripe's next victims stand far apart in memory, and the next eviction is some
+ * operations away: time to fetch the next one's bucket, and the element after it, whose
+ * turn for that comes then.
+ */
+static void prefetch_next(struct map *m, struct lru_order *o)
+{
+	uint32_t v = load_relaxed(&o->list[LRU_INACTIVE].oldest), after;
+
+	if (unlikely(!v || v > m->htab.elems))
+		return;
+	__builtin_prefetch(htab_bucket(m, (uint32_t)htab_hash(m, htab_elem(m, v - 1)->key) &
+						  (m->htab.buckets - 1)),
+			   1);
+	after = load_relaxed(&htab_lru_node(m, v - 1)->newer) & ~LRU_NODE_ACTIVE;
+	if (likely(after && after <= m->htab.elems)) {
+		__builtin_prefetch(htab_elem(m, after - 1), 1);
+		__builtin_prefetch(htab_lru_node(m, after - 1), 1);
+	}
+}
+
 int htab_lru_evict(struct map *m, uint32_t stripe, uint32_t *bucket)
 {
 	struct lru_order *o = htab_lru_order(m, stripe);
@@ -255,6 +276,7 @@ int htab_lru_evict(struct map *m, uint32_t stripe, uint32_t *bucket)
 				*bucket = p.bucket;
 				htab_delete_locked(m, &p);
 				store_relaxed(&o->evictions, o->evictions + 1);
+				prefetch_next(m, o);
 				return 0;
 			}
 		}
