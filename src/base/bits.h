@@ -13,6 +13,17 @@
 
 #define container_of(ptr, type, member) ((type *)((char *)(ptr)-offsetof(type, member)))
 
+/* Fetches a cache line to be written to. The compiler's own form is a fetch for reading
+ * unless it may assume a CPU of 2014 or later; older ones take the instruction for a nop. */
+static inline void prefetch_write(const void *p)
+{
+#if defined(__x86_64__)
+	__asm__ volatile("prefetchw %0" : : "m"(*(const char *)p));
+#else
+	__builtin_prefetch(p, 1);
+#endif
+}
+
 static inline uint64_t round_up_u64(uint64_t n, uint64_t to)
 {
 	return (n + to - 1) / to * to;

@@ -196,9 +196,36 @@ static inline uint8_t *htab_value(const struct map *m, uint32_t i, uint32_t cpu)
 	return (uint8_t *)htab_elem(m, i) + m->htab.value_off;
 }
 
+/* HASH: the value of an element. */
+static inline uint8_t *htab_plain_value(const struct map *m, struct elem *e)
+{
+	return (uint8_t *)e + m->htab.value_off;
+}
+
 static inline uint64_t link_make(uint32_t index, uint32_t gen, uint64_t tag)
 {
 	return tag | ((uint64_t)(gen >> 1) & LINK_GEN_MASK) << LINK_INDEX_BITS | (index + 1);
+}
+
+/* element + 1 as read from shared memory: the element, or NULL when it cannot be. */
+static inline struct elem *htab_elem_at(const struct map *m, uint32_t index1)
+{
+	return likely(index1 && index1 <= m->htab.elems) ? htab_elem(m, index1 - 1) : NULL;
+}
+
+static inline uint64_t heads_make(uint32_t free1, uint32_t limbo1)
+{
+	return free1 | (uint64_t)limbo1 << 32;
+}
+
+static inline uint32_t heads_free(uint64_t heads)
+{
+	return (uint32_t)heads;
+}
+
+static inline uint32_t heads_limbo(uint64_t heads)
+{
+	return (uint32_t)(heads >> 32);
 }
 
 /* element + 1, unchecked */
@@ -251,8 +278,9 @@ static inline unsigned int htab_slots_tagged(struct bucket *b, uint64_t tag)
 {
 	unsigned int i, found = 0;
 
+#pragma GCC unroll 7
 	for (i = 0; i < HTAB_SLOTS; i++)
-		found |= (unsigned int)(((load_acquire(&b->slot[i]) ^ tag) >> LINK_TAG_SHIFT) == 0)
+		found |= (unsigned int)((load_acquire(&b->slot[i]) ^ tag) < 1ULL << LINK_TAG_SHIFT)
 			 << i;
 	return found;
 }
@@ -328,9 +356,6 @@ int htab_alloc(struct map *m, uint32_t stripe, bool force, struct htab_alloc *a,
 int htab_steal(struct map *m, uint32_t stripe, bool wait);
 /* Completes or undoes what a dead owner of the stripe's lock began. */
 void htab_recover_stripe(struct map *m, uint32_t stripe);
-/* The end of a CHANGE that has been committed: the pool and the counters. cpu1: the lease
- * of who changes + 1, or 0. */
-void htab_change_complete(struct map *m, struct stripe *st, uint32_t stripe, uint32_t cpu1);
 void htab_pool_format(struct map *m);
 
 /* htab_batch.c */

@@ -3,25 +3,33 @@
 #include "map/htab.h"
 
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 #include "base/uaccess.h"
+#include "map/htab_commit.h"
+#include "map/htab_key.h"
 #include "map/htab_lru.h"
 #include "map/htab_ops.h"
 
 #define VALUE_ON_STACK 512
 
-int htab_lock(struct map *m, uint32_t stripe)
+static inline int stripe_lock(struct map *m, uint32_t stripe)
 {
 	int ret = lock_acquire(&htab_stripe(m, stripe)->lock);
 
-	if (ret == LOCK_OWNER_DIED) {
+	if (unlikely(ret == LOCK_OWNER_DIED)) {
 		htab_recover_stripe(m, stripe);
 		if (htab_lru(m))
 			htab_lru_rebuild(m, stripe);
 		ret = 0;
 	}
 	return ret;
+}
+
+int htab_lock(struct map *m, uint32_t stripe)
+{
+	return stripe_lock(m, stripe);
 }
 
 void htab_unlock(struct map *m, uint32_t stripe)
@@ -33,7 +41,8 @@ void htab_unlock(struct map *m, uint32_t stripe)
  * Finds the key under its stripe's lock. When it is not there, p->where is
  * the word that a new link goes to: an empty slot, or the end of the chain.
  */
-int htab_find_locked(struct map *m, const void *key, uint64_t hash, struct htab_place *p)
+static inline __attribute__((always_inline)) int find_locked(struct map *m, const void *key,
+							     uint64_t hash, struct htab_place *p)
 {
 	struct bucket *b;
 	uint64_t *word;
@@ -41,16 +50,16 @@ int htab_find_locked(struct map *m, const void *key, uint64_t hash, struct htab_
 	struct htab_hit hit;
 	unsigned int i, found;
 
-	p->bucket = (uint32_t)hash & (m->htab.buckets - 1);
+	p->bucket = htab_key_bucket(m, hash);
 	p->stripe = p->bucket & (m->htab.stripes - 1);
-	p->tag = htab_tag(hash);
+	p->tag = htab_key_tag(hash);
 	p->evicted = false;
 	b = htab_bucket(m, p->bucket);
 	for (found = htab_slots_tagged(b, p->tag); found; found &= found - 1) {
 		i = (unsigned int)__builtin_ctz(found);
 		if (htab_follow(m, load_relaxed(&b->slot[i]), &hit) != FOLLOW_ELEM)
 			goto damaged;
-		if (htab_key_equal(m, hit.e->key, key)) {
+		if (likely(htab_key_same(m, hit.e->key, key))) {
 			p->where = &b->slot[i];
 			p->link = load_relaxed(&b->slot[i]);
 			return 0;
@@ -62,7 +71,7 @@ int htab_find_locked(struct map *m, const void *key, uint64_t hash, struct htab_
 
 		if (htab_follow(m, link, &hit) != FOLLOW_ELEM || steps > m->htab.elems)
 			goto damaged;
-		if (!((link ^ p->tag) & LINK_TAG_MASK) && htab_key_equal(m, hit.e->key, key)) {
+		if (!((link ^ p->tag) & LINK_TAG_MASK) && htab_key_same(m, hit.e->key, key)) {
 			p->where = word;
 			p->link = link;
 			return 0;
@@ -78,6 +87,11 @@ int htab_find_locked(struct map *m, const void *key, uint64_t hash, struct htab_
 damaged:
 	htab_damaged(m);
 	return -EIO;
+}
+
+int htab_find_locked(struct map *m, const void *key, uint64_t hash, struct htab_place *p)
+{
+	return find_locked(m, key, hash, p);
 }
 
 /* The number of the place's word in an intent. */
@@ -124,7 +138,8 @@ static void change_commit(struct map *m, struct htab_place *p, uint64_t link,
 	/* The commit. Release: who finds the link finds the element filled. */
 	store_release(p->where, link);
 	fence_compiler();
-	htab_change_complete(m, st, p->stripe, p->evicted ? 0 : (uint32_t)(lease_cpu() + 1));
+	htab_change_complete(m, st, p->stripe,
+			     in->elem1 && !p->evicted ? (uint32_t)(lease_cpu() + 1) : 0);
 	fence_compiler();
 	in->op = INTENT_NONE;
 	if (htab_lru(m))
@@ -179,8 +194,34 @@ void htab_value_in(struct map *m, uint8_t *to, const uint8_t *from)
 	uaccess_copy(to + lock + 4, from + lock + 4, m->attr.value_size - (uint32_t)lock - 4);
 }
 
-static void elem_fill(struct map *m, uint32_t index, const void *key, const uint8_t *value,
-		      int only_cpu)
+/* Into an element that nobody but stale readers looks at, at its 8-byte boundaries: by
+ * whole words, as racing readers expect them. */
+#define WORDS_IN_MAX 64
+
+static inline void words_in(uint8_t *to, const uint8_t *from, uint32_t n)
+{
+	uint64_t v;
+	uint32_t half;
+
+	if (unlikely(n > WORDS_IN_MAX)) {
+		uaccess_copy(to, from, n);
+		return;
+	}
+	for (; n >= 8; n -= 8, to += 8, from += 8) {
+		memcpy(&v, from, 8);
+		store_relaxed((uint64_t *)to, v);
+	}
+	if (n & 4) {
+		memcpy(&half, from, 4);
+		store_relaxed((uint32_t *)to, half);
+		to += 4, from += 4;
+	}
+	for (n &= 3; n; n--)
+		store_relaxed(to++, *from++);
+}
+
+static inline void elem_fill(struct map *m, uint32_t index, const void *key, const uint8_t *value,
+			     int only_cpu)
 {
 	struct elem *e = htab_elem(m, index);
 	uint32_t cpu;
@@ -188,15 +229,18 @@ static void elem_fill(struct map *m, uint32_t index, const void *key, const uint
 	/* Readers of its last life must see its generation change before any
 	 * of this: partner of fence_acquire() in htab_hit_valid(). */
 	fence_release();
-	uaccess_copy(e->key, key, m->attr.key_size);
-	if (!m->ops->per_cpu) {
-		htab_value_in(m, htab_value(m, index, 0), value);
+	words_in(e->key, key, m->attr.key_size);
+	if (likely(!m->ops->per_cpu)) {
+		if (likely(m->attr.value_size <= WORDS_IN_MAX && m->attr.spin_lock_off < 0))
+			words_in(htab_plain_value(m, e), value, m->attr.value_size);
+		else
+			htab_value_in(m, htab_plain_value(m, e), value);
 		return;
 	}
 	for (cpu = 0; cpu < m->attr.possible_cpus; cpu++) {
 		if (only_cpu < 0)
-			uaccess_copy(htab_value(m, index, cpu), value + (size_t)cpu * m->elem_size,
-				     m->elem_size);
+			words_in(htab_value(m, index, cpu), value + (size_t)cpu * m->elem_size,
+				 m->elem_size);
 		else
 			uaccess_zero(htab_value(m, index, cpu), m->elem_size);
 	}
@@ -226,6 +270,19 @@ static int update_in_place(struct map *m, const void *key, uint64_t hash, const 
 	}
 }
 
+/* The stripe, locked, has used its quota. 0: one element is to give way, the lock is held;
+ * 1: released, begin again; < 0: released. */
+static int stripe_full(struct map *m, uint32_t stripe, uint32_t *looked)
+{
+	int ret;
+
+	if (htab_lru(m))
+		return htab_lru_full(m, stripe, looked);
+	htab_unlock(m, stripe);
+	ret = htab_steal(m, stripe, true);
+	return ret ? ret : 1;
+}
+
 /* LRU: one element gives way to the one that `a` is for. */
 static int make_room(struct map *m, const void *key, uint64_t hash, struct htab_place *p,
 		     struct htab_alloc *a, bool force, uint32_t *stamp)
@@ -245,15 +302,54 @@ static int make_room(struct map *m, const void *key, uint64_t hash, struct htab_
 	return ret;
 }
 
-/* only_cpu: -1, or the CPU whose value a program gives (PERCPU_HASH). */
-static int change(struct map *m, const void *key, const void *value, uint64_t flags, int only_cpu)
+/*
+ * The lines that a change is about to write lie far apart in memory, and may be in another
+ * CPU's cache: all of them are asked for before the lock's compare-and-swap, which nothing
+ * overtakes. Guesses: they may be others by then.
+ */
+static inline __attribute__((always_inline)) void fetch_place(struct map *m, uint32_t stripe,
+							      uint64_t hash, bool fill)
 {
-	uint64_t hash = htab_hash(m, key);
+	struct bucket *b = htab_bucket(m, htab_key_bucket(m, hash));
+	struct stripe *st = htab_stripe(m, stripe);
+	uint32_t index1, cpu;
+
+	prefetch_write(b);
+	prefetch_write(st);
+	if (!fill)
+		return;
+	index1 = heads_free(load_relaxed(&st->heads));
+	if (likely(index1 && index1 <= m->htab.elems)) {
+		prefetch_write(htab_elem(m, index1 - 1));
+		for (cpu = 0; m->ops->per_cpu && cpu < m->attr.possible_cpus && cpu < 4; cpu++)
+			prefetch_write(htab_value(m, index1 - 1, cpu));
+	}
+}
+
+/* What htab_alloc() would do first. */
+static inline bool alloc_free(struct map *m, const struct stripe *st, struct htab_alloc *a)
+{
+	uint32_t free1 = heads_free(st->heads);
+	struct elem *e = htab_elem_at(m, free1);
+
+	if (unlikely(!e || e->gen & 1 || m->attr.spin_lock_off >= 0))
+		return false;
+	a->index = free1 - 1;
+	a->from = INTENT_FREE;
+	a->rest1 = (uint32_t)e->next;
+	return true;
+}
+
+/* only_cpu: -1, or the CPU whose value a program gives (PERCPU_HASH). */
+static inline __attribute__((always_inline)) int
+change(struct map *m, const void *key, const void *value, uint64_t flags, int only_cpu)
+{
+	uint64_t hash = htab_key_hash(m, key);
 	uint32_t stripe = (uint32_t)hash & (m->htab.buckets - 1) & (m->htab.stripes - 1);
 	struct stripe *st = htab_stripe(m, stripe);
 	struct htab_alloc a;
 	struct htab_place p;
-	uint32_t stamp = 0, tries = 0, looked = 0, head1, cpu;
+	uint32_t stamp = 0, tries = 0, looked = 0;
 	bool force = false, evict;
 	int ret;
 
@@ -271,19 +367,11 @@ static int change(struct map *m, const void *key, const void *value, uint64_t fl
 
 again:
 	evict = false;
-	/* The bucket and the element to be filled are far apart in memory: fetch both
-	 * while the lock is taken. A guess: the head may be another's by then. */
-	__builtin_prefetch(htab_bucket(m, (uint32_t)hash & (m->htab.buckets - 1)), 1);
-	head1 = (uint32_t)load_relaxed(&st->heads);
-	if (likely(head1 && head1 <= m->htab.elems)) {
-		__builtin_prefetch(htab_elem(m, head1 - 1), 1);
-		for (cpu = 0; m->ops->per_cpu && cpu < m->attr.possible_cpus && cpu < 4; cpu++)
-			__builtin_prefetch(htab_value(m, head1 - 1, cpu), 1);
-	}
-	ret = htab_lock(m, stripe);
+	fetch_place(m, stripe, hash, true);
+	ret = stripe_lock(m, stripe);
 	if (unlikely(ret))
 		return ret;
-	ret = htab_find_locked(m, key, hash, &p);
+	ret = find_locked(m, key, hash, &p);
 	if (unlikely(ret))
 		goto out;
 	if (p.link) {
@@ -312,21 +400,15 @@ again:
 			goto out;
 		}
 		evict = st->live >= st->quota;
-		if (evict && htab_lru(m)) {
-			ret = htab_lru_full(m, stripe, &looked);
+		if (evict) {
+			ret = stripe_full(m, stripe, &looked);
 			if (ret < 0)
 				return ret;
 			if (ret)
 				goto again;
-		} else if (evict) {
-			htab_unlock(m, stripe);
-			ret = htab_steal(m, stripe, true);
-			if (ret)
-				return ret;
-			goto again;
 		}
 	}
-	ret = htab_alloc(m, stripe, force, &a, &stamp);
+	ret = alloc_free(m, st, &a) ? 0 : htab_alloc(m, stripe, force, &a, &stamp);
 	if (unlikely(evict) && !ret) /* now that there is memory for the new one */
 		ret = make_room(m, key, hash, &p, &a, force, &stamp);
 	if (unlikely(ret)) {
@@ -380,7 +462,7 @@ int htab_delete_locked(struct map *m, struct htab_place *p)
 
 static int take_out(struct map *m, const void *key, void *copy, uint64_t flags)
 {
-	uint64_t hash = htab_hash(m, key);
+	uint64_t hash = htab_key_hash(m, key);
 	uint32_t stripe = (uint32_t)hash & (m->htab.buckets - 1) & (m->htab.stripes - 1);
 	struct htab_place p;
 	uint64_t until = 0;
@@ -389,10 +471,11 @@ static int take_out(struct map *m, const void *key, void *copy, uint64_t flags)
 	if (unlikely(!m->writable))
 		return -EPERM;
 again:
-	ret = htab_lock(m, stripe);
+	fetch_place(m, stripe, hash, false);
+	ret = stripe_lock(m, stripe);
 	if (unlikely(ret))
 		return ret;
-	ret = htab_find_locked(m, key, hash, &p);
+	ret = find_locked(m, key, hash, &p);
 	if (!ret && !p.link)
 		ret = -ENOENT;
 	if (!ret && copy)

@@ -4,37 +4,19 @@
 
 #include <string.h>
 
-#define XXH_INLINE_ALL
-#include <xxhash.h>
-
 #include "base/uaccess.h"
+#include "map/htab_key.h"
 #include "map/htab_lru.h"
 #include "map/htab_ops.h"
 
-/* Reads that race with writers on purpose: what they saw is checked by the
- * element's generation before it is believed. */
-#define RACY __attribute__((no_sanitize("thread")))
-
 uint64_t htab_hash(const struct map *m, const void *key)
 {
-	switch (m->attr.key_size) {
-	case 4:
-		return XXH3_64bits_withSeed(key, 4, m->htab.seed);
-	case 8:
-		return XXH3_64bits_withSeed(key, 8, m->htab.seed);
-	case 16:
-		return XXH3_64bits_withSeed(key, 16, m->htab.seed);
-	default:
-		return XXH3_64bits_withSeed(key, m->attr.key_size, m->htab.seed);
-	}
+	return XXH3_64bits_withSeed(key, m->attr.key_size, m->htab.seed);
 }
 
-/* 1..4095, so that no tag matches an empty slot. */
 uint64_t htab_tag(uint64_t hash)
 {
-	uint64_t tag = hash & LINK_TAG_MASK;
-
-	return tag ? tag : 1ULL << LINK_TAG_SHIFT;
+	return htab_key_tag(hash);
 }
 
 RACY bool htab_key_equal(const struct map *m, const void *a, const void *b)
@@ -76,10 +58,11 @@ void htab_damaged(struct map *m)
  * the links make no sense (somebody has damaged the file). The bound on starting
  * over is for damage too: in a sound table each start needs another's progress.
  */
-int htab_search(struct map *m, const void *key, uint64_t hash, struct htab_hit *hit)
+static inline __attribute__((always_inline)) int search(struct map *m, const void *key,
+							uint64_t hash, struct htab_hit *hit)
 {
 	struct bucket *b = htab_bucket(m, (uint32_t)hash & (m->htab.buckets - 1));
-	uint64_t tag = htab_tag(hash), link;
+	uint64_t tag = htab_key_tag(hash), link;
 	uint32_t restarts, steps;
 	enum htab_follow f;
 	unsigned int found;
@@ -93,7 +76,7 @@ int htab_search(struct map *m, const void *key, uint64_t hash, struct htab_hit *
 				goto restart;
 			if (f != FOLLOW_ELEM)
 				goto astray;
-			if (htab_key_equal(m, hit->e->key, key))
+			if (likely(htab_key_same(m, hit->e->key, key)))
 				return 1;
 			if (!htab_hit_valid(hit))
 				goto restart;
@@ -103,7 +86,7 @@ int htab_search(struct map *m, const void *key, uint64_t hash, struct htab_hit *
 			f = htab_follow(m, link, hit);
 			if (f != FOLLOW_ELEM)
 				goto astray;
-			if (!((link ^ tag) & LINK_TAG_MASK) && htab_key_equal(m, hit->e->key, key))
+			if (!((link ^ tag) & LINK_TAG_MASK) && htab_key_same(m, hit->e->key, key))
 				return 1;
 			link = load_acquire(&hit->e->next);
 			if (!htab_hit_valid(hit))
@@ -122,6 +105,11 @@ int htab_search(struct map *m, const void *key, uint64_t hash, struct htab_hit *
 	}
 	htab_damaged(m);
 	return -EIO;
+}
+
+int htab_search(struct map *m, const void *key, uint64_t hash, struct htab_hit *hit)
+{
+	return search(m, key, hash, hit);
 }
 
 /* One value to user memory. The lock is never copied out: it reads as 0. */
@@ -225,18 +213,21 @@ static int read_excluding(struct map *m, const void *key, uint64_t hash, void *v
 
 int htab_read(struct map *m, const void *key, void *value, uint64_t flags)
 {
-	uint64_t hash = htab_hash(m, key);
+	uint64_t hash = htab_key_hash(m, key);
 	uint32_t stripe = (uint32_t)hash & (m->htab.buckets - 1) & (m->htab.stripes - 1);
 	struct htab_hit hit;
 	uint32_t tries;
 	int ret;
 
 	for (tries = 0; tries < HTAB_RESTARTS; tries++) {
-		ret = htab_search(m, key, hash, &hit);
+		ret = search(m, key, hash, &hit);
 		if (ret <= 0)
 			return ret ? ret : -ENOENT;
-		ret = htab_found_out(m, stripe, &hit, value, flags);
-		if (ret)
+		if (likely(m->attr.spin_lock_off < 0 && !m->ops->per_cpu))
+			ret = uaccess_copy(value, htab_plain_value(m, hit.e), m->attr.value_size);
+		else
+			ret = htab_found_out(m, stripe, &hit, value, flags);
+		if (unlikely(ret))
 			return ret;
 		if (likely(htab_hit_valid(&hit)))
 			return 0;
@@ -291,7 +282,7 @@ struct cursor {
 /* Puts the cursor behind the key: 1, 0 when it is not there, -EIO. */
 static int cursor_find(struct map *m, const void *key, struct cursor *c)
 {
-	uint64_t hash = htab_hash(m, key), link;
+	uint64_t hash = htab_key_hash(m, key), link;
 	struct bucket *b;
 	struct htab_hit hit;
 	uint32_t tries, steps;
@@ -428,10 +419,10 @@ static void finish_for_dead(struct map *m, uint32_t bucket, uint32_t index)
 
 static void *lookup_value(struct map *m, const void *key, uint32_t cpu)
 {
-	uint64_t hash = htab_hash(m, key);
+	uint64_t hash = htab_key_hash(m, key);
 	struct htab_hit hit;
 
-	if (htab_search(m, key, hash, &hit) <= 0)
+	if (search(m, key, hash, &hit) <= 0)
 		return NULL;
 	finish_for_dead(m, (uint32_t)hash & (m->htab.buckets - 1), hit.index);
 	htab_lru_touch(m, hit.e);

@@ -16,6 +16,7 @@
  * taken everything over.
  */
 #include "map/htab.h"
+#include "map/htab_commit.h"
 #include "map/htab_lru.h"
 
 #include <sched.h>
@@ -35,29 +36,6 @@ static uint32_t gift_count(uint64_t gift)
 static uint32_t gift_taker1(uint64_t gift)
 {
 	return (gift >> GIFT_TAKER_SHIFT) & 0xfff;
-}
-
-static uint64_t heads_make(uint32_t free1, uint32_t limbo1)
-{
-	return free1 | (uint64_t)limbo1 << 32;
-}
-
-static uint32_t heads_free(uint64_t heads)
-{
-	return (uint32_t)heads;
-}
-
-static uint32_t heads_limbo(uint64_t heads)
-{
-	return (uint32_t)(heads >> 32);
-}
-
-/* element + 1 as read from shared memory: the element, or NULL when it cannot be. */
-static struct elem *elem_at(struct map *m, uint32_t index1)
-{
-	if (!index1 || index1 > m->htab.elems)
-		return NULL;
-	return htab_elem(m, index1 - 1);
 }
 
 /*
@@ -127,7 +105,7 @@ int htab_alloc(struct map *m, uint32_t stripe, bool force, struct htab_alloc *a,
 	int err;
 
 	if (!heads_free(heads) && heads_limbo(heads)) {
-		top = elem_at(m, heads_limbo(heads));
+		top = htab_elem_at(m, heads_limbo(heads));
 		if (!top)
 			goto damaged;
 		if (fresh < m->htab.per_stripe && st->limbo_len < HTAB_LIMBO_BATCH) {
@@ -140,7 +118,7 @@ int htab_alloc(struct map *m, uint32_t stripe, bool force, struct htab_alloc *a,
 		}
 	}
 	if (heads_free(heads)) {
-		e = elem_at(m, heads_free(heads));
+		e = htab_elem_at(m, heads_free(heads));
 		if (!e || (e->gen & 1))
 			goto damaged;
 		/* With a lock in the value: a BPF_F_LOCK writer that came before
@@ -171,7 +149,7 @@ busy:
 		*stamp = lease_stamp(); /* any: one more look, after a short while */
 		return -EAGAIN;
 	}
-	top = elem_at(m, heads_limbo(heads));
+	top = htab_elem_at(m, heads_limbo(heads));
 	if (!top || (top->gen & 1))
 		goto damaged;
 	/* What this very run deleted it may reuse: only others count then. */
@@ -215,7 +193,7 @@ static void gift_make(struct map *m, uint32_t stripe, bool force, uint64_t *stam
 		want = HTAB_GIFT_MAX;
 
 	if (!heads_free(heads) && heads_limbo(heads)) {
-		e = elem_at(m, heads_limbo(heads));
+		e = htab_elem_at(m, heads_limbo(heads));
 		if (e && lease_elapsed(limbo_stamp(e), force ? lease_cpu() : -1)) {
 			heads = heads_make(heads_limbo(heads), 0);
 			st->heads = heads;
@@ -228,7 +206,7 @@ static void gift_make(struct map *m, uint32_t stripe, bool force, uint64_t *stam
 		from = INTENT_FREE;
 		first1 = next1 = heads_free(heads);
 		while (n < want) {
-			e = elem_at(m, next1);
+			e = htab_elem_at(m, next1);
 			if (!e || (e->gen & 1))
 				break;
 			n++;
@@ -251,7 +229,7 @@ static void gift_make(struct map *m, uint32_t stripe, bool force, uint64_t *stam
 		from = INTENT_FRESH;
 		first1 = stripe * m->htab.per_stripe + fresh + 1;
 	} else if (heads_limbo(heads)) {
-		e = elem_at(m, heads_limbo(heads));
+		e = htab_elem_at(m, heads_limbo(heads));
 		if (e)
 			*stamp = STAMP_WAIT | limbo_stamp(e);
 	}
@@ -291,7 +269,7 @@ static void take_complete(struct map *m, uint32_t stripe, uint64_t *gift)
 
 	if (heads_free(st->heads) != link_index1(in->link)) {
 		for (i = 0; i < gift_count(in->link); i++) {
-			e = elem_at(m, index1);
+			e = htab_elem_at(m, index1);
 			if (!e) {
 				htab_damaged(m);
 				return;
@@ -319,7 +297,7 @@ static bool gift_take(struct map *m, uint32_t stripe, uint32_t from)
 	uint64_t claimed;
 
 	if (!gift || gift_taker1(gift) || gift_count(gift) > HTAB_GIFT_MAX ||
-	    !elem_at(m, link_index1(gift)))
+	    !htab_elem_at(m, link_index1(gift)))
 		return false;
 	/* The giver has committed, but not yet struck what it gave from its own
 	 * books; if it is dead its recovery needs to find the word. */
@@ -349,54 +327,13 @@ static uint64_t *change_word(struct map *m, uint32_t where)
 	return i / 8 < m->htab.buckets ? &htab_bucket(m, i / 8)->slot[i % 8] : NULL;
 }
 
-/*
- * Each step may have been done already, by who died after it. Also the ordinary end of
- * every change: so the path that repairs is the path that always runs.
- *
- * Why what `heads` becomes need not be written down: one half comes from the intent
- * alone, and the other stays as it is; and the element that leaves the table is in
- * limbo exactly when heads has been stored.
- */
-void htab_change_complete(struct map *m, struct stripe *st, uint32_t stripe, uint32_t cpu1)
-{
-	const struct intent *in = &st->intent;
-	uint32_t op = in->op, free1 = heads_free(st->heads), limbo1 = heads_limbo(st->heads);
-	struct elem *old = elem_at(m, in->elem1);
-
-	if (op & INTENT_FREE)
-		free1 = in->rest1;
-	if (old) {
-		/* Readers that look at it start over from here on. */
-		if (old->gen & 1)
-			store_release(&old->gen, old->gen + 1);
-		if (limbo1 != in->elem1) {
-			if (op & INTENT_LIMBO)
-				limbo1 = in->rest1;
-			store_release(&old->next, limbo1 | (uint64_t)cpu1 << ELEM_CPU_SHIFT);
-			st->limbo_len++;
-			limbo1 = in->elem1;
-		}
-	} else if (op & INTENT_LIMBO) {
-		limbo1 = in->rest1;
-	}
-	fence_compiler();
-	st->heads = heads_make(free1, limbo1);
-	if (op & INTENT_FRESH)
-		st->fresh = link_index1(in->link) - stripe * m->htab.per_stripe;
-	if (in->after != st->live) {
-		if (in->after < st->live)
-			store_relaxed(&st->arrivals, st->arrivals + 1);
-		store_release(&st->live, in->after);
-	}
-}
-
 /* Not committed: the new element is still the head of its list, or fresh. Its link
  * there comes back from the intent; a generation that it was given is taken back,
  * forwards. */
 static void change_undo(struct map *m, struct stripe *st)
 {
 	const struct intent *in = &st->intent;
-	struct elem *e = in->op & INTENT_NEW ? elem_at(m, link_index1(in->link)) : NULL;
+	struct elem *e = in->op & INTENT_NEW ? htab_elem_at(m, link_index1(in->link)) : NULL;
 
 	if (!e)
 		return;
