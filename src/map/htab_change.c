@@ -147,14 +147,23 @@ static void change_commit(struct map *m, struct htab_place *p, uint64_t link,
 				 link_index1(p->link), live_delta < 0 && !p->evicted);
 }
 
-void htab_place(struct map *m, uint32_t stripe, uint32_t index, uint32_t cpu, const void *value)
+int htab_place(struct map *m, uint32_t stripe, uint32_t index, uint32_t cpu, const void *value)
 {
-	struct intent *in = &htab_stripe(m, stripe)->intent;
+	struct stripe *st = htab_stripe(m, stripe);
+	struct intent *in = &st->intent;
 	uint32_t size = m->attr.value_size;
+	int err;
 
 	if (size == 8 || size == 4 || size == 2 || size == 1) {
 		uaccess_copy(htab_value(m, index, cpu), value, size); /* one store */
-		return;
+		return 0;
+	}
+	if (unlikely(!st->staged)) {
+		err = object_populate(&m->obj, m->htab.claim_off + (uint64_t)stripe * m->elem_size,
+				      m->elem_size);
+		if (err)
+			return err;
+		st->staged = 1;
 	}
 	if (value != htab_staged(m, stripe))
 		uaccess_copy(htab_staged(m, stripe), value, size);
@@ -166,6 +175,7 @@ void htab_place(struct map *m, uint32_t stripe, uint32_t index, uint32_t cpu, co
 	uaccess_copy(htab_value(m, index, cpu), htab_staged(m, stripe), size);
 	fence_compiler();
 	in->op = INTENT_NONE;
+	return 0;
 }
 
 /* A dead owner's htab_place(): again. */
@@ -340,6 +350,14 @@ static inline bool alloc_free(struct map *m, const struct stripe *st, struct hta
 	return true;
 }
 
+/* Counts an update that there was no room for. */
+static int refused(struct map *m, uint32_t stripe, int err)
+{
+	if (err == -E2BIG || err == -ENOMEM)
+		fetch_add_relaxed(&htab_stripe(m, stripe)->failed, 1U);
+	return err;
+}
+
 /* only_cpu: -1, or the CPU whose value a program gives (PERCPU_HASH). */
 static inline __attribute__((always_inline)) int
 change(struct map *m, const void *key, const void *value, uint64_t flags, int only_cpu)
@@ -363,6 +381,14 @@ change(struct map *m, const void *key, const void *value, uint64_t flags, int on
 		ret = update_in_place(m, key, hash, value, flags);
 		if (ret)
 			return ret < 0 ? ret : 0;
+	}
+
+	if (unlikely(!htab_bucket_there(m, htab_key_bucket(m, hash)))) {
+		if (flags & BPF_EXIST)
+			return -ENOENT;
+		ret = htab_bucket_populate(m, htab_key_bucket(m, hash));
+		if (ret)
+			return refused(m, stripe, ret);
 	}
 
 again:
@@ -390,7 +416,8 @@ again:
 		if (only_cpu >= 0) {
 			/* The CPU is ours: its slot changes in place, and the others'
 			 * stay as they are. */
-			htab_place(m, stripe, link_index1(p.link) - 1, (uint32_t)only_cpu, value);
+			ret = htab_place(m, stripe, link_index1(p.link) - 1, (uint32_t)only_cpu,
+					 value);
 			htab_lru_touch(m, htab_elem(m, link_index1(p.link) - 1));
 			goto out;
 		}
@@ -403,7 +430,7 @@ again:
 		if (evict) {
 			ret = stripe_full(m, stripe, &looked);
 			if (ret < 0)
-				return ret;
+				return refused(m, stripe, ret);
 			if (ret)
 				goto again;
 		}
@@ -414,7 +441,7 @@ again:
 	if (unlikely(ret)) {
 		htab_unlock(m, stripe);
 		if (ret != -EAGAIN)
-			return ret;
+			return refused(m, stripe, ret);
 		lease_wait(stamp, lease_cpu());
 		/* The second time round what lease_wait() gave up on is taken. More
 		 * times: a writer under BPF_F_LOCK stands still on the last element. */
@@ -470,6 +497,8 @@ static int take_out(struct map *m, const void *key, void *copy, uint64_t flags)
 
 	if (unlikely(!m->writable))
 		return -EPERM;
+	if (unlikely(!htab_bucket_there(m, htab_key_bucket(m, hash))))
+		return -ENOENT;
 again:
 	fetch_place(m, stripe, hash, false);
 	ret = stripe_lock(m, stripe);

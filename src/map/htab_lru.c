@@ -4,13 +4,15 @@
 
 #include <stdio.h>
 
+#include "map/htab_key.h"
+#include "map/htab_ops.h"
 #include "map/lru_ops.h"
 
 #define LRU_ELSEWHERE_TRIES 64
 
 uint64_t htab_lru_layout(struct map *m, uint64_t end)
 {
-	m->htab.lru_off = round_up_u64(end, SHMAP_PAGE);
+	m->htab.lru_off = round_up_u64(end, CACHE_LINE);
 	return m->htab.lru_off + (1 + (uint64_t)m->htab.stripes) * CACHE_LINE +
 	       (uint64_t)m->htab.elems * sizeof(struct lru_node);
 }
@@ -101,6 +103,8 @@ void htab_lru_rebuild(struct map *m, uint32_t stripe)
 	for (bucket = stripe; bucket < m->htab.buckets; bucket += m->htab.stripes) {
 		struct bucket *b = htab_bucket(m, bucket);
 
+		if (!htab_bucket_there(m, bucket))
+			continue;
 		for (place = 0, link = 0, steps = 0; place < HTAB_SLOTS || link; place++) {
 			if (place < HTAB_SLOTS)
 				link = load_relaxed(&b->slot[place]);
@@ -209,7 +213,7 @@ static bool order_victim(struct map *m, struct lru_order *o, uint32_t *index1)
 static int victim_place(struct map *m, uint32_t stripe, uint32_t index1, struct htab_place *p)
 {
 	struct elem *e = htab_elem(m, index1 - 1);
-	uint64_t hash = htab_hash(m, e->key), *word;
+	uint64_t hash = htab_key_hash(m, e->key), *word;
 	struct bucket *b;
 	uint32_t i, steps;
 	struct htab_hit hit;
@@ -217,7 +221,7 @@ static int victim_place(struct map *m, uint32_t stripe, uint32_t index1, struct 
 	*p = (struct htab_place){.bucket = (uint32_t)hash & (m->htab.buckets - 1),
 				 .stripe = stripe,
 				 .evicted = true};
-	if ((p->bucket & (m->htab.stripes - 1)) != stripe)
+	if ((p->bucket & (m->htab.stripes - 1)) != stripe || !htab_bucket_there(m, p->bucket))
 		return -EIO;
 	b = htab_bucket(m, p->bucket);
 	for (i = 0; i < HTAB_SLOTS; i++) {
@@ -252,13 +256,12 @@ static void prefetch_next(struct map *m, struct lru_order *o)
 
 	if (unlikely(!v || v > m->htab.elems))
 		return;
-	__builtin_prefetch(htab_bucket(m, (uint32_t)htab_hash(m, htab_elem(m, v - 1)->key) &
-						  (m->htab.buckets - 1)),
-			   1);
+	prefetch_write(htab_bucket(m, (uint32_t)htab_key_hash(m, htab_elem(m, v - 1)->key) &
+					      (m->htab.buckets - 1)));
 	after = load_relaxed(&htab_lru_node(m, v - 1)->newer) & ~LRU_NODE_ACTIVE;
 	if (likely(after && after <= m->htab.elems)) {
-		__builtin_prefetch(htab_elem(m, after - 1), 1);
-		__builtin_prefetch(htab_lru_node(m, after - 1), 1);
+		prefetch_write(htab_elem(m, after - 1));
+		prefetch_write(htab_lru_node(m, after - 1));
 	}
 }
 
@@ -360,25 +363,16 @@ int htab_lru_full(struct map *m, uint32_t stripe, uint32_t *looked)
 	return err ? err : 1;
 }
 
-void htab_lru_failed(struct map *m)
-{
-	fetch_add_relaxed(&htab_lru_order(m, 0)->failed, 1ULL);
-}
-
 /* ---- the table of operations: what LRU_HASH and LRU_PERCPU_HASH share ---- */
 
 int lru_stats(struct map *m, struct map_stats *stats)
 {
+	int err = htab_stats(m, stats);
 	uint32_t i;
 
-	for (i = 0; i < m->htab.stripes; i++) {
-		const struct lru_order *o = htab_lru_order(m, i);
-
-		stats->entries += load_relaxed(&htab_stripe(m, i)->live);
-		stats->evictions += load_relaxed(&o->evictions);
-		stats->failed += load_relaxed(&o->failed);
-	}
-	return 0;
+	for (i = 0; i < m->htab.stripes; i++)
+		stats->evictions += load_relaxed(&htab_lru_order(m, i)->evictions);
+	return err;
 }
 
 /* One list of a quiet stripe: its length, or -1 with a message. */

@@ -53,8 +53,7 @@ struct lru_list {
 struct lru_order {
 	struct lru_list list[LRU_LISTS];
 	uint64_t evictions;
-	uint64_t failed; /* updates that found nothing to evict, or no memory */
-	uint64_t pad[3];
+	uint64_t pad[4];
 };
 
 /* The sequence number of the last look above, the state below. */
@@ -126,7 +125,5 @@ void htab_lru_rebuild(struct map *m, uint32_t stripe);
 int htab_lru_full(struct map *m, uint32_t stripe, uint32_t *looked);
 /* Evicts one element; *bucket: it was in this one. 0, -ENOMEM, -EIO. */
 int htab_lru_evict(struct map *m, uint32_t stripe, uint32_t *bucket);
-/* An update that failed. Without the lock. */
-void htab_lru_failed(struct map *m);
 
 #endif

@@ -24,6 +24,7 @@ void *htab_lookup_percpu(struct map *m, const void *key, uint32_t cpu);
 long htab_for_each(struct map *m, long (*fn)(void *, struct map *, const void *, void *),
 		   void *arg);
 uint64_t htab_memlock(const struct map *m);
+int htab_stats(struct map *m, struct map_stats *stats);
 int htab_recover(struct map *m);
 
 #endif
