@@ -293,9 +293,10 @@ static int stripe_full(struct map *m, uint32_t stripe, uint32_t *looked)
 	return ret ? ret : 1;
 }
 
-/* LRU: one element gives way to the one that `a` is for. */
+/* LRU: one element gives way to the one that `a` is for, or, without memory for one, also
+ * gives its memory. */
 static int make_room(struct map *m, const void *key, uint64_t hash, struct htab_place *p,
-		     struct htab_alloc *a, bool force, uint32_t *stamp)
+		     struct htab_alloc *a, bool allocated, bool force, uint32_t *stamp)
 {
 	uint32_t bucket;
 	int ret = htab_lru_evict(m, p->stripe, &bucket);
@@ -303,9 +304,9 @@ static int make_room(struct map *m, const void *key, uint64_t hash, struct htab_
 	/* Its place may have been in the way to the new one's. */
 	if (!ret && bucket == p->bucket)
 		ret = htab_find_locked(m, key, hash, p);
-	if (!ret && a->from == INTENT_LIMBO) {
-		/* No longer limbo's head. What is may be stamped by us: it was unlinked
-		 * before this fence. */
+	if (!ret && (!allocated || a->from == INTENT_LIMBO)) {
+		/* Limbo has another head, which we may stamp: it was unlinked before
+		 * this fence. */
 		fence_seq_cst();
 		ret = htab_alloc(m, p->stripe, force, a, stamp);
 	}
@@ -436,8 +437,10 @@ again:
 		}
 	}
 	ret = alloc_free(m, st, &a) ? 0 : htab_alloc(m, stripe, force, &a, &stamp);
-	if (unlikely(evict) && !ret) /* now that there is memory for the new one */
-		ret = make_room(m, key, hash, &p, &a, force, &stamp);
+	/* LRU: now that there is memory for the new one; or when there is none. */
+	if (unlikely(evict) ? !ret || ret == -ENOMEM
+			    : unlikely(ret == -ENOMEM) && htab_lru(m) && !p.link)
+		ret = make_room(m, key, hash, &p, &a, !ret, force, &stamp);
 	if (unlikely(ret)) {
 		htab_unlock(m, stripe);
 		if (ret != -EAGAIN)
