@@ -325,7 +325,9 @@ struct htab_place {
 	uint32_t bucket;
 	uint32_t stripe;
 	uint64_t tag;
-	bool evicted; /* what is taken out there was not deleted by anybody */
+	/* What is taken out there: was evicted, not deleted; is not for the run that took it
+	 * out, which may hold it. */
+	bool evicted, held;
 };
 
 /* One allocation in the making; nothing has changed yet. */

@@ -53,7 +53,7 @@ static inline __attribute__((always_inline)) int find_locked(struct map *m, cons
 	p->bucket = htab_key_bucket(m, hash);
 	p->stripe = p->bucket & (m->htab.stripes - 1);
 	p->tag = htab_key_tag(hash);
-	p->evicted = false;
+	p->evicted = p->held = false;
 	b = htab_bucket(m, p->bucket);
 	for (found = htab_slots_tagged(b, p->tag); found; found &= found - 1) {
 		i = (unsigned int)__builtin_ctz(found);
@@ -139,7 +139,7 @@ static void change_commit(struct map *m, struct htab_place *p, uint64_t link,
 	store_release(p->where, link);
 	fence_compiler();
 	htab_change_complete(m, st, p->stripe,
-			     in->elem1 && !p->evicted ? (uint32_t)(lease_cpu() + 1) : 0);
+			     in->elem1 && !p->held ? (uint32_t)(lease_cpu() + 1) : 0);
 	fence_compiler();
 	in->op = INTENT_NONE;
 	if (htab_lru(m))

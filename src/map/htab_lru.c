@@ -159,6 +159,49 @@ void htab_lru_changed(struct map *m, uint32_t stripe, uint32_t new1, uint32_t ol
 
 /* ---- eviction ---- */
 
+/* What the run has looked up, in all maps; n counts all of it. */
+static __thread struct {
+	uint32_t run, n;
+	struct {
+		uint32_t map_id, index;
+	} at[LRU_HELD];
+} held __attribute__((tls_model("initial-exec")));
+
+void htab_lru_hold(struct map *m, uint32_t index)
+{
+	uint32_t run = lease_tenancy(), last = (held.n - 1) % LRU_HELD;
+
+	if (held.run != run) {
+		held.run = run;
+		held.n = 0;
+	} else if (held.n && held.at[last].index == index && held.at[last].map_id == m->obj.id) {
+		return;
+	}
+	held.at[held.n % LRU_HELD].map_id = m->obj.id;
+	held.at[held.n % LRU_HELD].index = index;
+	/* A signal handler has no lease of its own, and looks nothing up. */
+	held.n = held.n < 2 * LRU_HELD ? held.n + 1 : held.n - LRU_HELD + 1;
+}
+
+/* How many are remembered of the thread's present run. */
+static uint32_t held_now(void)
+{
+	uint32_t run = held.n ? lease_tenancy() : LEASE_NO_TENANCY;
+
+	if (likely(run == LEASE_NO_TENANCY || run != held.run))
+		return 0;
+	return held.n < LRU_HELD ? held.n : LRU_HELD;
+}
+
+static bool is_held(const struct map *m, uint32_t index1, uint32_t n)
+{
+	while (n--) {
+		if (held.at[n].index + 1 == index1 && held.at[n].map_id == m->obj.id)
+			return true;
+	}
+	return false;
+}
+
 /* The element's reference bit, which is cleared. */
 static bool referenced(struct map *m, uint32_t index1)
 {
@@ -181,7 +224,7 @@ static bool order_move(struct map *m, struct lru_order *o, uint32_t index1, enum
 static bool order_victim(struct map *m, struct lru_order *o, uint32_t *index1)
 {
 	struct lru_list *inactive = &o->list[LRU_INACTIVE], *active = &o->list[LRU_ACTIVE];
-	uint32_t scan, v;
+	uint32_t scan, v, ours = held_now();
 
 	for (scan = 0; scan < LRU_SCAN && inactive->count < active->count; scan++) {
 		v = load_relaxed(&active->oldest);
@@ -196,17 +239,25 @@ static bool order_victim(struct map *m, struct lru_order *o, uint32_t *index1)
 		if (v > m->htab.elems)
 			return false;
 		*index1 = v;
-		if (!referenced(m, v))
+		if (!referenced(m, v) && likely(!ours || !is_held(m, v, ours)))
 			return true;
 		if (!order_move(m, o, v, LRU_ACTIVE))
 			return false;
 	}
-	/* All that was looked at is in use: the oldest goes all the same. */
+	/* All that was looked at is in use: the oldest goes all the same, but rather one
+	 * that this run has not in its hands. */
 	v = load_relaxed(&inactive->oldest);
 	if (!v)
 		v = load_relaxed(&active->oldest);
 	*index1 = v;
-	return v <= m->htab.elems;
+	for (scan = 0; v && v <= m->htab.elems && scan <= ours; scan++) {
+		if (!is_held(m, v, ours)) {
+			*index1 = v;
+			break;
+		}
+		v = load_relaxed(&htab_lru_node(m, v - 1)->newer) & ~LRU_NODE_ACTIVE;
+	}
+	return *index1 <= m->htab.elems;
 }
 
 /* The place of an element that is in the table, by its own key. */
@@ -269,7 +320,7 @@ int htab_lru_evict(struct map *m, uint32_t stripe, uint32_t *bucket)
 {
 	struct lru_order *o = htab_lru_order(m, stripe);
 	struct htab_place p;
-	uint32_t v = 0, tries;
+	uint32_t v = 0, tries, ours;
 
 	for (tries = 0; tries < 2; tries++) {
 		if (order_victim(m, o, &v)) {
@@ -277,6 +328,8 @@ int htab_lru_evict(struct map *m, uint32_t stripe, uint32_t *bucket)
 				return -ENOMEM;
 			if (!victim_place(m, stripe, v, &p)) {
 				*bucket = p.bucket;
+				ours = held_now();
+				p.held = ours && (held.n > LRU_HELD || is_held(m, v, ours));
 				htab_delete_locked(m, &p);
 				store_relaxed(&o->evictions, o->evictions + 1);
 				prefetch_next(m, o);

@@ -28,6 +28,11 @@
  * nothing was found and the mark still stands. So a deletion that the look has
  * passed by has changed the mark, and a death in between leaves the word set.
  *
+ * Reuse (G2). What a run evicts it may use again at once, as what it deletes, and for
+ * that it passes by what it has looked up itself: each thread remembers the last
+ * LRU_HELD of its run. Where it has looked up more, or everything else has gone, the
+ * evicted element waits for the run's end like those that others have evicted.
+ *
  * The bit and the stamp share a word: a program that is late may want to set the bit
  * of an element that has left the table. It does so by compare-and-swap from 0, and
  * 0 in limbo is the stamp 0 or none: 1 instead waits longer, never shorter.
@@ -40,6 +45,7 @@
 #define LRU_STRIPE_MIN 64  /* elements per stripe, or there are fewer stripes */
 #define LRU_SPARES_SHIFT 4 /* one element in 16 more, for those that wait in limbo */
 #define LRU_SCAN 128	   /* referenced elements that one eviction passes by */
+#define LRU_HELD 16
 #define LRU_NODE_ACTIVE (1U << 31)
 
 enum lru_list_id { LRU_INACTIVE, LRU_ACTIVE, LRU_LISTS };
@@ -100,6 +106,17 @@ static inline void htab_lru_touch(const struct map *m, struct elem *e)
 
 	if (htab_lru(m) && !load_relaxed(&e->stamp) && m->writable)
 		cas_relaxed(&e->stamp, &none, 1);
+}
+
+/* The calling thread's run has a pointer to the element. */
+void htab_lru_hold(struct map *m, uint32_t index);
+
+static inline void htab_lru_looked_up(struct map *m, const struct htab_hit *hit)
+{
+	if (!htab_lru(m))
+		return;
+	htab_lru_touch(m, hit->e);
+	htab_lru_hold(m, hit->index);
 }
 
 /* Where the order stands in a file whose other parts end at `end`; the new end. */
