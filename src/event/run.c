@@ -199,6 +199,7 @@ void targets_run(const struct target *targets, unsigned int count, const struct 
 		if (t->needs_uid && !run.have_uid)
 			run_need_uid(&run);
 		run.env.cookie = t->cookie;
+		run.env.ctx_size = target_ctx_size(t);
 		ctx = context_fill(t, ev, &context);
 		if (lease_acquire() < 0) {
 			stats->missed++;

@@ -359,9 +359,13 @@ static int refused(struct map *m, uint32_t stripe, int err)
 	return err;
 }
 
-/* only_cpu: -1, or the CPU whose value a program gives (PERCPU_HASH). */
+/*
+ * only_cpu: -1, or the CPU whose value a program gives (PERCPU_HASH). swap: the
+ * value is the 8 bytes that an element has room for; it learns what it replaces.
+ */
 static inline __attribute__((always_inline)) int
-change(struct map *m, const void *key, const void *value, uint64_t flags, int only_cpu)
+change(struct map *m, const void *key, const void *value, uint64_t flags, int only_cpu,
+       const struct htab_swap *swap)
 {
 	uint64_t hash = htab_key_hash(m, key);
 	uint32_t stripe = (uint32_t)hash & (m->htab.buckets - 1) & (m->htab.stripes - 1);
@@ -414,6 +418,14 @@ again:
 				return ret < 0 ? ret : 0;
 			goto again;
 		}
+		if (swap) {
+			uint64_t *word = (uint64_t *)htab_value(m, link_index1(p.link) - 1, 0);
+
+			swap->before(swap->arg, load_relaxed(word));
+			/* In place, as the kernel does: one word. */
+			exchange_seq_cst(word, *(const uint64_t *)value);
+			goto out;
+		}
 		if (only_cpu >= 0) {
 			/* The CPU is ours: its slot changes in place, and the others'
 			 * stay as they are. */
@@ -459,6 +471,10 @@ again:
 		goto again;
 	}
 	elem_fill(m, a.index, key, value, only_cpu);
+	if (swap) {
+		store_relaxed((uint64_t *)htab_value(m, a.index, 0), *(const uint64_t *)value);
+		swap->before(swap->arg, 0);
+	}
 	/* In a chain it takes over what followed the old one; at a new place nothing
 	 * follows. */
 	change_commit(m, &p, link_make(a.index, htab_elem(m, a.index)->gen + 1, p.tag), &a,
@@ -471,12 +487,18 @@ out:
 
 int htab_write(struct map *m, const void *key, const void *value, uint64_t flags)
 {
-	return change(m, key, value, flags, -1);
+	return change(m, key, value, flags, -1, NULL);
+}
+
+int htab_swap_in(struct map *m, const void *key, uint64_t word, uint64_t flags,
+		 const struct htab_swap *swap)
+{
+	return change(m, key, &word, flags, -1, swap);
 }
 
 long htab_update(struct map *m, const void *key, const void *value, uint64_t flags)
 {
-	return change(m, key, value, flags, m->ops->per_cpu ? lease_cpu() : -1);
+	return change(m, key, value, flags, m->ops->per_cpu ? lease_cpu() : -1, NULL);
 }
 
 /* Takes a found element out. */
@@ -490,7 +512,8 @@ int htab_delete_locked(struct map *m, struct htab_place *p)
 	return 0;
 }
 
-static int take_out(struct map *m, const void *key, void *copy, uint64_t flags)
+static int take_out(struct map *m, const void *key, void *copy, uint64_t flags,
+		    const struct htab_swap *swap)
 {
 	uint64_t hash = htab_key_hash(m, key);
 	uint32_t stripe = (uint32_t)hash & (m->htab.buckets - 1) & (m->htab.stripes - 1);
@@ -512,6 +535,9 @@ again:
 		ret = -ENOENT;
 	if (!ret && copy)
 		ret = htab_take_copy(m, link_index1(p.link) - 1, copy, flags);
+	if (!ret && swap)
+		swap->before(swap->arg,
+			     load_relaxed((uint64_t *)htab_value(m, link_index1(p.link) - 1, 0)));
 	if (!ret)
 		ret = htab_delete_locked(m, &p);
 	htab_unlock(m, stripe);
@@ -523,14 +549,37 @@ again:
 	return ret;
 }
 
+bool htab_shows(struct map *m, uint64_t word)
+{
+	uint32_t i;
+
+	/* What a dead owner of a stripe's lock left is settled first, also when the
+	 * kernel has not yet marked the word. */
+	for (i = 0; i < m->htab.stripes; i++) {
+		if (!load_relaxed(&htab_stripe(m, i)->lock) || htab_lock(m, i))
+			continue;
+		htab_unlock(m, i);
+	}
+	for (i = 0; i < m->htab.elems; i++)
+		if (load_acquire(&htab_elem(m, i)->gen) & 1 &&
+		    load_relaxed((uint64_t *)htab_value(m, i, 0)) == word)
+			return true;
+	return false;
+}
+
 int htab_erase(struct map *m, const void *key)
 {
-	return take_out(m, key, NULL, 0);
+	return take_out(m, key, NULL, 0, NULL);
+}
+
+int htab_swap_out(struct map *m, const void *key, const struct htab_swap *swap)
+{
+	return take_out(m, key, NULL, 0, swap);
 }
 
 long htab_delete(struct map *m, const void *key)
 {
-	return take_out(m, key, NULL, 0);
+	return take_out(m, key, NULL, 0, NULL);
 }
 
 /* As the kernel: the element is gone also when the value cannot be delivered. */
@@ -545,7 +594,7 @@ int htab_pop(struct map *m, const void *key, void *value, uint64_t flags)
 		if (!copy)
 			return -ENOMEM;
 	}
-	ret = take_out(m, key, copy, flags);
+	ret = take_out(m, key, copy, flags, NULL);
 	if (!ret)
 		ret = uaccess_copy(value, copy, m->user_value_size);
 	if (copy != on_stack)

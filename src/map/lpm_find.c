@@ -104,16 +104,15 @@ static inline int descend(struct map *m, const struct lpm_key *k, uint32_t limit
 	return 0;
 }
 
-/* The longest match in one trie, as it is read: 1, 0 or -EIO; believed when seq allows. */
-static int match(struct map *m, const struct lpm_part *part, const struct lpm_key *k,
-		 struct lpm_hit *hit)
+/* The longest match of up to `limit` bits in a subtree, as it is read: 1, 0 or -EIO; believed
+ * when seq allows. */
+static inline int match_below(struct map *m, uint32_t link, const struct lpm_key *k, uint32_t limit,
+			      struct lpm_hit *hit)
 {
-	uint32_t root = load_acquire(&part->root), last = 0, last_pos = 0, end, plen, common;
+	uint32_t last = 0, last_pos = 0, end, plen, common;
 	int err;
 
-	if (!root)
-		return 0;
-	err = descend(m, k, k->plen, root, &last, &last_pos, &end);
+	err = descend(m, k, limit, link, &last, &last_pos, &end);
 	if (unlikely(err))
 		return err;
 	if (!end && !last)
@@ -123,7 +122,7 @@ static int match(struct map *m, const struct lpm_part *part, const struct lpm_ke
 	if (unlikely(err < 0))
 		return err;
 	plen = hit->meta & LPM_PLEN_MASK;
-	common = lpm_common(lpm_data(m, hit->index), k->data, plen < k->plen ? plen : k->plen);
+	common = lpm_common(lpm_data(m, hit->index), k->data, plen < limit ? plen : limit);
 	if (common >= plen)
 		return 1;
 	if (!last)
@@ -133,10 +132,37 @@ static int match(struct map *m, const struct lpm_part *part, const struct lpm_ke
 	if (last_pos <= common)
 		return link_elem(m, last, hit);
 	last = 0;
-	err = descend(m, k, common, root, &last, &last_pos, &end);
+	err = descend(m, k, common, link, &last, &last_pos, &end);
 	if (unlikely(err))
 		return err;
 	return last ? link_elem(m, last, hit) : 0;
+}
+
+/* The longest match in one trie: by the index, from its finest table on, then from the root. */
+static int match(struct map *m, const struct lpm_part *part, const struct lpm_key *k,
+		 struct lpm_hit *hit)
+{
+	uint32_t limit = k->plen, level = load_relaxed(&part->fine), root, stem, slot;
+	int ret;
+
+	if (lpm_level_ok(m, level)) {
+		stem = lpm_stem(m, k->data);
+		for (; level >= LPM_LEVEL_MIN; level -= LPM_LEVEL_STEP) {
+			if (level > limit)
+				continue;
+			slot = load_acquire(lpm_slot(m, level, stem));
+			if (!slot)
+				continue;
+			if (slot != LPM_NONE) {
+				ret = match_below(m, slot, k, limit, hit);
+				if (ret)
+					return ret;
+			}
+			limit = level - 1;
+		}
+	}
+	root = load_acquire(&part->root);
+	return root ? match_below(m, root, k, limit, hit) : 0;
 }
 
 /* match() of one instant, without a lock: 1, 0, -EIO; -EAGAIN when the trie did not keep still.

@@ -22,6 +22,7 @@
 #include "base/rawsys.h"
 #include "base/uaccess.h"
 #include "map/map.h"
+#include "map/objref.h"
 #include "sync/lease.h"
 
 #undef MAP_TYPE /* mman.h has one too */
@@ -161,6 +162,8 @@ int map_create(const struct map_attr *attr, int btf_fd, struct map **out, int *f
 	header = map_file_header(m);
 	m->shared = &header->shared;
 	header->attr = m->attr;
+	if (m->ops->objref && m->ops->objref->users)
+		m->obj.trailer->flags = OBJECT_USERS;
 	err = m->ops->format(m);
 	if (!err && m->ops->open)
 		err = m->ops->open(m);

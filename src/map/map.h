@@ -21,6 +21,16 @@
 #define MAP_NAME_LEN 16
 #define MAP_MAX_SPECIAL 1
 
+/* What every map in a map of maps is like; map_type 0: not such a map. */
+struct map_inner {
+	uint32_t map_type;
+	uint32_t key_size;
+	uint32_t value_size;
+	uint32_t max_entries;
+	uint32_t map_flags;
+	int32_t spin_lock_off;
+};
+
 /* What a map was created with; the shared form, at the start of the trailer's body. */
 struct map_attr {
 	uint32_t map_type;
@@ -38,6 +48,7 @@ struct map_attr {
 	int32_t spin_lock_off;		/* of struct bpf_spin_lock in the value, or -1 */
 	uint32_t possible_cpus;		/* at creation: per-CPU values are that wide */
 	uint64_t hash_seed;		/* hash family; chosen when the map is formatted */
+	struct map_inner inner;
 };
 
 /* Mutable, shared, in the trailer's body after map_attr (offset 1024 of it). */
@@ -46,8 +57,7 @@ struct map_shared {
 	uint32_t writers;		/* writable user mmaps (BPF_MAP_FREEZE: EBUSY); see sys/ */
 	uint32_t changes;		/* reserved for notification */
 	uint32_t damaged;		/* set when a walk met an impossible link */
-	uint32_t owner_prog_type;	/* prog array */
-	uint32_t owner_jited;
+	uint64_t owner;			/* prog array: what its programs are like; objref.h */
 };
 
 struct map_header {
@@ -58,7 +68,6 @@ struct map_header {
 
 struct map;
 struct map_batch;
-struct ring_shared;
 struct map_stats;
 struct ring_ops;	/* map/ring.h: RINGBUF, USER_RINGBUF */
 struct objref_ops;	/* map/objref.h: values are other objects (maps, programs) */
@@ -162,6 +171,7 @@ struct map_ops {
 	bool per_cpu;
 	bool evicts;			/* hash family: a full map makes room by itself (LRU) */
 	bool inner_allowed;
+	bool inner_entries;		/* as an inner map: max_entries is compared too */
 };
 
 /* What a map counts, without being walked; what does not apply is 0. */
@@ -189,9 +199,11 @@ struct map {
 	uint32_t elem_size;		/* round_up(value_size, 8) */
 	uint32_t refs;			/* of this process's holders; see map_get/map_put */
 	bool writable;			/* shorthand for obj.writable */
+	const struct map *inner;	/* maps of maps: ops and attr of what they hold, or NULL */
+	struct objref_local *slots;	/* values are objects: this process's part; objref.c */
+	uint64_t objref_off;		/* and where the file keeps what they need */
 	union {				/* geometry, private, by type */
 		struct {
-			struct ring_shared *shared;
 			uint8_t *data;	/* two views of the data, one behind the other */
 			uint64_t mask;	/* bytes of data - 1 */
 			uint32_t slot;	/* in the process's table of rings, + 1 */
@@ -217,6 +229,8 @@ struct map {
 			uint32_t parts, per_part, elems, capacity;
 			uint32_t stride, meta_off;
 			uint32_t data_size, max_plen;
+			uint64_t index_off;
+			uint32_t level_max, slack;
 		} lpm;
 	};
 };

@@ -93,6 +93,11 @@ struct ring_ops {
 	bool (*wake_due)(struct map *m);
 };
 
+static inline struct ring_shared *ring_shared(const struct map *m)
+{
+	return (struct ring_shared *)(m->obj.trailer->body + RING_SHARED_OFF);
+}
+
 /* Says that the caller is going to sleep; it looks again after that. */
 void ring_arm(struct map *m);
 /* Wakes all sleepers, this process's too. false: the file has no name here. */
@@ -101,7 +106,7 @@ bool ring_wake(struct map *m);
 static inline void ring_wake_armed(struct map *m)
 {
 	fence_after_rmw();
-	if (unlikely(load_relaxed(&m->ring.shared->armed)))
+	if (unlikely(load_relaxed(&ring_shared(m)->armed)))
 		ring_wake(m);
 }
 

@@ -85,7 +85,7 @@ static bool ring_discard(struct map *m, uint64_t pos, uint64_t header)
  */
 static int ring_settle(struct map *m, uint64_t prod, uint32_t own, bool *died)
 {
-	struct ring_shared *s = m->ring.shared;
+	struct ring_shared *s = ring_shared(m);
 	uint64_t from = load_relaxed(&s->pending_pos), pos = from;
 
 	if (unlikely(prod - pos > m->ring.mask || (prod | pos) & 7))
@@ -116,7 +116,7 @@ damaged:
 /* From outside the lock: a BUSY record is in the way, and its owner may be dead. */
 static void ring_settle_dead(struct map *m)
 {
-	struct ring_shared *s = m->ring.shared;
+	struct ring_shared *s = ring_shared(m);
 	bool died = false;
 
 	if (!m->writable || lock_acquire(&s->lock) < 0)
@@ -130,7 +130,7 @@ static void ring_settle_dead(struct map *m)
 /* Under the lock: pages for the data up to end, before anything is stored there. */
 static bool ring_populate(struct map *m, uint64_t end)
 {
-	struct ring_shared *s = m->ring.shared;
+	struct ring_shared *s = ring_shared(m);
 	uint64_t from = load_relaxed(&s->populated), size = m->ring.mask + 1, to;
 
 	if (from > size || from % SHMAP_PAGE)
@@ -169,7 +169,7 @@ static bool ring_make_room(struct map *m, uint64_t prod, uint64_t end)
 	}
 	if (n) {
 		store_relaxed(ring_overwrite(m), pos);
-		fetch_add_relaxed(&m->ring.shared->overwritten, n);
+		fetch_add_relaxed(&ring_shared(m)->overwritten, n);
 		/* Who reads an overwritten record, and then overwrite_pos, sees that
 		 * it has moved: before the first new byte. */
 		fence_release();
@@ -180,7 +180,7 @@ static bool ring_make_room(struct map *m, uint64_t prod, uint64_t end)
 /* Under the lock. The position of the new record, or -1: no room; -2: damage. */
 static int64_t ring_take(struct map *m, uint64_t size, uint32_t own, bool *died)
 {
-	struct ring_shared *s = m->ring.shared;
+	struct ring_shared *s = ring_shared(m);
 	const uint64_t mask = m->ring.mask;
 	uint64_t prod = load_relaxed(ring_producer(m));
 	uint64_t len = (size + RING_HEADER + 7) & ~7ULL, end = prod + len, place = prod & mask;
@@ -212,7 +212,7 @@ static int64_t ring_take(struct map *m, uint64_t size, uint32_t own, bool *died)
 
 static void *ringbuf_reserve(struct map *m, uint64_t size)
 {
-	struct ring_shared *s = m->ring.shared;
+	struct ring_shared *s = ring_shared(m);
 	uint32_t own = lease_tenancy();
 	bool died = false;
 	int64_t pos;
@@ -256,7 +256,7 @@ static void ringbuf_commit(struct map *m, void *sample, uint64_t flags, bool dis
 	 * are read: the sleeper stores them before he reads the position or the header. */
 	exchange_seq_cst(header, header_done(m, pos, len, flags));
 	fence_after_rmw();
-	if (unlikely(load_relaxed(&m->ring.shared->armed)))
+	if (unlikely(load_relaxed(&ring_shared(m)->armed)))
 		ring_committed(m, pos, flags);
 }
 
@@ -288,7 +288,7 @@ static uint64_t ringbuf_query(struct map *m, uint64_t what)
 /* The run of this thread has ended with records that it never submitted. */
 static void ringbuf_abandon(struct map *m)
 {
-	struct ring_shared *s = m->ring.shared;
+	struct ring_shared *s = ring_shared(m);
 	uint32_t own = lease_tenancy();
 	uint64_t pos, prod;
 
@@ -353,13 +353,13 @@ static int ringbuf_mmap_check(struct map *m, uint64_t offset, uint64_t len, int 
 static int ringbuf_stats(struct map *m, struct map_stats *stats)
 {
 	stats->lost =
-		load_relaxed(&m->ring.shared->lost) + load_relaxed(&m->ring.shared->overwritten);
+		load_relaxed(&ring_shared(m)->lost) + load_relaxed(&ring_shared(m)->overwritten);
 	return 0;
 }
 
 static int ringbuf_recover(struct map *m)
 {
-	struct ring_shared *s = m->ring.shared;
+	struct ring_shared *s = ring_shared(m);
 	bool died = false;
 	int err;
 
@@ -375,7 +375,7 @@ static int ringbuf_recover(struct map *m)
 
 static int ringbuf_validate(struct map *m, char *why, size_t size)
 {
-	const struct ring_shared *s = m->ring.shared;
+	const struct ring_shared *s = ring_shared(m);
 	uint64_t prod = *ring_producer(m), pos = s->pending_pos;
 
 	if (s->lock || m->shared->damaged || prod - pos > m->ring.mask || (prod | pos) & 7 ||

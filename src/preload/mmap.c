@@ -30,7 +30,7 @@ static long map_object(void *addr, size_t len, int prot, int flags, int fd, off6
 	own = fd_mmap_open(fd, prot);
 	if (own < 0)
 		return own;
-	ret = (long)raw_mmap(addr, len, prot, flags, own, off);
+	ret = (long)fd_mmap_map(fd, own, addr, len, prot, flags, off);
 	raw_close(own);
 	store_relaxed(&maps_mapped, 1);
 	return ret;

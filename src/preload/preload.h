@@ -73,8 +73,16 @@ void fd_class_reset_range(unsigned int first, unsigned int last);
 void fd_before_close(int fd);
 void fd_after_close(int fd);
 
-/* The fd that stands in for a map in epoll(7); -1 and errno. See poll.c. */
+/* fd is about to be closed: what stands for it in poll(2) and epoll(7). */
 void standin_drop(int fd);
+void poll_drop(int fd);
+void watches_forget(int fd);
+
+/* A time on CLOCK_MONOTONIC in ns; of now, and of a timeout (NULL: never ends). */
+int64_t clock_now(void);
+int64_t clock_until(const struct timespec *timeout);
+/* What is left of it, but not more than most_ms. */
+struct timespec clock_left(int64_t until, int64_t most_ms);
 
 /*
  * Paths. Most are not ours: path_special() looks at two bytes. The rest are

@@ -47,6 +47,7 @@
 
 #include "base/pool.h"
 #include "base/rawsys.h"
+#include "map/objref.h"
 #include "shm/object.h"
 #include "sys/prog_cache.h"
 #include "sys/sys.h"
@@ -284,6 +285,7 @@ void fd_reclaim(void)
 {
 	struct fd_ref *r, *next, *keep = NULL, *keep_last = NULL;
 
+	objref_reclaim();
 	if (!load_relaxed(&retired_new) && !load_relaxed(&retired))
 		return;
 	/* Only a signal handler finds it locked by its own thread. */
@@ -455,6 +457,7 @@ static void init(void)
 static void __attribute__((constructor)) at_load(void)
 {
 	pthread_once(&once, init);
+	objref_host_init();
 }
 
 int fd_access(int fd)

@@ -435,7 +435,7 @@ static int test_syscall(struct test_run *t)
 	err = copy_ctx(attr, 0, &ctx);
 	if (err)
 		return err;
-	err = run_repeated(t, ctx, &(struct vm_env){0}, 1);
+	err = run_repeated(t, ctx, &(struct vm_env){.ctx_size = attr->test.ctx_size_in}, 1);
 	if (!err)
 		err = put_u32(sys_field(t->uattr, test.retval), t->retval);
 	/* the context comes back where it came from */

@@ -40,6 +40,9 @@ const struct icode *interp_tail_call(struct vm_context *vc, uint64_t map, uint32
 	if (vc->tail_calls >= VM_TAIL_CALLS || !target)
 		return NULL;
 	p = target(PTR(map), index);
+	/* The verifier knew only the type of this program, not this run. */
+	if (p && vc->env->ctx_size && p->aux && p->aux[0].max_ctx_off > vc->env->ctx_size)
+		return NULL;
 	code = p ? interp_code(p, &err) : NULL;
 	if (!code)
 		return NULL;

@@ -82,6 +82,8 @@ struct vm_env {
 	void *priv;
 	uint64_t ip;			/* bpf_get_func_ip */
 	uint64_t cookie;		/* bpf_get_attach_cookie */
+	uint32_t ctx_size;		/* bytes of ctx, for the targets of tail calls: one that
+					 * touches more is not called. 0: all of its type */
 	/* packet programs (test run) */
 	uint8_t *pkt, *pkt_end;
 };
