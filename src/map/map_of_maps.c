@@ -141,7 +141,7 @@ static uint64_t hash_memlock(const struct map *m)
 	/* without the elements that replacements in a plain hash need */
 	if (m->attr.map_flags & BPF_F_NO_PREALLOC)
 		return htab_memlock(m);
-	return htab_memlock(m) - (elem + 8) * cpus;
+	return htab_memlock(m) - elem * cpus;
 }
 
 static int hash_recover(struct map *m)

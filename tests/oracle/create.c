@@ -95,7 +95,8 @@ static void attr_good(uint32_t type, int lock)
 	static const uint32_t key_sizes[] = {1, 2, 3, 4, 4, 4, 7, 8, 8, 12, 16, 24, 33, 64};
 	static const uint32_t some_flags[] = {BPF_F_RDONLY, BPF_F_WRONLY, BPF_F_RDONLY_PROG,
 					      BPF_F_WRONLY_PROG};
-	bool hash = type == BPF_MAP_TYPE_HASH || type == BPF_MAP_TYPE_PERCPU_HASH;
+	bool hash = type == BPF_MAP_TYPE_HASH || type == BPF_MAP_TYPE_PERCPU_HASH ||
+		    type == BPF_MAP_TYPE_HASH_OF_MAPS;
 	uint32_t flags = 0, key = hash ? pick(key_sizes) : 4, value = pick(value_sizes);
 	uint32_t max = one_in(3) ? 1 + rnd(4) : 1 + rnd(one_in(4) ? ENTRIES_MAX : 40);
 	uint32_t named = rnd(2), letter = rnd(26);
@@ -111,6 +112,8 @@ static void attr_good(uint32_t type, int lock)
 		key = pick(lpm_keys);
 		flags |= BPF_F_NO_PREALLOC;
 	}
+	if (objects_type(type))
+		value = 4;
 	if (type == BPF_MAP_TYPE_ARRAY && one_in(3))
 		flags |= BPF_F_MMAPABLE;
 	if (hash && one_in(8))
@@ -134,6 +137,8 @@ static void attr_good(uint32_t type, int lock)
 			a->map_create.btf_key_type_id = 1;
 		}
 	}
+	if (objects_type(type))
+		objects_template();
 }
 
 void create_both(uint32_t type)
@@ -161,7 +166,9 @@ void create_both(uint32_t type)
 	twin.flags = a->map_create.map_flags;
 	twin.lock_off = lock >= 0 ? lock_layouts[lock].lock_off : -1;
 	twin.lock_layout = lock;
-	twin.hash = type == BPF_MAP_TYPE_HASH || type == BPF_MAP_TYPE_PERCPU_HASH;
+	twin.hash = type == BPF_MAP_TYPE_HASH || type == BPF_MAP_TYPE_PERCPU_HASH ||
+		    type == BPF_MAP_TYPE_HASH_OF_MAPS;
+	twin.objects = objects_type(type);
 	twin.per_cpu = type == BPF_MAP_TYPE_PERCPU_ARRAY || type == BPF_MAP_TYPE_PERCPU_HASH;
 	twin.user_value = twin.value_size;
 	if (twin.per_cpu)
@@ -222,6 +229,7 @@ static bool kernel_may_be_asked(const union sys_attr *a)
 	case BPF_MAP_TYPE_PERCPU_ARRAY:
 		return values > 32768;
 	case BPF_MAP_TYPE_HASH:
+	case BPF_MAP_TYPE_HASH_OF_MAPS:
 		return max > 1u << 27 || key + values >= 8u << 20;
 	case BPF_MAP_TYPE_PERCPU_HASH:
 		return max > 1u << 27 || values > 32768 || key >= 8u << 20;

@@ -289,6 +289,10 @@ int main(int argc, char **argv)
 	for (int s = 0; s < SIDES; s++)
 		side_memory(&sides[s]);
 	btf_load_both();
+	objects_prepare(type);
+	/* the kernel waits for a grace period at each change of a map in map */
+	if (!ops_text && objects_type(type))
+		ops = programs ? 2000 : 3000;
 	if (programs)
 		return programs_oracle(type, ops) || check_failures;
 	for (op_no = 0; op_no < ops && !oracle_failed; op_no++)
