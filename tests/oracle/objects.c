@@ -52,11 +52,12 @@ static void pool_map(uint32_t type, uint32_t key, uint32_t max, uint32_t flags, 
 	int fd[SIDES];
 
 	for (int s = 0; s < SIDES; s++) {
-		union sys_attr a = {.map_create = {.map_type = type,
-						   .key_size = key,
-						   .value_size = type == BPF_MAP_TYPE_PROG_ARRAY ? 4 : 8,
-						   .max_entries = max,
-						   .map_flags = flags}};
+		union sys_attr a = {
+			.map_create = {.map_type = type,
+				       .key_size = key,
+				       .value_size = type == BPF_MAP_TYPE_PROG_ARRAY ? 4 : 8,
+				       .max_entries = max,
+				       .map_flags = flags}};
 
 		fd[s] = (int)sides[s].bpf(BPF_MAP_CREATE, &a, sizeof(a.map_create));
 		REQUIRE(fd[s] >= 0);
