@@ -99,7 +99,7 @@ static int map_layout(struct map *m, uint64_t *data_size, uint64_t *prealloc)
 	err = m->ops->layout(m, data_size, prealloc);
 	if (err)
 		return err;
-	if (pages > 0 && page > 0 && *data_size > (uint64_t)pages * page)
+	if (!m->ops->sparse && pages > 0 && page > 0 && *data_size > (uint64_t)pages * page)
 		return -ENOMEM;
 	return 0;
 }

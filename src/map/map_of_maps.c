@@ -77,7 +77,8 @@ static void hash_before(void *arg, uint64_t old)
 	fence_compiler();
 }
 
-static int hash_swap(struct map *m, const void *key, uint64_t flags, uint64_t word, struct robust_claim *c)
+static int hash_swap(struct map *m, const void *key, uint64_t flags, uint64_t word,
+		     struct robust_claim *c)
 {
 	const struct htab_swap swap = {.before = hash_before, .arg = c};
 

@@ -73,7 +73,7 @@ int objref_check_inner(const struct map_attr *attr)
 		.possible_cpus = attr->possible_cpus,
 	};
 
-	if (!ops || !ops->inner_allowed || ops->objref)
+	if (!ops || !ops->inner_allowed)
 		return -EINVAL;
 	if (in->spin_lock_off != -1 &&
 	    (!ops->lock_allowed || in->spin_lock_off < 0 || in->spin_lock_off & 3 ||

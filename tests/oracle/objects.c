@@ -10,7 +10,7 @@
 #include "../check.h"
 #include "oracle.h"
 
-#define POOL_MAX 24
+#define POOL_MAX 32
 
 static struct {
 	int fd[SIDES];
@@ -120,9 +120,17 @@ void objects_prepare(uint32_t type)
 	pool_prog(BPF_PROG_TYPE_XDP, 3, BPF_XDP_CPUMAP, false);
 	pool_prog(BPF_PROG_TYPE_SOCKET_FILTER, 4, 0, false);
 	if (type == BPF_MAP_TYPE_CGROUP_ARRAY) {
-		pool_file("/sys/fs/cgroup", O_RDONLY | O_DIRECTORY, true);
-		pool_file("/sys/fs/cgroup", O_PATH, true);
-		pool_file("/sys/fs/cgroup/cgroup.procs", O_RDONLY, false);
+		const char *root = access("/sys/fs/cgroup/cgroup.controllers", F_OK)
+					   ? "/sys/fs/cgroup/unified"
+					   : "/sys/fs/cgroup";
+
+		pool_file(root, O_RDONLY | O_DIRECTORY, true);
+		pool_file(root, O_PATH, true);
+		if (!chdir(root)) {
+			pool_file("cgroup.procs", O_RDONLY, false);
+			pool_file("cgroup.controllers", O_PATH, false);
+		}
+		pool_file("/sys/fs/cgroup/cpu", O_RDONLY, false);
 		pool_file("/tmp", O_RDONLY | O_DIRECTORY, false);
 	}
 	for (unsigned int i = 0; i < ARRAY_SIZE(bad); i++)

@@ -152,6 +152,13 @@ static void program_on_object(enum prog_op op)
 		EXIT();
 		return;
 	}
+	if (twin.type == BPF_MAP_TYPE_CGROUP_ARRAY) {
+		map_and_key();
+		LDX(BPF_W, 2, 10, -KEY_ROOM);
+		CALL(BPF_FUNC_current_task_under_cgroup);
+		EXIT();
+		return;
+	}
 	map_and_key();
 	CALL(BPF_FUNC_map_lookup_elem);
 	miss();
