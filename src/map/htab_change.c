@@ -363,9 +363,9 @@ static int refused(struct map *m, uint32_t stripe, int err)
  * only_cpu: -1, or the CPU whose value a program gives (PERCPU_HASH). swap: the
  * value is the 8 bytes that an element has room for; it learns what it replaces.
  */
-static inline __attribute__((always_inline)) int
-change(struct map *m, const void *key, const void *value, uint64_t flags, int only_cpu,
-       const struct htab_swap *swap)
+static inline __attribute__((always_inline)) int change(struct map *m, const void *key,
+							const void *value, uint64_t flags,
+							int only_cpu, const struct htab_swap *swap)
 {
 	uint64_t hash = htab_key_hash(m, key);
 	uint32_t stripe = (uint32_t)hash & (m->htab.buckets - 1) & (m->htab.stripes - 1);
