@@ -211,7 +211,7 @@ static void change_insert(struct map *m, const struct lpm_place *p, const struct
 		in->node_fresh_after = a->node_fresh_after;
 	}
 	lpm_index_plan(m, p->part, k, p->elem ? LPM_ELEM | p->elem : p->link, (uint32_t)in->link,
-		       p->elem ? UINT32_MAX
+		       p->elem	 ? UINT32_MAX
 		       : p->link ? p->rank >> 1
 				 : 0,
 		       link);

@@ -261,7 +261,7 @@ void *lpm_lookup(struct map *m, const void *key)
 	if (unlikely(k.plen > m->lpm.max_plen))
 		return NULL;
 	return search(m, &k, lpm_part_of(m, &k), &hit, LPM_RESTARTS) > 0 ? lpm_elem(m, hit.index)
-									  : NULL;
+									 : NULL;
 }
 
 /* Any element of a subtree, the nearest. 1 or -EIO. */
@@ -622,7 +622,8 @@ int lpm_next_key(struct map *m, const void *key, void *next)
 	}
 	/* No key, or one that is not there: the first. */
 	if (ret == -ENOENT)
-		ret = m->lpm.parts == 1 ? step(m, 0, NULL, found) : next_of_parts(m, NULL, false, found);
+		ret = m->lpm.parts == 1 ? step(m, 0, NULL, found)
+					: next_of_parts(m, NULL, false, found);
 	if (ret == -EIO)
 		lpm_damaged(m);
 	if (ret > 0) {

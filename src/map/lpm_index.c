@@ -118,7 +118,8 @@ static bool fill(struct map *m, uint32_t level, uint32_t link, int64_t above)
 		if ((int64_t)rank <= above || rank > LPM_RANK_BIT(m->lpm.max_plen))
 			return false;
 		if (rank >> 1 < level)
-			return fill(m, level, n->child[0], rank) && fill(m, level, n->child[1], rank);
+			return fill(m, level, n->child[0], rank) &&
+			       fill(m, level, n->child[1], rank);
 		/* any element below has the stem */
 		for (; !lpm_link_is_elem(at); at = n->child[0]) {
 			i = lpm_link_index(m, at);
