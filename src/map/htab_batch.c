@@ -13,6 +13,7 @@
 #include "base/uaccess.h"
 #include "map/htab.h"
 #include "map/htab_ops.h"
+#include "map/objref.h"
 
 #define TOKEN_PLACE_BITS 7
 #define TOKEN_PLACE_MAX ((1U << TOKEN_PLACE_BITS) - 1)
@@ -87,14 +88,21 @@ static int walk_take(struct walk *w)
 	struct map *m = w->m;
 	struct htab_place p = {.bucket = w->bucket, .stripe = w->bucket & (m->htab.stripes - 1)};
 	uint8_t *value = w->copy + round_up_u64(m->attr.key_size, 8);
-	struct htab_hit hit;
+	struct htab_hit hit = {.index = 0};
+	const bool objects = m->ops->objref;
+	struct claim_held held;
 	uint64_t until = 0;
 	int ret;
 
 again:
+	if (objects) {
+		ret = objref_take_begin(m, &held);
+		if (ret)
+			return ret;
+	}
 	ret = htab_lock(m, p.stripe);
 	if (ret)
-		return ret;
+		goto unlocked;
 	p.where = walk_word(w);
 	p.link = p.where ? load_relaxed(p.where) : 0;
 	if (!p.where || (p.link && htab_follow(m, p.link, &hit) != FOLLOW_ELEM)) {
@@ -104,11 +112,17 @@ again:
 		uaccess_copy(w->copy, hit.e->key, m->attr.key_size);
 		ret = htab_take_copy(m, hit.index, value, w->b->elem_flags);
 		if (!ret) {
+			if (objects)
+				CLAIM_OLD(held.claim) = *(uint64_t *)htab_value(m, hit.index, 0);
+			fence_compiler();
 			htab_delete_locked(m, &p);
 			ret = 1;
 		}
 	}
 	htab_unlock(m, p.stripe);
+unlocked:
+	if (objects)
+		objref_take_end(m, &held);
 	if (unlikely(ret == -EAGAIN)) {
 		ret = htab_wait_unheld(m, hit.index, &until);
 		if (!ret)
@@ -128,6 +142,10 @@ static uint64_t walk_seek(struct walk *w)
 	uint64_t link;
 
 	while (w->bucket < m->htab.buckets) {
+		if (!w->place && unlikely(!htab_bucket_there(m, w->bucket))) {
+			w->bucket = htab_next_page(w->bucket);
+			continue;
+		}
 		link = htab_place_link(m, w->bucket, w->place);
 		if (link)
 			return link;
@@ -138,7 +156,7 @@ static uint64_t walk_seek(struct walk *w)
 		w->bucket++;
 		w->place = 0;
 		/* The buckets follow each other; what they link to does not. */
-		if (w->bucket + 1 < m->htab.buckets) {
+		if (w->bucket + 1 < m->htab.buckets && htab_bucket_there(m, w->bucket + 1)) {
 			const struct bucket *next = htab_bucket(m, w->bucket + 1);
 			unsigned int i;
 
