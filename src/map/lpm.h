@@ -255,20 +255,22 @@ static inline uint32_t *lpm_slot(const struct map *m, uint32_t level, uint32_t s
 
 static inline bool lpm_level_ok(const struct map *m, uint32_t level)
 {
-	return level - LPM_LEVEL_MIN <= m->lpm.level_max - LPM_LEVEL_MIN && !(level & 1);
+	return level >= LPM_LEVEL_MIN && level <= m->lpm.level_max && !(level & 1);
 }
 
 /* A key, taken apart; data is the caller's private memory. */
 struct lpm_key {
 	const uint8_t *data;
 	uint32_t plen;
+	uint32_t stem;
 };
 
-static inline struct lpm_key lpm_key(const void *key)
+static inline struct lpm_key lpm_key(const struct map *m, const void *key)
 {
 	struct lpm_key k = {.data = (const uint8_t *)key + 4};
 
 	memcpy(&k.plen, key, 4);
+	k.stem = lpm_stem(m, k.data);
 	return k;
 }
 
@@ -276,7 +278,7 @@ static inline uint32_t lpm_part_of(const struct map *m, const struct lpm_key *k)
 {
 	if (m->lpm.parts == 1)
 		return 0;
-	return k->plen < LPM_PART_BITS ? LPM_SHORT_PART : k->data[0] >> (8 - LPM_PART_BITS);
+	return k->plen < LPM_PART_BITS ? LPM_SHORT_PART : k->stem >> (32 - LPM_PART_BITS);
 }
 
 /* How many of the first `limit` bits are equal. a may be shared. */

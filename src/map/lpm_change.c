@@ -251,7 +251,7 @@ static int change_delete(struct map *m, const struct lpm_place *p, const struct 
 
 int lpm_write(struct map *m, const void *key, const void *value, uint64_t flags)
 {
-	struct lpm_key k = lpm_key(key);
+	struct lpm_key k = lpm_key(m, key);
 	uint32_t stamp = 0, tries = 0;
 	struct lpm_place p;
 	struct lpm_part *part;
@@ -314,7 +314,7 @@ out:
 
 int lpm_erase(struct map *m, const void *key)
 {
-	struct lpm_key k = lpm_key(key);
+	struct lpm_key k = lpm_key(m, key);
 	struct lpm_place p;
 	int ret;
 

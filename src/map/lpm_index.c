@@ -66,7 +66,7 @@ void lpm_index_plan(struct map *m, uint32_t i, const struct lpm_key *k, uint32_t
 	if (!lpm_level_ok(m, level))
 		return;
 	in->fine = level;
-	in->stem = lpm_stem(m, k->data);
+	in->stem = k->stem;
 	for (n = 0; n < LPM_LEVELS && level >= LPM_LEVEL_MIN; n++, level -= LPM_LEVEL_STEP) {
 		in->slot_old[n] = in->slot_new[n] = 0;
 		if (level > k->plen)

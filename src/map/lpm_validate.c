@@ -72,7 +72,7 @@ static uint32_t audit_link(struct audit *a, uint32_t part, uint32_t link, int64_
 			return 0;
 		a->live++;
 		plen = *lpm_meta(m, number1 - 1) & LPM_PLEN_MASK;
-		k = (struct lpm_key){.data = lpm_data(m, number1 - 1), .plen = plen};
+		k = (struct lpm_key){.plen = plen, .stem = lpm_stem(m, lpm_data(m, number1 - 1))};
 		if (plen > m->lpm.max_plen || lpm_part_of(m, &k) != part)
 			complain(a, "part %u has a prefix of %u bits that is not its own", part,
 				 plen);
