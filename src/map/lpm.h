@@ -288,6 +288,18 @@ struct lpm_hit {
 	uint32_t meta;
 };
 
+/* The element of a link that must be one: 1, or -EIO. */
+static inline int lpm_link_elem(struct map *m, uint32_t link, struct lpm_hit *hit)
+{
+	if (unlikely(!lpm_link_is_elem(link)))
+		return -EIO;
+	hit->index = lpm_link_index(m, link);
+	if (unlikely(hit->index == UINT32_MAX))
+		return -EIO;
+	hit->meta = load_acquire(lpm_meta(m, hit->index));
+	return likely((hit->meta & LPM_PLEN_MASK) <= m->lpm.max_plen) ? 1 : -EIO;
+}
+
 /* Was everything read from the element since hit->meta was? */
 static inline bool lpm_hit_valid(const struct map *m, const struct lpm_hit *hit)
 {
@@ -324,8 +336,15 @@ void lpm_damaged(struct map *m);
 int lpm_read(struct map *m, const void *key, void *value, uint64_t flags);
 void *lpm_lookup(struct map *m, const void *key);
 int lpm_next_key(struct map *m, const void *key, void *next);
-/* Under the part's lock. 0 or -EIO. */
-int lpm_find_locked(struct map *m, const struct lpm_key *k, struct lpm_place *p);
+/* Under the part's lock; p->part is set. 0 or -EIO. */
+int lpm_find_locked(struct map *m, const struct lpm_key *k, struct lpm_place *p, bool to_delete);
+
+/* What comes after k, which is the last of its part or, in the part of the short ones, any (-ENOENT:
+ * it is gone): 1, 0, -errno. */
+int lpm_next_part(struct map *m, const struct lpm_key *k, uint8_t *found);
+
+/* lpm_batch.c */
+int lpm_lookup_batch(struct map *m, struct map_batch *b);
 
 /* lpm_change.c */
 int lpm_lock(struct map *m, uint32_t part);

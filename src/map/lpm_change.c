@@ -269,7 +269,7 @@ again:
 	ret = lpm_lock(m, p.part);
 	if (unlikely(ret))
 		return ret;
-	ret = lpm_find_locked(m, &k, &p);
+	ret = lpm_find_locked(m, &k, &p, false);
 	if (unlikely(ret))
 		goto out;
 	if (p.elem) {
@@ -326,7 +326,7 @@ int lpm_erase(struct map *m, const void *key)
 	ret = lpm_lock(m, p.part);
 	if (unlikely(ret))
 		return ret;
-	ret = lpm_find_locked(m, &k, &p);
+	ret = lpm_find_locked(m, &k, &p, true);
 	if (!ret)
 		ret = p.elem ? change_delete(m, &p, &k) : -ENOENT;
 	lpm_unlock(m, p.part);

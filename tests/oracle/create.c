@@ -136,6 +136,21 @@ static void attr_good(uint32_t type, int lock)
 		key = pick(lpm_keys);
 		flags |= BPF_F_NO_PREALLOC;
 	}
+	if (type == BPF_MAP_TYPE_PERF_EVENT_ARRAY) {
+		value = 4;
+		flags |= one_in(4) ? BPF_F_PRESERVE_ELEMS : 0;
+	}
+	if (type == BPF_MAP_TYPE_STACK_TRACE) {
+		flags |= one_in(3) ? BPF_F_STACK_BUILD_ID : 0;
+		value = (1 + rnd(20)) * (flags & BPF_F_STACK_BUILD_ID ? 32 : 8);
+	}
+	if (type == BPF_MAP_TYPE_ARENA) {
+		static const uint32_t arena_flags[] = {0, 0, SHMAP_F_SEGV_ON_FAULT,
+						       SHMAP_F_NO_USER_CONV};
+
+		key = value = 0;
+		flags |= BPF_F_MMAPABLE | pick(arena_flags);
+	}
 	if (type == BPF_MAP_TYPE_ARRAY && one_in(3))
 		flags |= BPF_F_MMAPABLE;
 	if (hash && one_in(8))
@@ -245,6 +260,7 @@ static bool kernel_may_be_asked(const union sys_attr *a)
 		return true;
 	switch (a->map_create.map_type) {
 	case BPF_MAP_TYPE_LPM_TRIE: /* nothing is allocated ahead */
+	case BPF_MAP_TYPE_ARENA:
 		return true;
 	case BPF_MAP_TYPE_ARRAY:
 		/* E2BIG; or one allocation of 64 TiB and more: ENOMEM at once */
