@@ -236,6 +236,10 @@ struct map {
 			uint32_t buckets, elem_stride;
 		} stack;
 		struct {
+			struct map *table; /* storage.c: the hash table in the file */
+			uint32_t writes, look_at; /* when to look for owners that are gone */
+		} storage;
+		struct {
 			struct perf_cache *cache; /* this process's, one per CPU; or NULL */
 		} perf;
 		struct {
