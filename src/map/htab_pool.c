@@ -46,7 +46,7 @@ static uint32_t gift_taker1(uint64_t gift)
 static uint32_t limbo_stamp(struct elem *top)
 {
 	if (!(top->next & ELEM_STAMPED)) {
-		top->stamp = lease_stamp();
+		store_relaxed(&top->stamp, lease_stamp()); /* LRU: a late lookup may look */
 		fence_compiler();
 		top->next |= ELEM_STAMPED;
 	}
