@@ -168,6 +168,15 @@ static enum kill_outcome check(void *arg)
 		kill_why("%u elements, %u before", n, before);
 		return KILL_INVALID;
 	}
+	/* The room that a deletion left is known to the other stripe. */
+	if (f->erase && done && kill_point() % 3 == 0) {
+		put(f, !f->to, NEW_KEY, BPF_NOEXIST);
+		n = count(f, KEYS);
+		if (n != before) {
+			kill_why("%u elements, %u with the room of the deleted", n, before);
+			return KILL_INVALID;
+		}
+	}
 	/* All of them out, and max_entries others in: none gives way. */
 	for (uint32_t s = 0; s < 2; s++)
 		for (uint32_t i = 0; i < KEYS; i++)
