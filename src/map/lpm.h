@@ -52,7 +52,8 @@
  * element that it came to was in the trie then. An odd seq means nothing: a
  * writer that stands still in the middle keeps nobody waiting. What is copied out
  * of an element afterwards is believed when the element's meta word has not changed:
- * it counts the element's lives (G1).
+ * it counts the element's lives (G1), up to 2^19: a copy would have to stand still for a multiple
+ * of that many lives of its element, and go on in one of the same prefix length, to be wrong.
  *
  * Death (G5). Before anything changes the part's intent says what is about to
  * happen. Whoever takes the lock over looks whether the link was stored: then
