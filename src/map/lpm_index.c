@@ -171,9 +171,24 @@ static bool grow_once(struct map *m, struct lpm_part *part, uint32_t i, uint32_t
 	return true;
 }
 
+/*
+ * How many elements the part will have when the map is full, if the parts stay as they are to
+ * each other: the memory that counts is that of a full map.
+ */
+static uint64_t share(const struct map *m, const struct lpm_part *part)
+{
+	uint64_t live = 0;
+	uint32_t i;
+
+	for (i = 0; i < m->lpm.parts; i++)
+		live += load_relaxed(&lpm_part(m, i)->live);
+	return live ? (uint64_t)part->live * m->lpm.capacity / live : 0;
+}
+
 void lpm_index_grow(struct map *m, uint32_t i)
 {
 	struct lpm_part *part = lpm_part(m, i);
+	uint64_t worth;
 	uint32_t fine;
 
 	for (;;) {
@@ -182,9 +197,15 @@ void lpm_index_grow(struct map *m, uint32_t i)
 			part->grow_at = UINT32_MAX;
 			return;
 		}
-		part->grow_at = (uint32_t)worth_from(m, fine);
-		if (part->live < part->grow_at)
+		worth = worth_from(m, fine);
+		if (part->live < worth / 4) {
+			part->grow_at = (uint32_t)(worth / 4);
 			return;
+		}
+		if (part->live < worth && share(m, part) < worth) {
+			part->grow_at = part->live + part->live / 8 + 8;
+			return;
+		}
 		/* No memory for it: not again before there are twice as many. */
 		part->grow_at = part->live * 2;
 		if (!grow_once(m, part, i, fine))
