@@ -22,7 +22,7 @@ t() {
 		-e 's/"?loaded_at"? [^ ]+/loaded_at X/' -e 's/map_ids [0-9,]+/map_ids X/; s/prog_ids [0-9,]+/prog_ids X/' \
 		-e 's/map\[id:[0-9]+\]/map[id:X]/' -e 's/  uid [0-9]+/  uid X/' \
 		-e 's/"bytes_jited":X,//' -e 's/xlated [0-9]+B/xlated XB/' \
-		-e "s|$TEST_FILES|DIR|" -e 's/pids .*//''
+		-e "s|$TEST_FILES|DIR|" -e 's/pids .*//'
 	echo "= $status"
 }
 # Values that are ids.
