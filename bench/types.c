@@ -110,6 +110,20 @@ const struct bench_type bench_types[] = {
 	 .key = route,
 	 .ops = {&op_longest, &op_lookup, &op_update, &op_insert_delete, &op_next_key,
 		 &op_lookup_batch, &op_update_batch}},
+	{.name = "ARRAY_OF_MAPS",
+	 .type = BPF_MAP_TYPE_ARRAY_OF_MAPS,
+	 .key_size = 4,
+	 .value_size = 4,
+	 .full = true,
+	 .inner = BPF_MAP_TYPE_ARRAY,
+	 .ops = {&op_lookup, &op_swap}},
+	{.name = "HASH_OF_MAPS",
+	 .type = BPF_MAP_TYPE_HASH_OF_MAPS,
+	 .key_size = 4,
+	 .value_size = 4,
+	 .full = true,
+	 .inner = BPF_MAP_TYPE_ARRAY,
+	 .ops = {&op_lookup, &op_swap}},
 };
 
 const unsigned int bench_type_count = sizeof(bench_types) / sizeof(bench_types[0]);
