@@ -124,6 +124,18 @@ const struct bench_type bench_types[] = {
 	 .full = true,
 	 .inner = BPF_MAP_TYPE_ARRAY,
 	 .ops = {&op_lookup, &op_swap}},
+	{.name = "QUEUE",
+	 .type = BPF_MAP_TYPE_QUEUE,
+	 .value_size = 8,
+	 .ops = {&op_push_pop, &op_peek}},
+	{.name = "STACK",
+	 .type = BPF_MAP_TYPE_STACK,
+	 .value_size = 8,
+	 .ops = {&op_push_pop, &op_peek}},
+	{.name = "BLOOM_FILTER",
+	 .type = BPF_MAP_TYPE_BLOOM_FILTER,
+	 .value_size = 8,
+	 .ops = {&op_push, &op_member}},
 };
 
 const unsigned int bench_type_count = sizeof(bench_types) / sizeof(bench_types[0]);

@@ -236,6 +236,10 @@ struct map {
 			uint32_t buckets, elem_stride;
 		} stack;
 		struct {
+			struct map *table; /* storage.c: the hash table in the file */
+			uint32_t writes, look_at; /* when to look for owners that are gone */
+		} storage;
+		struct {
 			struct perf_cache *cache; /* this process's, one per CPU; or NULL */
 		} perf;
 		struct {
@@ -246,6 +250,10 @@ struct map {
 			uint64_t index_off;
 			uint32_t level_max, slack;
 		} lpm;
+		struct {
+			uint64_t seed, chunk_off; /* chunk_off 0: all pages are there */
+			uint32_t mask, hashes;
+		} bloom;
 	};
 };
 
