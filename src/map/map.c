@@ -163,8 +163,9 @@ int map_create(const struct map_attr *attr, int btf_fd, struct map **out, int *f
 	m->shared = &header->shared;
 	header->attr = m->attr;
 	if (m->ops->objref && m->ops->objref->users)
-		m->obj.trailer->flags = OBJECT_USERS;
-	err = m->ops->format(m);
+		err = raw_fchmod(*fd, 0600 | OBJECT_USERS);
+	if (!err)
+		err = m->ops->format(m);
 	if (!err && m->ops->open)
 		err = m->ops->open(m);
 	if (err)

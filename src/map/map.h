@@ -174,6 +174,7 @@ struct map_ops {
 	void *(*direct_value)(struct map *m);
 	bool lock_allowed;		/* may hold struct bpf_spin_lock */
 	bool per_cpu;
+	bool evicts;			/* hash family: a full map makes room by itself (LRU) */
 	bool inner_allowed;
 	bool sparse;			/* memory comes by use: the file may be larger than that */
 	bool not_sleepable;		/* sleepable programs may not use it */
@@ -222,16 +223,22 @@ struct map {
 		} array;
 		struct {
 			uint64_t bucket_off, stripe_off, elem_off;
+			uint64_t page_off; /* which pages of buckets there are; 0: all */
 			uint32_t buckets, stripes, elems, per_stripe;
 			uint32_t elem_stride, value_off;
 			uint64_t percpu_off, percpu_stride;
-			uint64_t claim_off, extra; /* what stands behind the elements, and its size */
+			uint64_t claim_off; /* what stands behind the elements */
+			uint64_t lru_off;   /* htab_lru.h; 0: a map that does not evict */
 			uint64_t seed;
 		} htab;
 		struct {
 			uint64_t elem_off;
 			uint32_t buckets, elem_stride;
 		} stack;
+		struct {
+			struct map *table; /* storage.c: the hash table in the file */
+			uint32_t writes, look_at; /* when to look for owners that are gone */
+		} storage;
 		struct {
 			struct perf_cache *cache; /* this process's, one per CPU; or NULL */
 		} perf;
@@ -243,6 +250,10 @@ struct map {
 			uint64_t index_off;
 			uint32_t level_max, slack;
 		} lpm;
+		struct {
+			uint64_t seed, chunk_off; /* chunk_off 0: all pages are there */
+			uint32_t mask, hashes;
+		} bloom;
 	};
 };
 
