@@ -18,6 +18,8 @@ const struct difference_text differences[DIFF_COUNT] = {
 			       "when the user's memory ends in the middle, how much of it was "
 			       "written is not defined"},
 	[DIFF_IDS] = {"ids", "the kernel's are the system's, ours the runtime directory's"},
+	[DIFF_FALSE_POSITIVE] = {"a bloom filter's false positive",
+				 "which values it takes for others is chance, by its seed"},
 };
 
 static unsigned long used[DIFF_COUNT];
