@@ -262,6 +262,8 @@ static struct fd_ref *ref_new(struct open_map *o, uint32_t access)
 /* No operation uses r any more. Its memory waits for a call that may free. */
 static void ref_drop(struct fd_ref *r)
 {
+	if (r->map->ops->fd_closed)
+		r->map->ops->fd_closed(r->map);
 	if (!open_leave(r->open))
 		r->open = NULL;
 	list_push(&dead, r, r);

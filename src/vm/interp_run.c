@@ -147,6 +147,8 @@ int vm_run(struct vm_prog *p, void *ctx, const struct vm_env *env, uint64_t *ret
 		return run_failed(&vc);
 	fault_guard_enter(&vc.guard);
 	*ret = interp_exec(&vc, &code->ins[0], (uintptr_t)ctx, 0, 0, 0, 0);
+	if (unlikely(vc.ring))
+		ringbuf_publish(&vc);
 	fault_guard_leave(&vc.guard);
 	return 0;
 }

@@ -499,6 +499,11 @@ static int set_result(struct verifier *v, const struct call *c)
 			r0->smax = r0->s32_max = c->max_size;
 			reg_sync(r0);
 			break;
+		case BPF_FUNC_get_stack:
+			r0->smin = r0->s32_min = -4095;
+			r0->smax = r0->s32_max = c->max_size;
+			reg_sync(r0);
+			break;
 		}
 		return 0;
 	case HRET_MAP_VALUE_OR_NULL:

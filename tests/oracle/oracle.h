@@ -55,6 +55,7 @@ enum fd_mode { FD_RW, FD_RO, FD_WO, FD_MODES };
 struct twin {
 	bool live, hash, per_cpu, usable, frozen;
 	bool keyless, bloom; /* queue, stack, bloom filter */
+	bool objects; /* values are fds and ids: objects.c */
 	int fd[SIDES][FD_MODES]; /* -1: not opened */
 	uint32_t id[SIDES];
 	uint32_t type, key_size, value_size, max_entries, flags;
@@ -78,6 +79,7 @@ enum difference {
 	DIFF_FAULT_PREFIX,
 	DIFF_IDS,
 	DIFF_FALSE_POSITIVE,
+	DIFF_LRU_VICTIMS,
 	DIFF_COUNT,
 };
 struct difference_text {
@@ -136,6 +138,13 @@ bool value_pushed(uint32_t at);
 /* May the two filters answer differently? Both with yes or no, of what is in neither. */
 bool false_positive(uint32_t at, long kernel, long shmap);
 
+/* objects.c: types whose values are objects. */
+bool objects_type(uint32_t type);
+void objects_prepare(uint32_t type);
+void objects_value(uint32_t at);			/* an fd of each side */
+void objects_template(void);				/* MAP_CREATE's inner_map_fd */
+void objects_names(uint32_t at, uint32_t n);		/* ids become what they stand for */
+
 /* The operations. */
 void create_both(uint32_t type);
 void destroy_both(void);
@@ -146,5 +155,6 @@ void op_walk(void);
 void op_batch(void);
 void op_other(void);
 int programs_oracle(uint32_t type, unsigned long ops);
+int evictions_oracle(uint32_t type, unsigned long rounds);
 
 #endif
