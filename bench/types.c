@@ -11,6 +11,12 @@
 		&op_lookup, &op_lookup_miss, &op_update, &op_insert_delete, &op_insert_take,       \
 			&op_next_key, &op_lookup_batch, &op_update_batch                           \
 	}
+/* What evicts comes last: it leaves none of the keys that the others look for. */
+#define LRU_OPS                                                                                    \
+	{                                                                                          \
+		&op_lookup, &op_lookup_miss, &op_update, &op_insert_delete, &op_insert_take,       \
+			&op_lookup_batch, &op_update_batch, &op_insert_evict                       \
+	}
 #define ARRAY_OPS                                                                                  \
 	{                                                                                          \
 		&op_lookup, &op_update, &op_next_key, &op_lookup_batch, &op_update_batch           \
@@ -80,6 +86,22 @@ const struct bench_type bench_types[] = {
 	 .key_size = 4,
 	 .value_size = 8,
 	 .ops = HASH_OPS},
+	{.name = "LRU_HASH",
+	 .type = BPF_MAP_TYPE_LRU_HASH,
+	 .key_size = 4,
+	 .value_size = 8,
+	 .ops = LRU_OPS},
+	{.name = "LRU_HASH NO_COMMON_LRU",
+	 .type = BPF_MAP_TYPE_LRU_HASH,
+	 .flags = BPF_F_NO_COMMON_LRU,
+	 .key_size = 4,
+	 .value_size = 8,
+	 .ops = LRU_OPS},
+	{.name = "LRU_PERCPU_HASH",
+	 .type = BPF_MAP_TYPE_LRU_PERCPU_HASH,
+	 .key_size = 4,
+	 .value_size = 8,
+	 .ops = LRU_OPS},
 	{.name = "LPM_TRIE",
 	 .type = BPF_MAP_TYPE_LPM_TRIE,
 	 .flags = BPF_F_NO_PREALLOC,
@@ -88,6 +110,18 @@ const struct bench_type bench_types[] = {
 	 .key = route,
 	 .ops = {&op_longest, &op_lookup, &op_update, &op_insert_delete, &op_next_key,
 		 &op_lookup_batch, &op_update_batch}},
+	{.name = "QUEUE",
+	 .type = BPF_MAP_TYPE_QUEUE,
+	 .value_size = 8,
+	 .ops = {&op_push_pop, &op_peek}},
+	{.name = "STACK",
+	 .type = BPF_MAP_TYPE_STACK,
+	 .value_size = 8,
+	 .ops = {&op_push_pop, &op_peek}},
+	{.name = "BLOOM_FILTER",
+	 .type = BPF_MAP_TYPE_BLOOM_FILTER,
+	 .value_size = 8,
+	 .ops = {&op_push, &op_member}},
 };
 
 const unsigned int bench_type_count = sizeof(bench_types) / sizeof(bench_types[0]);

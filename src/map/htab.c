@@ -8,6 +8,7 @@
 #include <sys/random.h>
 
 #include "map/generic_batch.h"
+#include "map/htab_lru.h"
 #include "map/htab_ops.h"
 #include "map/redo.h"
 
@@ -27,6 +28,11 @@ int htab_alloc_check(const struct map_attr *attr)
 	/* the flag is allowed, a node is not */
 	if (percpu && (attr->map_flags & BPF_F_NUMA_NODE) && attr->numa_node != (uint32_t)-1)
 		return -EINVAL;
+	return htab_check_sizes(attr, percpu);
+}
+
+int htab_check_sizes(const struct map_attr *attr, bool percpu)
+{
 	if (!attr->max_entries || !attr->key_size || !attr->value_size)
 		return -EINVAL;
 	if ((uint64_t)attr->key_size + attr->value_size >= HTAB_KEY_VALUE_MAX)
@@ -36,31 +42,80 @@ int htab_alloc_check(const struct map_attr *attr)
 	return 0;
 }
 
-int htab_layout(struct map *m, uint64_t *data_size, uint64_t *prealloc)
+/* The kernel's figure (its element header of 48 bytes, its 16-byte buckets), so
+ * that what a tool shows means the same here and there. */
+static uint64_t kernel_bytes(const struct map *m, bool prealloc, uint64_t entries)
 {
-	uint64_t max = m->attr.max_entries, stripes, buckets, elems, key, stride, end;
-	uint64_t value = m->elem_size;
+	uint64_t elem = 48 + round_up_u64(m->attr.key_size, 8), cpus = m->attr.possible_cpus;
+	uint64_t usage = HTAB_KERNEL_STRUCT + 16 * pow2_at_least(m->attr.max_entries);
+	bool percpu = m->ops->per_cpu, extra = !percpu && !m->ops->evicts;
 
-	if (max > HTAB_BUCKETS_MAX)
-		return -E2BIG;
-	stripes = pow2_at_least((uint64_t)m->attr.possible_cpus * 16);
-	if (stripes > HTAB_STRIPES_MAX)
-		stripes = HTAB_STRIPES_MAX;
-	while (stripes > 1 && stripes * 8 > max)
-		stripes /= 2;
+	elem += percpu ? 8 : round_up_u64(m->attr.value_size, 8);
+	if (prealloc) {
+		if (extra) /* an element per CPU for updates */
+			entries += cpus;
+		usage += elem * entries;
+		if (percpu)
+			usage += m->elem_size * cpus * entries;
+		if (extra)
+			usage += 8 * cpus;
+		return usage;
+	}
+	/* its allocator's link before each piece, and the pointer to the per-CPU one */
+	usage += (elem + 8) * entries;
+	if (percpu)
+		usage += (16 + (uint64_t)m->elem_size * cpus) * entries;
+	return usage;
+}
+
+/* Places everything for so many stripes: the size of the data. */
+static uint64_t place_all(struct map *m, uint64_t stripes, uint64_t spares)
+{
+	uint64_t max = m->attr.max_entries, value = m->elem_size, buckets, elems, end;
+
 	buckets = pow2_at_least((max + 3) / 4);
 	if (buckets < stripes)
 		buckets = stripes;
-
 	m->htab.stripes = (uint32_t)stripes;
 	m->htab.buckets = (uint32_t)buckets;
-	m->htab.per_stripe = (uint32_t)((max + stripes - 1) / stripes) + HTAB_SPARES;
+	m->htab.per_stripe = (uint32_t)((max + stripes - 1) / stripes + spares);
 	elems = stripes * m->htab.per_stripe;
 	m->htab.elems = (uint32_t)elems;
 
-	key = round_up_u64(m->attr.key_size, 8);
-	m->htab.value_off = (uint32_t)(sizeof(struct elem) + key);
-	stride = m->htab.value_off + (m->ops->per_cpu ? 0 : value);
+	m->htab.stripe_off = 0;
+	end = stripes * sizeof(struct stripe);
+	m->htab.page_off = 0;
+	if (buckets > HTAB_BUCKETS_EAGER) {
+		m->htab.page_off = end;
+		end = round_up_u64(end + buckets / HTAB_PAGE_BUCKETS / 8, SHMAP_PAGE);
+	}
+	m->htab.bucket_off = end;
+	end += buckets * sizeof(struct bucket);
+	m->htab.elem_off = end;
+	end += elems * m->htab.elem_stride;
+	m->htab.percpu_off = round_up_u64(end, CACHE_LINE);
+	m->htab.percpu_stride = round_up_u64(elems * value, CACHE_LINE);
+	if (m->ops->per_cpu)
+		end = m->htab.percpu_off + m->htab.percpu_stride * m->attr.possible_cpus;
+	m->htab.claim_off = round_up_u64(end, CACHE_LINE);
+	if (m->attr.spin_lock_off >= 0)
+		end = m->htab.claim_off + HTAB_CLAIMS * redo_record_size(m->attr.value_size);
+	else if (m->ops->per_cpu)
+		end = m->htab.claim_off + stripes * value;
+	if (m->ops->evicts)
+		end = htab_lru_layout(m, end);
+	return end;
+}
+
+int htab_layout(struct map *m, uint64_t *data_size, uint64_t *prealloc)
+{
+	uint64_t max = m->attr.max_entries, cpus = m->attr.possible_cpus, stripes, spares, stride;
+	uint64_t kernel = kernel_bytes(m, !(m->attr.map_flags & BPF_F_NO_PREALLOC), max), size;
+
+	if (max > HTAB_BUCKETS_MAX)
+		return -E2BIG;
+	m->htab.value_off = (uint32_t)(sizeof(struct elem) + round_up_u64(m->attr.key_size, 8));
+	stride = m->htab.value_off + (m->ops->per_cpu ? 0 : m->elem_size);
 	/* small elements do not straddle cache lines */
 	if (stride <= 32)
 		stride = 32;
@@ -68,24 +123,30 @@ int htab_layout(struct map *m, uint64_t *data_size, uint64_t *prealloc)
 		stride = CACHE_LINE;
 	m->htab.elem_stride = (uint32_t)stride;
 
-	m->htab.stripe_off = 0;
-	m->htab.bucket_off = stripes * sizeof(struct stripe);
-	m->htab.elem_off =
-		round_up_u64(m->htab.bucket_off + buckets * sizeof(struct bucket), SHMAP_PAGE);
-	end = m->htab.elem_off + elems * stride;
-	m->htab.percpu_off = round_up_u64(end, SHMAP_PAGE);
-	m->htab.percpu_stride = round_up_u64(elems * value, CACHE_LINE);
-	if (m->ops->per_cpu)
-		end = m->htab.percpu_off + m->htab.percpu_stride * m->attr.possible_cpus;
-	m->htab.claim_off = round_up_u64(end, SHMAP_PAGE);
-	if (m->attr.spin_lock_off >= 0)
-		end = m->htab.claim_off + HTAB_CLAIMS * redo_record_size(m->attr.value_size);
-	else if (m->ops->per_cpu)
-		end = m->htab.claim_off + stripes * value;
-	m->htab.extra = end > m->htab.claim_off ? end - m->htab.claim_off : 0;
-	*data_size = round_up_u64(end, SHMAP_PAGE);
-	/* Buckets always; elements too unless they are to come one by one. */
-	*prealloc = m->attr.map_flags & BPF_F_NO_PREALLOC ? m->htab.elem_off : *data_size;
+	/* As many stripes as are of use, as far as the memory of a full map is not more
+	 * than the kernel's; but some, so that several CPUs can write to small maps. */
+	spares = HTAB_SPARES;
+	stripes = pow2_at_least(cpus * HTAB_STRIPES_PER_CPU);
+	if (stripes > HTAB_STRIPES_MAX)
+		stripes = HTAB_STRIPES_MAX;
+	while (stripes > 1 && stripes * (m->ops->evicts ? LRU_STRIPE_MIN : HTAB_SPARES) > max)
+		stripes /= 2;
+	if (m->ops->evicts)
+		spares += max / stripes >> LRU_SPARES_SHIFT;
+	while ((size = place_all(m, stripes, spares)) + SHMAP_PAGE + OBJECT_TRAILER_SIZE > kernel &&
+	       stripes > 1) {
+		if (stripes > pow2_at_least(2 * cpus))
+			stripes /= 2;
+		else if (spares > 2)
+			spares /= 2;
+		else if (stride + (m->ops->per_cpu ? m->user_value_size : 0) >= 512)
+			stripes /= 2;
+		else
+			break;
+	}
+	*data_size = round_up_u64(size, SHMAP_PAGE);
+	/* The rest comes when it is first used. */
+	*prealloc = m->htab.page_off ? m->htab.bucket_off : m->htab.elem_off;
 	m->htab.seed = m->attr.hash_seed;
 	return 0;
 }
@@ -102,39 +163,39 @@ int htab_format(struct map *m)
 	h->attr.hash_seed = m->attr.hash_seed;
 	m->htab.seed = m->attr.hash_seed;
 	htab_pool_format(m);
-	/* What stands behind the elements, which NO_PREALLOC leaves a hole. */
-	return object_populate(&m->obj, m->htab.claim_off, m->htab.extra);
+	if (htab_lru(m))
+		return htab_lru_format(m);
+	if (m->attr.spin_lock_off < 0)
+		return 0;
+	return object_populate(&m->obj, m->htab.claim_off,
+			       HTAB_CLAIMS * redo_record_size(m->attr.value_size));
 }
 
-/* The kernel's figure (its element header of 48 bytes, its 16-byte buckets), so
- * that what a tool shows means the same here and there. */
-uint64_t htab_memlock(const struct map *m)
+static uint64_t live_entries(const struct map *m)
 {
-	uint64_t buckets = pow2_at_least(m->attr.max_entries), entries = m->attr.max_entries;
-	uint64_t elem = 48 + round_up_u64(m->attr.key_size, 8);
-	uint64_t cpus = m->attr.possible_cpus, usage;
-	bool percpu = m->ops->per_cpu, prealloc = !(m->attr.map_flags & BPF_F_NO_PREALLOC);
+	uint64_t n = 0;
 	uint32_t i;
 
-	elem += percpu ? 8 : round_up_u64(m->attr.value_size, 8);
-	usage = HTAB_KERNEL_STRUCT + 16 * buckets;
-	if (prealloc) {
-		if (!percpu)
-			entries += cpus;
-		usage += elem * entries;
-		if (percpu)
-			usage += m->elem_size * cpus * entries;
-		else
-			usage += 8 * cpus;
-		return usage;
-	}
-	for (entries = 0, i = 0; i < m->htab.stripes; i++)
-		entries += load_relaxed(&htab_stripe(m, i)->live);
-	/* its allocator's link before each piece, and the pointer to the per-CPU one */
-	usage += (elem + 8) * entries;
-	if (percpu)
-		usage += (16 + (uint64_t)m->elem_size * cpus) * entries;
-	return usage;
+	for (i = 0; i < m->htab.stripes; i++)
+		n += load_relaxed(&htab_stripe(m, i)->live);
+	return n;
+}
+
+uint64_t htab_memlock(const struct map *m)
+{
+	if (m->attr.map_flags & BPF_F_NO_PREALLOC)
+		return kernel_bytes(m, false, live_entries(m));
+	return kernel_bytes(m, true, m->attr.max_entries);
+}
+
+int htab_stats(struct map *m, struct map_stats *stats)
+{
+	uint32_t i;
+
+	*stats = (struct map_stats){.entries = live_entries(m)};
+	for (i = 0; i < m->htab.stripes; i++)
+		stats->failed += load_relaxed(&htab_stripe(m, i)->failed);
+	return 0;
 }
 
 int htab_recover(struct map *m)
@@ -178,6 +239,7 @@ const struct map_ops htab_map_ops = {
 	.update_batch = generic_update_batch,
 	.delete_batch = generic_delete_batch,
 	.memlock = htab_memlock,
+	.stats = htab_stats,
 	.recover = htab_recover,
 	.validate = htab_validate,
 	.lock_allowed = true,

@@ -5,6 +5,7 @@
  * File:
  *
  *   stripe_off  | struct stripe [stripes]        locks, pools, intents
+ *   page_off    | a bit per page of buckets      large maps only: it may be used
  *   bucket_off  | struct bucket [buckets]        one cache line each
  *   elem_off    | struct elem   [elems]          header, key, value
  *   percpu_off  | per CPU: values [elems]        PERCPU_HASH only
@@ -54,7 +55,15 @@
  * Reuse (G2). An element that leaves the table goes to the stripe's limbo, and is used
  * again when no program run that may have looked it up goes on. The later holder
  * of the lock who asks stamps the top (sync/lease.h): what lies below left the
- * table before it. Each stripe has HTAB_SPARES elements beyond its quota for this.
+ * table before it. Each stripe has up to HTAB_SPARES elements beyond its quota for this.
+ *
+ * Pages come when they are first used, so that a map costs what is in it: those of
+ * elements under the stripe's lock (htab_pool.c), a page of buckets before its first
+ * element. A page of a hole is never touched before object_populate(): to read it
+ * would allocate it too, or be a SIGBUS in a full tmpfs. So a bit, set after the page has
+ * been made, tells readers that there is one; without it the bucket is empty, and was
+ * so when the bit was read, as every link is stored after its page's bit. When tmpfs is full,
+ * the update fails with -ENOMEM.
  */
 #ifndef SHMAP_MAP_HTAB_H
 #define SHMAP_MAP_HTAB_H
@@ -69,9 +78,13 @@
 #define HTAB_SLOTS 7
 #define HTAB_SPARES 8
 #define HTAB_STRIPES_MAX 256
+#define HTAB_STRIPES_PER_CPU 32
+#define HTAB_BUCKETS_EAGER 256 /* up to so many all have pages from the beginning */
+#define HTAB_PAGE_BUCKETS (SHMAP_PAGE / CACHE_LINE)
 #define HTAB_LIMBO_BATCH 16
 #define HTAB_GIFT_MAX 64
-#ifndef HTAB_RESTARTS /* the fuzz build makes it small: more inputs in the time */
+#define HTAB_STEAL_TRIES 4 /* of who does not wait */
+#ifndef HTAB_RESTARTS	   /* the fuzz build makes it small: more inputs in the time */
 #define HTAB_RESTARTS (1U << 14)
 #endif
 #define HTAB_CLAIMS 16
@@ -92,7 +105,7 @@ struct bucket {
 
 struct elem {
 	uint32_t gen;	/* odd: in the table */
-	uint32_t stamp; /* in limbo, if next says so: lease_stamp() */
+	uint32_t stamp; /* in limbo, if next says so: lease_stamp(); LRU, in the table: 1: used */
 	/* in a chain: the next link. In a pool: next element + 1 in the low half;
 	 * in limbo also ELEM_STAMPED and the deleting program's CPU + 1. */
 	uint64_t next;
@@ -158,7 +171,9 @@ struct stripe {
 	uint64_t gift;	 /* see htab_pool.c */
 	uint32_t backed; /* elements of the region that have pages */
 	uint32_t failed; /* updates refused for want of room */
-	uint64_t pad[6];
+	uint32_t staged; /* its staged value has pages */
+	uint32_t pad0;
+	uint64_t pad[5];
 };
 
 _Static_assert(sizeof(struct bucket) == CACHE_LINE, "a bucket is one cache line");
@@ -173,6 +188,25 @@ static inline struct stripe *htab_stripe(const struct map *m, uint32_t i)
 static inline struct bucket *htab_bucket(const struct map *m, uint32_t i)
 {
 	return (struct bucket *)(m->obj.base + m->htab.bucket_off) + i;
+}
+
+/* May the bucket be looked at? */
+static inline bool htab_bucket_there(const struct map *m, uint32_t bucket)
+{
+	uint32_t page = bucket / HTAB_PAGE_BUCKETS;
+	const uint32_t *bits;
+
+	if (!m->htab.page_off)
+		return true;
+	bits = (const uint32_t *)(m->obj.base + m->htab.page_off);
+	/* Pairs with htab_bucket_populate(). */
+	return load_acquire(&bits[page / 32]) >> page % 32 & 1;
+}
+
+/* The first bucket of the page behind this bucket's. */
+static inline uint32_t htab_next_page(uint32_t bucket)
+{
+	return (bucket | (HTAB_PAGE_BUCKETS - 1)) + 1;
 }
 
 /* PERCPU_HASH: where a stripe stages a value that goes into place. */
@@ -291,6 +325,9 @@ struct htab_place {
 	uint32_t bucket;
 	uint32_t stripe;
 	uint64_t tag;
+	/* What is taken out there: was evicted, not deleted; is not for the run that took it
+	 * out, which may hold it. */
+	bool evicted, held;
 };
 
 /* One allocation in the making; nothing has changed yet. */
@@ -322,7 +359,7 @@ int htab_found_out(struct map *m, uint32_t stripe, const struct htab_hit *hit, v
 int htab_value_out(struct map *m, uint32_t index, void *user_value);
 
 /* One CPU's value, in place, under the stripe's lock: all or nothing (G5). */
-void htab_place(struct map *m, uint32_t stripe, uint32_t index, uint32_t cpu, const void *value);
+int htab_place(struct map *m, uint32_t stripe, uint32_t index, uint32_t cpu, const void *value);
 void htab_place_again(struct map *m, uint32_t stripe);
 
 /* htab_locked.c: BPF_F_LOCK */
@@ -349,11 +386,14 @@ int htab_copy_out(struct map *m, const uint8_t *from, void *user);
  * call with force, which takes what was unlinked up to *stamp all the same.
  * -ENOMEM: tmpfs is full. */
 int htab_alloc(struct map *m, uint32_t stripe, bool force, struct htab_alloc *a, uint32_t *stamp);
-/* Finds quota for the stripe, unlocked: 0 (try again), -E2BIG, -EBUSY. */
-int htab_steal(struct map *m, uint32_t stripe);
+/* Finds quota for the stripe, unlocked: 0 (try again), -E2BIG, -EBUSY, -ENOMEM. wait: also
+ * for what others have begun and for grace periods; else -EBUSY soon. */
+int htab_steal(struct map *m, uint32_t stripe, bool wait);
 /* Completes or undoes what a dead owner of the stripe's lock began. */
 void htab_recover_stripe(struct map *m, uint32_t stripe);
 void htab_pool_format(struct map *m);
+/* Gives the bucket its page. 0 or -ENOMEM. */
+int htab_bucket_populate(struct map *m, uint32_t bucket);
 
 /* htab_batch.c */
 int htab_lookup_batch(struct map *m, struct map_batch *b);

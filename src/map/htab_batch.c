@@ -142,6 +142,10 @@ static uint64_t walk_seek(struct walk *w)
 	uint64_t link;
 
 	while (w->bucket < m->htab.buckets) {
+		if (!w->place && unlikely(!htab_bucket_there(m, w->bucket))) {
+			w->bucket = htab_next_page(w->bucket);
+			continue;
+		}
 		link = htab_place_link(m, w->bucket, w->place);
 		if (link)
 			return link;
@@ -152,7 +156,7 @@ static uint64_t walk_seek(struct walk *w)
 		w->bucket++;
 		w->place = 0;
 		/* The buckets follow each other; what they link to does not. */
-		if (w->bucket + 1 < m->htab.buckets) {
+		if (w->bucket + 1 < m->htab.buckets && htab_bucket_there(m, w->bucket + 1)) {
 			const struct bucket *next = htab_bucket(m, w->bucket + 1);
 			unsigned int i;
 

@@ -9,6 +9,7 @@
 #include "base/uaccess.h"
 #include "map/htab_commit.h"
 #include "map/htab_key.h"
+#include "map/htab_lru.h"
 #include "map/htab_ops.h"
 
 #define VALUE_ON_STACK 512
@@ -19,6 +20,8 @@ static inline int stripe_lock(struct map *m, uint32_t stripe)
 
 	if (unlikely(ret == LOCK_OWNER_DIED)) {
 		htab_recover_stripe(m, stripe);
+		if (htab_lru(m))
+			htab_lru_rebuild(m, stripe);
 		ret = 0;
 	}
 	return ret;
@@ -50,6 +53,7 @@ static inline __attribute__((always_inline)) int find_locked(struct map *m, cons
 	p->bucket = htab_key_bucket(m, hash);
 	p->stripe = p->bucket & (m->htab.stripes - 1);
 	p->tag = htab_key_tag(hash);
+	p->evicted = p->held = false;
 	b = htab_bucket(m, p->bucket);
 	for (found = htab_slots_tagged(b, p->tag); found; found &= found - 1) {
 		i = (unsigned int)__builtin_ctz(found);
@@ -127,24 +131,40 @@ static void change_commit(struct map *m, struct htab_place *p, uint64_t link,
 		/* From here the new element is still the head of its list, but its
 		 * link there is gone: the intent knows it. */
 		store_relaxed(&e->next, new_next);
+		if (htab_lru(m))
+			store_relaxed(&e->stamp, in->elem1 ? 1U : 0U); /* referenced? */
 		store_release(&e->gen, e->gen + 1); /* odd: in the table, as soon as linked */
 	}
 	/* The commit. Release: who finds the link finds the element filled. */
 	store_release(p->where, link);
 	fence_compiler();
-	htab_change_complete(m, st, p->stripe, in->elem1 ? (uint32_t)(lease_cpu() + 1) : 0);
+	htab_change_complete(m, st, p->stripe,
+			     in->elem1 && !p->held ? (uint32_t)(lease_cpu() + 1) : 0);
 	fence_compiler();
 	in->op = INTENT_NONE;
+	if (htab_lru(m))
+		htab_lru_changed(m, p->stripe, new_elem ? new_elem->index + 1 : 0,
+				 p->evicted ? 0 : link_index1(p->link),
+				 live_delta < 0 && !p->evicted);
 }
 
-void htab_place(struct map *m, uint32_t stripe, uint32_t index, uint32_t cpu, const void *value)
+int htab_place(struct map *m, uint32_t stripe, uint32_t index, uint32_t cpu, const void *value)
 {
-	struct intent *in = &htab_stripe(m, stripe)->intent;
+	struct stripe *st = htab_stripe(m, stripe);
+	struct intent *in = &st->intent;
 	uint32_t size = m->attr.value_size;
+	int err;
 
 	if (size == 8 || size == 4 || size == 2 || size == 1) {
 		uaccess_copy(htab_value(m, index, cpu), value, size); /* one store */
-		return;
+		return 0;
+	}
+	if (unlikely(!st->staged)) {
+		err = object_populate(&m->obj, m->htab.claim_off + (uint64_t)stripe * m->elem_size,
+				      m->elem_size);
+		if (err)
+			return err;
+		st->staged = 1;
 	}
 	if (value != htab_staged(m, stripe))
 		uaccess_copy(htab_staged(m, stripe), value, size);
@@ -156,6 +176,7 @@ void htab_place(struct map *m, uint32_t stripe, uint32_t index, uint32_t cpu, co
 	uaccess_copy(htab_value(m, index, cpu), htab_staged(m, stripe), size);
 	fence_compiler();
 	in->op = INTENT_NONE;
+	return 0;
 }
 
 /* A dead owner's htab_place(): again. */
@@ -260,6 +281,39 @@ static int update_in_place(struct map *m, const void *key, uint64_t hash, const 
 	}
 }
 
+/* The stripe, locked, has used its quota. 0: one element is to give way, the lock is held;
+ * 1: released, begin again; < 0: released. */
+static int stripe_full(struct map *m, uint32_t stripe, uint32_t *looked)
+{
+	int ret;
+
+	if (htab_lru(m))
+		return htab_lru_full(m, stripe, looked);
+	htab_unlock(m, stripe);
+	ret = htab_steal(m, stripe, true);
+	return ret ? ret : 1;
+}
+
+/* LRU: one element gives way to the one that `a` is for, or, without memory for one, also
+ * gives its memory. */
+static int make_room(struct map *m, const void *key, uint64_t hash, struct htab_place *p,
+		     struct htab_alloc *a, bool allocated, bool force, uint32_t *stamp)
+{
+	uint32_t bucket;
+	int ret = htab_lru_evict(m, p->stripe, &bucket);
+
+	/* Its place may have been in the way to the new one's. */
+	if (!ret && bucket == p->bucket)
+		ret = htab_find_locked(m, key, hash, p);
+	if (!ret && (!allocated || a->from == INTENT_LIMBO)) {
+		/* Limbo has another head, which we may stamp: it was unlinked before
+		 * this fence. */
+		fence_seq_cst();
+		ret = htab_alloc(m, p->stripe, force, a, stamp);
+	}
+	return ret;
+}
+
 /*
  * The lines that a change is about to write lie far apart in memory, and may be in another
  * CPU's cache: all of them are asked for before the lock's compare-and-swap, which nothing
@@ -274,6 +328,8 @@ static inline __attribute__((always_inline)) void fetch_place(struct map *m, uin
 
 	prefetch_write(b);
 	prefetch_write(st);
+	if (htab_lru(m))
+		prefetch_write(htab_lru_order(m, stripe));
 	if (!fill)
 		return;
 	index1 = heads_free(load_relaxed(&st->heads));
@@ -298,21 +354,29 @@ static inline bool alloc_free(struct map *m, const struct stripe *st, struct hta
 	return true;
 }
 
+/* Counts an update that there was no room for. */
+static int refused(struct map *m, uint32_t stripe, int err)
+{
+	if (err == -E2BIG || err == -ENOMEM)
+		fetch_add_relaxed(&htab_stripe(m, stripe)->failed, 1U);
+	return err;
+}
+
 /*
  * only_cpu: -1, or the CPU whose value a program gives (PERCPU_HASH). swap: the
  * value is the 8 bytes that an element has room for; it learns what it replaces.
  */
-static inline __attribute__((always_inline)) int
-change(struct map *m, const void *key, const void *value, uint64_t flags, int only_cpu,
-       const struct htab_swap *swap)
+static inline __attribute__((always_inline)) int change(struct map *m, const void *key,
+							const void *value, uint64_t flags,
+							int only_cpu, const struct htab_swap *swap)
 {
 	uint64_t hash = htab_key_hash(m, key);
 	uint32_t stripe = (uint32_t)hash & (m->htab.buckets - 1) & (m->htab.stripes - 1);
 	struct stripe *st = htab_stripe(m, stripe);
 	struct htab_alloc a;
 	struct htab_place p;
-	uint32_t stamp = 0, tries = 0;
-	bool force = false;
+	uint32_t stamp = 0, tries = 0, looked = 0;
+	bool force = false, evict;
 	int ret;
 
 	if (unlikely((flags & ~(uint64_t)BPF_F_LOCK) > BPF_EXIST))
@@ -327,7 +391,16 @@ change(struct map *m, const void *key, const void *value, uint64_t flags, int on
 			return ret < 0 ? ret : 0;
 	}
 
+	if (unlikely(!htab_bucket_there(m, htab_key_bucket(m, hash)))) {
+		if (flags & BPF_EXIST)
+			return -ENOENT;
+		ret = htab_bucket_populate(m, htab_key_bucket(m, hash));
+		if (ret)
+			return refused(m, stripe, ret);
+	}
+
 again:
+	evict = false;
 	fetch_place(m, stripe, hash, true);
 	ret = stripe_lock(m, stripe);
 	if (unlikely(ret))
@@ -336,6 +409,8 @@ again:
 	if (unlikely(ret))
 		goto out;
 	if (p.link) {
+		if (htab_lru(m))
+			htab_lru_fetch(m, link_index1(p.link) - 1);
 		if (flags & BPF_NOEXIST) {
 			ret = -EEXIST;
 			goto out;
@@ -359,7 +434,9 @@ again:
 		if (only_cpu >= 0) {
 			/* The CPU is ours: its slot changes in place, and the others'
 			 * stay as they are. */
-			htab_place(m, stripe, link_index1(p.link) - 1, (uint32_t)only_cpu, value);
+			ret = htab_place(m, stripe, link_index1(p.link) - 1, (uint32_t)only_cpu,
+					 value);
+			htab_lru_touch(m, htab_elem(m, link_index1(p.link) - 1));
 			goto out;
 		}
 	} else {
@@ -367,19 +444,24 @@ again:
 			ret = -ENOENT;
 			goto out;
 		}
-		if (st->live >= st->quota) {
-			htab_unlock(m, stripe);
-			ret = htab_steal(m, stripe);
+		evict = st->live >= st->quota;
+		if (evict) {
+			ret = stripe_full(m, stripe, &looked);
+			if (ret < 0)
+				return refused(m, stripe, ret);
 			if (ret)
-				return ret;
-			goto again;
+				goto again;
 		}
 	}
 	ret = alloc_free(m, st, &a) ? 0 : htab_alloc(m, stripe, force, &a, &stamp);
+	/* LRU: now that there is memory for the new one; or when there is none. */
+	if (unlikely(evict) ? !ret || ret == -ENOMEM
+			    : unlikely(ret == -ENOMEM) && htab_lru(m) && !p.link)
+		ret = make_room(m, key, hash, &p, &a, !ret, force, &stamp);
 	if (unlikely(ret)) {
 		htab_unlock(m, stripe);
 		if (ret != -EAGAIN)
-			return ret;
+			return refused(m, stripe, ret);
 		lease_wait(stamp, lease_cpu());
 		/* The second time round what lease_wait() gave up on is taken. More
 		 * times: a writer under BPF_F_LOCK stands still on the last element. */
@@ -446,6 +528,8 @@ static int take_out(struct map *m, const void *key, void *copy, uint64_t flags,
 
 	if (unlikely(!m->writable))
 		return -EPERM;
+	if (unlikely(!htab_bucket_there(m, htab_key_bucket(m, hash))))
+		return -ENOENT;
 again:
 	fetch_place(m, stripe, hash, false);
 	ret = stripe_lock(m, stripe);

@@ -6,6 +6,7 @@
 
 #include "base/uaccess.h"
 #include "map/htab_key.h"
+#include "map/htab_lru.h"
 #include "map/htab_ops.h"
 
 uint64_t htab_hash(const struct map *m, const void *key)
@@ -66,6 +67,8 @@ static inline __attribute__((always_inline)) int search(struct map *m, const voi
 	enum htab_follow f;
 	unsigned int found;
 
+	if (unlikely(!htab_bucket_there(m, htab_key_bucket(m, hash))))
+		return 0;
 	for (restarts = 0; restarts < HTAB_RESTARTS; restarts++) {
 		for (found = htab_slots_tagged(b, tag); found; found &= found - 1) {
 			link = load_acquire(&b->slot[__builtin_ctz(found)]);
@@ -334,6 +337,11 @@ static int cursor_next(struct map *m, struct cursor *c, struct htab_hit *hit, ui
 		struct bucket *b = htab_bucket(m, c->bucket);
 		bool in_chain = c->slot >= HTAB_SLOTS;
 
+		if (!c->slot && unlikely(!htab_bucket_there(m, c->bucket))) {
+			c->bucket = htab_next_page(c->bucket);
+			continue;
+		}
+
 		link = in_chain ? c->link : load_acquire(&b->slot[c->slot]);
 		if (!link) {
 			if (in_chain) {
@@ -424,6 +432,7 @@ static void *lookup_value(struct map *m, const void *key, uint32_t cpu)
 	if (search(m, key, hash, &hit) <= 0)
 		return NULL;
 	finish_for_dead(m, (uint32_t)hash & (m->htab.buckets - 1), hit.index);
+	htab_lru_looked_up(m, &hit);
 	/* Not given to another key while the caller's lease goes on. */
 	return htab_value(m, hit.index, cpu);
 }
@@ -471,6 +480,10 @@ long htab_for_each(struct map *m, long (*fn)(void *, struct map *, const void *,
 	uint32_t bucket, at, steps = 0;
 
 	for (bucket = 0; bucket < m->htab.buckets; bucket++) {
+		if (unlikely(!htab_bucket_there(m, bucket))) {
+			bucket = htab_next_page(bucket) - 1;
+			continue;
+		}
 		for (at = 0; at <= HTAB_SLOTS + m->htab.elems; at++) {
 			uint64_t link = htab_place_link(m, bucket, at);
 			struct htab_hit hit;
@@ -498,6 +511,8 @@ long htab_for_each(struct map *m, long (*fn)(void *, struct map *, const void *,
 			}
 			visited++;
 			finish_for_dead(m, bucket, hit.index);
+			if (htab_lru(m))
+				htab_lru_hold(m, hit.index);
 			if (fn(arg, m, hit.e->key, htab_value(m, hit.index, (uint32_t)cpu)))
 				return visited;
 			/* In the chain the callback may have deleted this very

@@ -9,6 +9,7 @@
 #define HTAB_KERNEL_STRUCT 896
 
 int htab_alloc_check(const struct map_attr *attr);
+int htab_check_sizes(const struct map_attr *attr, bool percpu);
 int htab_layout(struct map *m, uint64_t *data_size, uint64_t *prealloc);
 int htab_format(struct map *m);
 int htab_read(struct map *m, const void *key, void *value, uint64_t flags);
@@ -36,6 +37,7 @@ int htab_swap_out(struct map *m, const void *key, const struct htab_swap *swap);
 /* Does an element hold the word? Waits for changes that are under way. */
 bool htab_shows(struct map *m, uint64_t word);
 uint64_t htab_memlock(const struct map *m);
+int htab_stats(struct map *m, struct map_stats *stats);
 int htab_recover(struct map *m);
 
 #endif

@@ -17,6 +17,7 @@
  */
 #include "map/htab.h"
 #include "map/htab_commit.h"
+#include "map/htab_lru.h"
 
 #include <sched.h>
 #include <stdio.h>
@@ -60,24 +61,37 @@ void htab_pool_format(struct map *m)
 		struct stripe *st = htab_stripe(m, i);
 
 		st->quota = m->attr.max_entries / n + (i < m->attr.max_entries % n);
-		st->backed = m->attr.map_flags & BPF_F_NO_PREALLOC ? 0 : m->htab.per_stripe;
 	}
 }
 
-/* Gives pages to the next elements of the region, a chunk at a time. */
+int htab_bucket_populate(struct map *m, uint32_t bucket)
+{
+	uint32_t page = bucket / HTAB_PAGE_BUCKETS;
+	uint32_t *bits = (uint32_t *)(m->obj.base + m->htab.page_off);
+	int err = object_populate(&m->obj, m->htab.bucket_off + (uint64_t)page * SHMAP_PAGE,
+				  SHMAP_PAGE);
+
+	/* A death before this store: the next one populates again. */
+	if (!err)
+		fetch_or_seq_cst(&bits[page / 32], 1U << page % 32);
+	return err;
+}
+
+/* Gives pages to the next elements of the region: half as many again as have some. */
+#define POPULATE_MIN 64
+
 static int region_populate(struct map *m, uint32_t stripe, uint32_t upto)
 {
 	struct stripe *st = htab_stripe(m, stripe);
-	uint32_t from = st->backed, chunk = 64, cpu;
+	uint32_t from = st->backed, chunk, cpu;
 	uint64_t first;
 	int err;
 
 	if (upto <= from)
 		return 0;
-	if (upto < from + chunk)
-		upto = from + chunk;
-	if (upto > m->htab.per_stripe)
-		upto = m->htab.per_stripe;
+	chunk = from / 2 > POPULATE_MIN ? from / 2 : POPULATE_MIN;
+	if (upto - from < chunk)
+		upto = m->htab.per_stripe - from < chunk ? m->htab.per_stripe : from + chunk;
 	first = (uint64_t)stripe * m->htab.per_stripe + from;
 	err = object_populate(&m->obj, m->htab.elem_off + first * m->htab.elem_stride,
 			      (uint64_t)(upto - from) * m->htab.elem_stride);
@@ -86,6 +100,8 @@ static int region_populate(struct map *m, uint32_t stripe, uint32_t upto)
 				      m->htab.percpu_off + cpu * m->htab.percpu_stride +
 					      first * m->elem_size,
 				      (uint64_t)(upto - from) * m->elem_size);
+	if (!err && htab_lru(m))
+		err = htab_lru_populate(m, first, upto - from);
 	/* A death before this store: the next one populates again, which does
 	 * nothing to pages that are there. */
 	if (!err)
@@ -105,7 +121,8 @@ int htab_alloc(struct map *m, uint32_t stripe, bool force, struct htab_alloc *a,
 		top = htab_elem_at(m, heads_limbo(heads));
 		if (!top)
 			goto damaged;
-		if (fresh < m->htab.per_stripe && st->limbo_len < HTAB_LIMBO_BATCH) {
+		if (fresh < m->htab.per_stripe && st->limbo_len < HTAB_LIMBO_BATCH &&
+		    !region_populate(m, stripe, fresh + 1)) {
 			/* not worth a look at the leases yet */
 		} else if ((force && (int32_t)(limbo_stamp(top) - *stamp) <= 0) ||
 			   lease_elapsed(limbo_stamp(top), -1)) {
@@ -132,8 +149,10 @@ busy:
 	if (fresh < m->htab.per_stripe) {
 		if (fresh >= st->backed) {
 			err = region_populate(m, stripe, fresh + 1);
-			if (err)
+			if (err && !heads_limbo(heads))
 				return err;
+			if (err)
+				goto limbo; /* a full tmpfs: it has elements, only not yet */
 		}
 		a->index = stripe * m->htab.per_stripe + fresh;
 		a->from = INTENT_FRESH;
@@ -142,6 +161,7 @@ busy:
 			goto damaged;
 		return 0;
 	}
+limbo:
 	if (heads_free(heads)) {
 		*stamp = lease_stamp(); /* any: one more look, after a short while */
 		return -EAGAIN;
@@ -175,16 +195,17 @@ damaged:
  */
 #define STAMP_WAIT (1ULL << 32)
 
-static void gift_make(struct map *m, uint32_t stripe, bool force, uint64_t *stamp)
+static int gift_make(struct map *m, uint32_t stripe, bool force, uint64_t *stamp)
 {
 	struct stripe *st = htab_stripe(m, stripe);
 	struct intent *in = &st->intent;
 	uint32_t want, fresh, first1 = 0, n = 0, next1 = 0, from;
 	uint64_t heads = st->heads;
 	struct elem *e;
+	int err;
 
 	if (st->gift || st->live >= st->quota || st->quota > m->attr.max_entries)
-		return;
+		return 0;
 	want = (st->quota - st->live + 1) / 2;
 	if (want > HTAB_GIFT_MAX)
 		want = HTAB_GIFT_MAX;
@@ -214,8 +235,9 @@ static void gift_make(struct map *m, uint32_t stripe, bool force, uint64_t *stam
 	} else if (fresh < m->htab.per_stripe) {
 		if (want > m->htab.per_stripe - fresh)
 			want = m->htab.per_stripe - fresh;
-		if (region_populate(m, stripe, fresh + want))
-			return;
+		err = region_populate(m, stripe, fresh + want);
+		if (err)
+			return err;
 		/* Linking them changes nothing: a fresh element's next is not
 		 * read before it has been given out. */
 		for (n = 0; n < want; n++) {
@@ -231,7 +253,7 @@ static void gift_make(struct map *m, uint32_t stripe, bool force, uint64_t *stam
 			*stamp = STAMP_WAIT | limbo_stamp(e);
 	}
 	if (!n)
-		return;
+		return 0;
 
 	in->rest1 = next1;
 	in->after = st->quota - n;
@@ -242,6 +264,7 @@ static void gift_make(struct map *m, uint32_t stripe, bool force, uint64_t *stam
 	fence_compiler();
 	store_release(&st->gift, in->link);
 	htab_recover_stripe(m, stripe);
+	return 0;
 }
 
 static void give_complete(struct map *m, struct stripe *st, uint32_t stripe)
@@ -321,7 +344,9 @@ static uint64_t *change_word(struct map *m, uint32_t where)
 
 	if (where & WHERE_ELEM)
 		return i < m->htab.elems ? &htab_elem(m, i)->next : NULL;
-	return i / 8 < m->htab.buckets ? &htab_bucket(m, i / 8)->slot[i % 8] : NULL;
+	if (i / 8 >= m->htab.buckets || !htab_bucket_there(m, i / 8))
+		return NULL;
+	return &htab_bucket(m, i / 8)->slot[i % 8];
 }
 
 /* Not committed: the new element is still the head of its list, or fresh. Its link
@@ -422,9 +447,11 @@ static bool steal_pass(struct map *m, uint32_t stripe, unsigned int tries, uint6
 		if (*err)
 			return false;
 		if (!other->gift)
-			gift_make(m, from, tries > 0, stamp);
+			*err = gift_make(m, from, tries > 0, stamp);
 		gift = other->gift;
 		htab_unlock(m, from);
+		if (*err)
+			return false;
 		if (!gift || gift_taker1(gift)) {
 			/* It has quota, but its elements wait for a grace period;
 			 * or what it had is gone: in both cases look again. */
@@ -449,21 +476,21 @@ static bool steal_pass(struct map *m, uint32_t stripe, unsigned int tries, uint6
  * arrival anywhere between the first's look at a stripe and the second's, prove
  * that at the moment between the passes no stripe had anything.
  */
-int htab_steal(struct map *m, uint32_t stripe)
+int htab_steal(struct map *m, uint32_t stripe, bool wait)
 {
 	uint64_t before = 0, seen;
 	bool have_before = false, again;
 	unsigned int tries;
 	int err = 0;
 
-	for (tries = 0; tries < 20000; tries++) {
+	for (tries = 0; tries < (wait ? 20000U : HTAB_STEAL_TRIES); tries++) {
 		uint64_t stamp = 0;
 
 		if (steal_pass(m, stripe, tries, &seen, &again, &stamp, &err))
 			return 0;
 		if (err)
 			return err;
-		if (stamp)
+		if (stamp && wait)
 			lease_wait((uint32_t)stamp, lease_cpu());
 		if (again) {
 			have_before = false;

@@ -31,6 +31,11 @@ static void complain(struct audit *a, const char *fmt, ...)
 	va_end(ap);
 }
 
+static uint32_t backed(struct map *m, uint32_t stripe)
+{
+	return htab_stripe(m, stripe)->backed;
+}
+
 static struct elem *claim(struct audit *a, uint32_t index1, enum where where, uint32_t stripe)
 {
 	struct elem *e;
@@ -46,6 +51,8 @@ static struct elem *claim(struct audit *a, uint32_t index1, enum where where, ui
 		return NULL;
 	}
 	a->at[index1 - 1] = where;
+	if (where == IN_FRESH && (index1 - 1) % a->m->htab.per_stripe >= backed(a->m, stripe))
+		return e; /* it has no page to look at */
 	if ((e->gen & 1) != (where == IN_BUCKET)) {
 		complain(a, "element %u of kind %d has generation %u", index1 - 1, where, e->gen);
 		return NULL;
@@ -77,6 +84,8 @@ static uint32_t audit_bucket(struct audit *a, uint32_t i)
 	uint64_t link;
 	struct elem *e;
 
+	if (!htab_bucket_there(a->m, i))
+		return 0;
 	for (s = 0; s < HTAB_SLOTS; s++) {
 		if (!b->slot[s])
 			continue;

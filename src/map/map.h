@@ -149,6 +149,8 @@ struct map_ops {
 	 * itself in m's geometry. 0 or -errno. NULL: nothing. */
 	int (*open)(struct map *m);
 	void (*close)(struct map *m);
+	/* An open file description of the map may have gone in this process. NULL: whatever. */
+	void (*fd_closed)(struct map *m);
 
 	/* May the fd be mmapped with these? 0 or -errno; the offset is in bytes. */
 	int (*mmap_check)(struct map *m, uint64_t offset, uint64_t len, int prot, int flags);
@@ -156,6 +158,9 @@ struct map_ops {
 	/* The file offset *at from which a mapping of the fd shows the *size bytes before
 	 * it once more, as far as *size goes. NULL: it shows the file as it is. */
 	void (*mmap_repeat)(const struct map *m, uint64_t *at, uint64_t *size);
+
+	/* Makes the mapping itself, from the fd own: the address or -errno. NULL: a plain one. */
+	long (*mmap_place)(struct map *m, int own, void *addr, uint64_t len, int prot, int flags);
 
 	/* bpf_map_info / fdinfo memlock. */
 	uint64_t (*memlock)(const struct map *m);
@@ -169,7 +174,10 @@ struct map_ops {
 	void *(*direct_value)(struct map *m);
 	bool lock_allowed;		/* may hold struct bpf_spin_lock */
 	bool per_cpu;
+	bool evicts;			/* hash family: a full map makes room by itself (LRU) */
 	bool inner_allowed;
+	bool sparse;			/* memory comes by use: the file may be larger than that */
+	bool not_sleepable;		/* sleepable programs may not use it */
 	bool inner_entries;		/* as an inner map: max_entries is compared too */
 };
 
@@ -215,12 +223,25 @@ struct map {
 		} array;
 		struct {
 			uint64_t bucket_off, stripe_off, elem_off;
+			uint64_t page_off; /* which pages of buckets there are; 0: all */
 			uint32_t buckets, stripes, elems, per_stripe;
 			uint32_t elem_stride, value_off;
 			uint64_t percpu_off, percpu_stride;
-			uint64_t claim_off, extra; /* what stands behind the elements, and its size */
+			uint64_t claim_off; /* what stands behind the elements */
+			uint64_t lru_off;   /* htab_lru.h; 0: a map that does not evict */
 			uint64_t seed;
 		} htab;
+		struct {
+			uint64_t elem_off;
+			uint32_t buckets, elem_stride;
+		} stack;
+		struct {
+			struct map *table; /* storage.c: the hash table in the file */
+			uint32_t writes, look_at; /* when to look for owners that are gone */
+		} storage;
+		struct {
+			struct perf_cache *cache; /* this process's, one per CPU; or NULL */
+		} perf;
 		struct {
 			uint64_t part_off, node_off, elem_off;
 			uint32_t parts, per_part, elems, capacity;
@@ -229,6 +250,10 @@ struct map {
 			uint64_t index_off;
 			uint32_t level_max, slack;
 		} lpm;
+		struct {
+			uint64_t seed, chunk_off; /* chunk_off 0: all pages are there */
+			uint32_t mask, hashes;
+		} bloom;
 	};
 };
 

@@ -33,6 +33,7 @@ const struct map_ops percpu_htab_map_ops = {
 	.update_batch = generic_update_batch,
 	.delete_batch = generic_delete_batch,
 	.memlock = htab_memlock,
+	.stats = htab_stats,
 	.recover = htab_recover,
 	.validate = htab_validate,
 	.per_cpu = true,

@@ -267,6 +267,7 @@ static bool translate(struct epoll_event *event)
 			watch_arm(&e->watch);
 		*event = e->event;
 		event->events = level;
+		watch_taken(&e->watch);
 		return true;
 	}
 	entry_settle(e);
@@ -311,6 +312,7 @@ static int look(int epfd, struct epoll_event *events, int max, bool *blind)
 		if (level) {
 			events[n] = e->event;
 			events[n++].events = level;
+			watch_taken(&e->watch);
 		}
 	}
 	unlock_all(signals);

@@ -19,6 +19,12 @@ static long map_object(void *addr, size_t len, int prot, int flags, int fd, off6
 	int own, err;
 	long ret;
 
+	if (fd_class(fd) == FD_EVENT) {
+		err = sys_perf_mmap(fd, addr, len, prot, flags, off, &ret);
+		if (!err)
+			store_relaxed(&maps_mapped, 1);
+		return err == 1 ? -ENODEV : err ? err : ret;
+	}
 	if (fd_class(fd) == FD_OTHER)
 		return -ENODEV;
 	err = fd_mmap_check(fd, off, len, prot, flags);

@@ -111,7 +111,7 @@ EXPORT int epoll_ctl(int epfd, int op, int fd, struct epoll_event *event)
 {
 	int standin, err;
 
-	if (likely(fd_class(fd) != FD_MAP))
+	if (likely(!fd_polls(fd)))
 		return REAL(epoll_ctl)(epfd, op, fd, event);
 	if (fd_has_events(fd)) {
 		err = epoll_map(epfd, op, fd, event);
@@ -161,7 +161,7 @@ static inline __attribute__((always_inline)) unsigned int count_maps(const struc
 	unsigned int maps = 0;
 
 	for (nfds_t i = 0; i < n; i++)
-		maps += fd_class(fds[i].fd) == FD_MAP;
+		maps += fd_polls(fds[i].fd);
 	return maps;
 }
 
@@ -345,7 +345,7 @@ static int poll_maps(struct pollfd *fds, nfds_t n, const struct timespec *timeou
 	memcpy(s.real, fds, n * sizeof(*fds));
 	for (nfds_t i = 0; i < n; i++) {
 		s.map_of[i] = -1;
-		if (fds[i].fd < 0 || fd_class(fds[i].fd) != FD_MAP)
+		if (fds[i].fd < 0 || !fd_polls(fds[i].fd))
 			continue;
 		s.real[i].fd = -1;
 		s.map_of[i] = -2;
@@ -358,6 +358,9 @@ static int poll_maps(struct pollfd *fds, nfds_t n, const struct timespec *timeou
 	}
 	ret = poll_loop(&s, until, mask);
 	error = errno;
+	for (nfds_t i = 0; ret > 0 && i < n; i++)
+		if (s.map_of[i] >= 0 && fds[i].revents)
+			watch_taken(&s.maps[s.map_of[i]].watch);
 	for (nfds_t i = 0; i < s.map_cnt; i++)
 		polled_end(&s.maps[i]);
 out:
@@ -396,7 +399,7 @@ static bool select_has_events(int n, const fd_set *r, const fd_set *w, const fd_
 				fd += NFDBITS - 1;
 				continue;
 			}
-			if (FD_ISSET(fd, sets[s]) && fd_class(fd) == FD_MAP && fd_has_events(fd))
+			if (FD_ISSET(fd, sets[s]) && fd_polls(fd) && fd_has_events(fd))
 				return true;
 		}
 	return false;

@@ -44,6 +44,7 @@ enum fd_class {
 	FD_UNKNOWN,
 	FD_PLAIN, /* not ours */
 	FD_MAP,
+	FD_EVENT, /* a perf event that programs write to */
 	FD_OTHER, /* a program, BTF object or link */
 };
 
@@ -63,6 +64,14 @@ static inline enum fd_class fd_class(int fd)
 static inline bool fd_ours(int fd)
 {
 	return fd_class(fd) >= FD_MAP;
+}
+
+/* One of ours that poll(2) says more of than of a file. */
+static inline bool fd_polls(int fd)
+{
+	enum fd_class class = fd_class(fd);
+
+	return unlikely(class == FD_MAP || class == FD_EVENT);
 }
 
 /* The fd has just become one of ours, or may have. */

@@ -101,14 +101,19 @@ static enum collected collect_anchor(enum object_kind kind, uint32_t id, struct 
 	struct stat st, named;
 
 	snprintf(name, sizeof(name), "%u", id);
+	/* A look before the lock: what is pinned or referred to is not even
+	 * opened. */
+	fd = raw_fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW);
+	if (fd)
+		return fd == -ENOENT ? GONE : KEPT;
+	if (st.st_nlink > 1 && !(st.st_mode & OBJECT_USERS))
+		return KEPT;
 	fd = raw_openat(dir, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0);
 	if (fd < 0)
 		return fd == -ENOENT ? GONE : KEPT;
 	/* Not when it has just its anchor: its slots go with it then. */
 	if (!raw_fstat(fd, &st) && st.st_nlink > 1)
 		slot_refs_release(fd, kind, id, work_dropped, w);
-	/* A look before the lock: what is pinned or referred to is not even
-	 * locked for a moment. */
 	if (!raw_fstat(fd, &st) && st.st_nlink == 1 && !raw_flock(fd, LOCK_EX | LOCK_NB)) {
 		/* The name must still be this file's: another collector may have
 		 * removed it, and the id may have come round. */

@@ -22,6 +22,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/stat.h>
 #include <sys/types.h>
 
 #include "shm/rundir.h"
@@ -31,8 +32,11 @@
 #define OBJECT_TRAILER_SIZE 4096
 #define OBJECT_BODY_SIZE 3072
 
-/* trailer.flags: what its slots hold ends with its last user (object_mark_user). */
-#define OBJECT_USERS 1U
+/*
+ * The file's mode bit of an object whose slots are emptied with its last user
+ * (object_mark_user); in the mode so that a collector need not open the others.
+ */
+#define OBJECT_USERS S_ISVTX
 
 struct object_trailer {
 	char magic[8];
@@ -43,7 +47,7 @@ struct object_trailer {
 	uint32_t uid;			/* of the creator */
 	uint64_t load_time;		/* CLOCK_BOOTTIME ns */
 	uint32_t ready;			/* 0 while references are being made; then 1 */
-	uint32_t flags;			/* OBJECT_USERS */
+	uint32_t pad;
 	uint8_t reserved[1024 - 48];
 	uint8_t body[OBJECT_BODY_SIZE];	/* the kind's header: struct map_header, ... */
 };

@@ -168,13 +168,14 @@ static int user_lock(int fd, short type, long long at, long long len)
 int object_mark_user(int fd)
 {
 	struct timespec pause = {.tv_nsec = 1000000};
-	struct object_trailer head;
 	static uint32_t turn;
+	struct stat st;
 	int flags, ret;
 
-	ret = object_head(fd, &head);
-	if (ret || !(head.flags & OBJECT_USERS))
-		return ret;
+	if (raw_fstat(fd, &st))
+		return -EBADF;
+	if (!(st.st_mode & OBJECT_USERS))
+		return 0;
 	flags = raw_fcntl(fd, F_GETFL, 0);
 	for (int tries = 0; tries < USER_TRIES; tries++) {
 		if ((flags & O_ACCMODE) != O_WRONLY) {
@@ -234,13 +235,11 @@ static bool pinned(int fd, enum object_kind kind, uint32_t id)
 void slot_refs_release(int fd, enum object_kind kind, uint32_t id, object_dropped_fn fn, void *arg)
 {
 	object_release_fn release = load_acquire(&release_fn);
-	struct object_trailer head;
 	char name[LINK_NAME_SIZE];
 	struct stat st, own;
 	int wfd;
 
-	if (kind != OBJECT_MAP || !release || object_head(fd, &head) ||
-	    !(head.flags & OBJECT_USERS) || head.kind != kind || head.id != id)
+	if (kind != OBJECT_MAP || !release)
 		return;
 	snprintf(name, sizeof(name), "%u", id);
 	wfd = raw_openat(rundir_kind_fd(kind), name, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK,

@@ -173,6 +173,12 @@ void *fd_mmap_map(int fd, int own, void *addr, size_t len, int prot, int flags, 
 	err = fd_begin(fd, &op);
 	if (err)
 		return (void *)(intptr_t)err;
+	if (op.ref->map->ops->mmap_place) {
+		base = (uint8_t *)op.ref->map->ops->mmap_place(
+			op.ref->map, own, addr, round_up_u64(len, SHMAP_PAGE), prot, flags);
+		fd_end(&op);
+		return base;
+	}
 	if (op.ref->map->ops->mmap_repeat)
 		op.ref->map->ops->mmap_repeat(op.ref->map, &at, &size);
 	fd_end(&op);

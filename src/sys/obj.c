@@ -37,7 +37,7 @@ long sys_cmd_obj_pin(union sys_attr *attr, union sys_attr *uattr, unsigned int s
 		return -EINVAL;
 	/* maps, programs and links; a closed fd is none of them */
 	kind = fd_identify(attr->obj.bpf_fd, NULL);
-	if (kind < 0 || kind == OBJECT_BTF)
+	if (kind < 0 || kind == OBJECT_BTF || kind == OBJECT_PERF)
 		return -EINVAL;
 	err = pin_path_read(&path, sys_ptr(attr->obj.pathname), dirfd);
 	if (err)

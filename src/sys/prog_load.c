@@ -333,6 +333,11 @@ static int resolve_load(struct prog_load *l, struct bpf_insn *insn)
 	index = prog_maps_add(&l->maps, fd, log);
 	if (index < 0)
 		return index;
+	if (l->p->sleepable && l->maps.maps[index]->ops->not_sleepable) {
+		vm_logf(log, "Sleepable programs can only use array, hash, ringbuf and local "
+			     "storage maps\n");
+		return -EINVAL;
+	}
 	if (value) {
 		err = prog_map_value_check(l->maps.maps[index], insn[1].imm, log);
 		if (err)

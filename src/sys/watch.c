@@ -8,7 +8,9 @@
 #include <sys/inotify.h>
 
 #include "base/errors.h"
+#include "base/pool.h"
 #include "base/rawsys.h"
+#include "map/perf_event.h"
 #include "map/ring.h"
 #include "sys/fd.h"
 #include "sys/sys.h"
@@ -34,16 +36,36 @@ static int watch_make(int fd)
 	return high;
 }
 
+static struct pool event_pool = POOL_OF(struct perf_event);
+
 bool fd_has_events(int fd)
 {
 	struct fd_op op;
 	bool has;
 
 	if (fd_begin(fd, &op))
-		return false;
+		return fd_identify(fd, NULL) == OBJECT_PERF;
 	has = op.ref->map->ops->poll;
 	fd_end(&op);
 	return has;
+}
+
+/* A perf event has no map: it is mapped for the watch. */
+static int watch_event(int fd, struct map_watch *w)
+{
+	int err;
+
+	w->event = pool_alloc(&event_pool);
+	if (!w->event)
+		return -ENOMEM;
+	fd_inside_begin();
+	err = perf_event_open_fd(fd, w->event);
+	if (!err)
+		w->fd = watch_make(fd);
+	fd_inside_end();
+	if (err)
+		pool_free(&event_pool, w->event);
+	return err;
 }
 
 int watch_open(int fd, struct map_watch *w)
@@ -51,7 +73,10 @@ int watch_open(int fd, struct map_watch *w)
 	struct fd_op op;
 	int err;
 
+	*w = (struct map_watch){.fd = -1};
 	err = fd_begin(fd, &op);
+	if (err == -EINVAL && fd_identify(fd, NULL) == OBJECT_PERF)
+		return watch_event(fd, w);
 	if (err)
 		return err;
 	if (op.ref->map->ops->poll) {
@@ -71,14 +96,24 @@ void watch_close(struct map_watch *w)
 {
 	if (w->fd >= 0)
 		raw_close(w->fd);
-	map_put(w->map);
-	w->fd = -1;
-	w->map = NULL;
+	if (w->event) {
+		object_unmap(&w->event->obj);
+		pool_free(&event_pool, w->event);
+	} else {
+		map_put(w->map);
+	}
+	*w = (struct map_watch){.fd = -1};
 }
 
 uint32_t watch_level(const struct map_watch *w)
 {
-	return w->map->ops->poll(w->map);
+	return w->event ? perf_event_ready(w->event) : w->map->ops->poll(w->map);
+}
+
+void watch_taken(const struct map_watch *w)
+{
+	if (w->event)
+		perf_event_poll(w->event);
 }
 
 void watch_arm(const struct map_watch *w)
@@ -87,15 +122,20 @@ void watch_arm(const struct map_watch *w)
 
 	while (w->fd >= 0 && raw_read(w->fd, events, sizeof(events)) > 0)
 		;
-	ring_arm(w->map);
+	if (w->event)
+		perf_event_sleep(w->event);
+	else
+		ring_arm(w->map);
 }
 
 bool watch_ring(const struct map_watch *w)
 {
-	return ring_wake(w->map) && w->fd >= 0;
+	return (w->event ? perf_event_ring(w->event) : ring_wake(w->map)) && w->fd >= 0;
 }
 
 bool watch_due(const struct map_watch *w)
 {
+	if (w->event)
+		return perf_event_ready(w->event);
 	return w->map->ops->ring && w->map->ops->ring->wake_due(w->map);
 }

@@ -54,6 +54,7 @@ enum fd_mode { FD_RW, FD_RO, FD_WO, FD_MODES };
 /* A map that exists on both sides. */
 struct twin {
 	bool live, hash, per_cpu, usable, frozen;
+	bool objects; /* values are fds and ids: objects.c */
 	int fd[SIDES][FD_MODES]; /* -1: not opened */
 	uint32_t id[SIDES];
 	uint32_t type, key_size, value_size, max_entries, flags;
@@ -75,6 +76,7 @@ enum difference {
 	DIFF_BATCH_ROOM,
 	DIFF_FAULT_PREFIX,
 	DIFF_IDS,
+	DIFF_LRU_VICTIMS,
 	DIFF_COUNT,
 };
 struct difference_text {
@@ -128,6 +130,13 @@ void random_value(uint32_t at);
 /* Is the key at `at` in the map? Asks both, which must agree. */
 bool key_exists(uint32_t at);
 
+/* objects.c: types whose values are objects. */
+bool objects_type(uint32_t type);
+void objects_prepare(uint32_t type);
+void objects_value(uint32_t at);			/* an fd of each side */
+void objects_template(void);				/* MAP_CREATE's inner_map_fd */
+void objects_names(uint32_t at, uint32_t n);		/* ids become what they stand for */
+
 /* The operations. */
 void create_both(uint32_t type);
 void destroy_both(void);
@@ -138,5 +147,6 @@ void op_walk(void);
 void op_batch(void);
 void op_other(void);
 int programs_oracle(uint32_t type, unsigned long ops);
+int evictions_oracle(uint32_t type, unsigned long rounds);
 
 #endif

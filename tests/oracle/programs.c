@@ -127,8 +127,75 @@ static void call_lock(int helper)
 	CALL(helper);
 }
 
+#define INNER_KEY (-KEY_ROOM - VALUE_ROOM - 8)
+
+/* r1 = the inner map that was found (r9), r2 = its key: the packet's byte 1. */
+static void inner_and_key(void)
+{
+	LDX(BPF_B, 1, 7, 1);
+	STX(BPF_W, 10, 1, INNER_KEY);
+	MOV(1, 9);
+	MOV(2, 10);
+	ADD_K(2, INNER_KEY);
+}
+
+/* What can be done with a map in a map, or a program in an array. */
+static void program_on_object(enum prog_op op)
+{
+	if (twin.type == BPF_MAP_TYPE_PROG_ARRAY) {
+		emit(BPF_LD | BPF_IMM | BPF_DW, 2, BPF_PSEUDO_MAP_FD, 0, 0);
+		emit(0, 0, 0, 0, 0);
+		LDX(BPF_W, 3, 10, -KEY_ROOM);
+		LDX(BPF_DW, 1, 10, INNER_KEY); /* the context */
+		CALL(BPF_FUNC_tail_call);
+		MOV_K(0, MISS);
+		EXIT();
+		return;
+	}
+	if (twin.type == BPF_MAP_TYPE_CGROUP_ARRAY) {
+		map_and_key();
+		LDX(BPF_W, 2, 10, -KEY_ROOM);
+		CALL(BPF_FUNC_current_task_under_cgroup);
+		EXIT();
+		return;
+	}
+	map_and_key();
+	CALL(BPF_FUNC_map_lookup_elem);
+	miss();
+	MOV(9, 0);
+	inner_and_key();
+	switch (op) {
+	case PROG_UPDATE:
+		MOV(3, 10);
+		ADD_K(3, -KEY_ROOM - VALUE_ROOM);
+		LDX(BPF_DW, 4, 7, PKT_FLAGS);
+		CALL(BPF_FUNC_map_update_elem);
+		break;
+	case PROG_DELETE:
+		CALL(BPF_FUNC_map_delete_elem);
+		break;
+	default:
+		CALL(BPF_FUNC_map_lookup_elem);
+		miss();
+		MOV(9, 0);
+		LDX(BPF_DW, 1, 10, -KEY_ROOM - VALUE_ROOM);
+		if (op == PROG_FETCH_ADD)
+			ATOMIC(BPF_ADD | BPF_FETCH, 9, 1, 0);
+		else if (op == PROG_STORE)
+			STX(BPF_DW, 9, 1, 0);
+		LDX(BPF_DW, 1, 9, 0);
+		STX(BPF_DW, 7, 1, PKT_OUT);
+		MOV_K(0, 1);
+	}
+	EXIT();
+}
+
 static void program_one(enum prog_op op)
 {
+	if (twin.objects) {
+		program_on_object(op);
+		return;
+	}
 	switch (op) {
 	case PROG_LOOKUP:
 		map_and_key();
@@ -215,6 +282,8 @@ static void program_make(void)
 	unsigned int long_enough, next;
 
 	code_len = 0;
+	if (twin.objects)
+		STX(BPF_DW, 10, 1, INNER_KEY);
 	LDX(BPF_W, 7, 1, offsetof(struct xdp_md, data));
 	LDX(BPF_W, 8, 1, offsetof(struct xdp_md, data_end));
 	MOV(2, 7);
