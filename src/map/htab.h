@@ -342,6 +342,8 @@ void htab_damaged(struct map *m);
 int htab_lock(struct map *m, uint32_t stripe);
 void htab_unlock(struct map *m, uint32_t stripe);
 int htab_find_locked(struct map *m, const void *key, uint64_t hash, struct htab_place *p);
+/* Lookup and delete. copy: room for the user's value, with BPF_F_LOCK twice. */
+int htab_take(struct map *m, const void *key, void *copy, uint64_t flags);
 int htab_delete_locked(struct map *m, struct htab_place *p);
 /* The link at a place of a bucket, without a lock: 0..HTAB_SLOTS-1 are the slots, then
  * the chain. 0: nothing there; LINK_DAMAGED. */

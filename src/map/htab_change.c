@@ -473,6 +473,11 @@ again:
 	return ret;
 }
 
+int htab_take(struct map *m, const void *key, void *copy, uint64_t flags)
+{
+	return take_out(m, key, copy, flags);
+}
+
 int htab_erase(struct map *m, const void *key)
 {
 	return take_out(m, key, NULL, 0);
