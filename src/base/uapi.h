@@ -18,6 +18,9 @@
 #define SHMAP_F_TOKEN_FD (1U << 16)
 #define SHMAP_F_SEGV_ON_FAULT (1U << 17)
 #define SHMAP_F_NO_USER_CONV (1U << 18)
+#define SHMAP_F_RB_OVERWRITE (1U << 19) /* Linux 6.19 */
+
+#define SHMAP_RB_OVERWRITE_POS 4 /* bpf_ringbuf_query(); Linux 6.19 */
 
 /* Instruction set v4 (RFC 9669); linux/bpf.h of 6.6 and later. */
 #ifndef BPF_MEMSX

@@ -162,6 +162,8 @@ int map_create(const struct map_attr *attr, int btf_fd, struct map **out, int *f
 	m->shared = &header->shared;
 	header->attr = m->attr;
 	err = m->ops->format(m);
+	if (!err && m->ops->open)
+		err = m->ops->open(m);
 	if (err)
 		goto unmap;
 	if (btf_fd >= 0) {
@@ -174,9 +176,12 @@ int map_create(const struct map_attr *attr, int btf_fd, struct map **out, int *f
 		err = object_publish(&m->obj, *fd);
 	}
 	if (err)
-		goto unmap;
+		goto close;
 	*out = m;
 	return 0;
+close:
+	if (m->ops->close)
+		m->ops->close(m);
 unmap:
 	object_unmap(&m->obj);
 	raw_close(*fd);
@@ -237,6 +242,9 @@ int map_open(int fd, struct map **out)
 	if (err)
 		goto unmap;
 	m->shared = &map_file_header(m)->shared;
+	err = m->ops->open ? m->ops->open(m) : 0;
+	if (err)
+		goto unmap;
 	*out = m;
 	return 0;
 unmap:
@@ -256,6 +264,8 @@ void map_put(struct map *m)
 	/* Each holder's accesses come before the last one's unmapping. */
 	if (fetch_add_seq_cst(&m->refs, (uint32_t)-1) != 1)
 		return;
+	if (m->ops->close)
+		m->ops->close(m);
 	object_unmap(&m->obj);
 	pool_free(&map_pool, m);
 }

@@ -58,6 +58,7 @@ struct map_header {
 
 struct map;
 struct map_batch;
+struct ring_shared;
 struct map_stats;
 struct ring_ops;	/* map/ring.h: RINGBUF, USER_RINGBUF */
 struct objref_ops;	/* map/objref.h: values are other objects (maps, programs) */
@@ -80,6 +81,8 @@ struct map_ops {
 
 	/* Pure: the kernel's checks of MAP_CREATE for this type, in its order. */
 	int (*alloc_check)(const struct map_attr *attr);
+	/* The kernel makes these checks only as it allocates: after those of token and device. */
+	bool check_late;
 	/* Computes m->private geometry and *data_size, *prealloc from m->attr. -E2BIG/-ENOMEM. */
 	int (*layout)(struct map *m, uint64_t *data_size, uint64_t *prealloc);
 	/* Formats a fresh, zeroed file. */
@@ -133,8 +136,17 @@ struct map_ops {
 	int (*update_batch)(struct map *m, struct map_batch *b);
 	int (*delete_batch)(struct map *m, struct map_batch *b);
 
+	/* When a process has mapped the file and before it unmaps it: what it keeps for
+	 * itself in m's geometry. 0 or -errno. NULL: nothing. */
+	int (*open)(struct map *m);
+	void (*close)(struct map *m);
+
 	/* May the fd be mmapped with these? 0 or -errno; the offset is in bytes. */
 	int (*mmap_check)(struct map *m, uint64_t offset, uint64_t len, int prot, int flags);
+
+	/* The file offset *at from which a mapping of the fd shows the *size bytes before
+	 * it once more, as far as *size goes. NULL: it shows the file as it is. */
+	void (*mmap_repeat)(const struct map *m, uint64_t *at, uint64_t *size);
 
 	/* bpf_map_info / fdinfo memlock. */
 	uint64_t (*memlock)(const struct map *m);
@@ -178,6 +190,13 @@ struct map {
 	bool writable;			/* shorthand for obj.writable */
 	union {				/* geometry, private, by type */
 		struct {
+			struct ring_shared *shared;
+			uint8_t *data;	/* two views of the data, one behind the other */
+			uint64_t mask;	/* bytes of data - 1 */
+			uint32_t slot;	/* in the process's table of rings, + 1 */
+			uint32_t named;	/* enum ring_named */
+		} ring;
+		struct {
 			uint64_t redo_off;
 			uint32_t redo_count, redo_size;
 			uint64_t cpu_stride;
@@ -191,6 +210,12 @@ struct map {
 			uint64_t claim_off; /* what stands behind the elements */
 			uint64_t seed;
 		} htab;
+		struct {
+			uint64_t part_off, node_off, elem_off;
+			uint32_t parts, per_part, elems, capacity;
+			uint32_t stride, meta_off;
+			uint32_t data_size, max_plen;
+		} lpm;
 	};
 };
 

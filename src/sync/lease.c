@@ -412,6 +412,36 @@ int lease_cpu(void)
 	return mine.line && mine.tid == thread_self.tid && thread_known() ? mine.cpu : -1;
 }
 
+#define TENANCY_CPU_BITS 12
+
+_Static_assert(LEASE_CPUS_MAX <= 1 << TENANCY_CPU_BITS, "a CPU fits a tenancy");
+
+uint32_t lease_tenancy(void)
+{
+	if (unlikely(!mine.line || mine.tid != thread_self.tid || !thread_known()))
+		return LEASE_NO_TENANCY;
+	return load_relaxed(&mine.line->seq) << TENANCY_CPU_BITS | (uint32_t)mine.cpu;
+}
+
+bool lease_tenancy_over(uint32_t tenancy)
+{
+	uint32_t cpu = tenancy & ((1U << TENANCY_CPU_BITS) - 1);
+	uint64_t word;
+
+	if (unlikely(!load_acquire(&lines)) && lease_open())
+		return false;
+	if (cpu >= lease_possible_cpus())
+		return true;
+	/* The number changes before the word does, and after a dead owner's word was
+	 * taken over: a word seen held, and then the number, are of one tenancy, or
+	 * of a later one that is just beginning. */
+	word = load_acquire(&lines[cpu].word);
+	if (!word_held(word) || (line_stalled(&lines[cpu]) && owner_gone(word)))
+		return true;
+	return load_acquire(&lines[cpu].seq) << TENANCY_CPU_BITS >> TENANCY_CPU_BITS !=
+	       tenancy >> TENANCY_CPU_BITS;
+}
+
 uint32_t lease_stamp(void)
 {
 	if (unlikely(!load_acquire(&lines)) && lease_open())

@@ -47,6 +47,16 @@ void lease_release(void);
 int lease_cpu(void);
 
 /*
+ * The calling thread's tenancy of its lease, as 32 bits that say later who owned
+ * something; LEASE_NO_TENANCY without a lease. lease_tenancy_over(): that run has
+ * ended, or its thread has died. (Of 2^20 later tenancies of the same CPU one is
+ * taken for it, while it lasts.)
+ */
+#define LEASE_NO_TENANCY UINT32_MAX
+uint32_t lease_tenancy(void);
+bool lease_tenancy_over(uint32_t tenancy);
+
+/*
  * The stamp for memory whose unlinking is visible to everybody: taken by a later
  * holder of the lock under which it was unlinked (see the proof in lease.c).
  */

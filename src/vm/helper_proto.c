@@ -74,7 +74,18 @@ static const struct helper_proto protos[] = {
 	H(get_func_arg_cnt, INTEGER, false, TRAMPOLINES, HARG_CTX),
 	H(map_lookup_percpu_elem, MAP_VALUE_OR_NULL, false, ALL, HARG_MAP_PTR, HARG_MAP_KEY,
 	  HARG_ANYTHING),
+	H(ringbuf_reserve_dynptr, INTEGER, false, ALL, HARG_MAP_PTR, HARG_ANYTHING, HARG_ANYTHING,
+	  HARG_DYNPTR_UNINIT),
+	H(ringbuf_submit_dynptr, VOID, false, ALL, HARG_DYNPTR_RELEASE, HARG_ANYTHING),
+	H(ringbuf_discard_dynptr, VOID, false, ALL, HARG_DYNPTR_RELEASE, HARG_ANYTHING),
+	H(dynptr_read, INTEGER, false, ALL, HARG_MEM_WRITE, HARG_SIZE_OR_ZERO, HARG_DYNPTR,
+	  HARG_ANYTHING, HARG_ANYTHING),
+	H(dynptr_write, INTEGER, false, ALL, HARG_DYNPTR, HARG_ANYTHING, HARG_MEM_READ,
+	  HARG_SIZE_OR_ZERO, HARG_ANYTHING),
+	H(dynptr_data, DYNPTR_MEM_OR_NULL, false, ALL, HARG_DYNPTR, HARG_ANYTHING, HARG_ALLOC_SIZE),
 	H(ktime_get_tai_ns, INTEGER, false, ALL),
+	H(user_ringbuf_drain, INTEGER, false, ALL, HARG_MAP_PTR, HARG_FUNC, HARG_STACK_OR_NULL,
+	  HARG_ANYTHING),
 };
 
 const struct helper_proto *helper_proto_find(uint32_t id)

@@ -33,6 +33,9 @@ enum helper_arg {
 	HARG_CONST_STR,		/* NUL-terminated string in a frozen read-only map */
 	HARG_LONG_WRITE,	/* 8 writable, 8-byte aligned bytes */
 	HARG_RINGBUF_MEM,	/* a reserved record; released by the call */
+	HARG_DYNPTR_UNINIT,	/* 16 bytes of the frame that become a ring buffer's dynptr */
+	HARG_DYNPTR,		/* a dynptr: those, or what a callback was given */
+	HARG_DYNPTR_RELEASE,	/* a ring buffer's dynptr; released by the call */
 };
 
 enum helper_ret {
@@ -40,6 +43,7 @@ enum helper_ret {
 	HRET_VOID,		/* R0 is not readable afterwards */
 	HRET_MAP_VALUE_OR_NULL,
 	HRET_RINGBUF_MEM_OR_NULL,
+	HRET_DYNPTR_MEM_OR_NULL, /* HARG_ALLOC_SIZE bytes, for as long as the dynptr is */
 };
 
 struct helper_proto {

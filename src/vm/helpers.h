@@ -21,6 +21,9 @@
 /* The helper with that id; NULL: there is none. */
 vm_helper_fn vm_helper(int32_t id);
 
+/* The run has failed: what it reserved and did not submit is discarded. */
+void ringbuf_abandon(struct vm_context *vc);
+
 /* bpf_tail_call: where to go on, or NULL when the call falls through. */
 const struct icode *interp_tail_call(struct vm_context *vc, uint64_t map, uint32_t index);
 
@@ -62,6 +65,11 @@ int fmt_check(const char *fmt, size_t fmt_size, uint32_t arg_cnt);
 	H(115, probe_read_kernel_str)                                                              \
 	H(118, jiffies64)                                                                          \
 	H(125, ktime_get_boot_ns)                                                                  \
+	H(130, ringbuf_output)                                                                     \
+	H(131, ringbuf_reserve)                                                                    \
+	H(132, ringbuf_submit)                                                                     \
+	H(133, ringbuf_discard)                                                                    \
+	H(134, ringbuf_query)                                                                      \
 	H(148, copy_from_user)                                                                     \
 	H(160, ktime_get_coarse_ns)                                                                \
 	H(164, for_each_map_elem)                                                                  \
@@ -75,7 +83,14 @@ int fmt_check(const char *fmt, size_t fmt_size, uint32_t arg_cnt);
 	H(184, get_func_ret)                                                                       \
 	H(185, get_func_arg_cnt)                                                                   \
 	H(195, map_lookup_percpu_elem)                                                             \
-	H(208, ktime_get_tai_ns)
+	H(198, ringbuf_reserve_dynptr)                                                             \
+	H(199, ringbuf_submit_dynptr)                                                              \
+	H(200, ringbuf_discard_dynptr)                                                             \
+	H(201, dynptr_read)                                                                        \
+	H(202, dynptr_write)                                                                       \
+	H(203, dynptr_data)                                                                        \
+	H(208, ktime_get_tai_ns)                                                                   \
+	H(209, user_ringbuf_drain)
 
 #define H(id, name) HELPER(name);
 HELPERS(H)

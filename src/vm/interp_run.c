@@ -107,6 +107,14 @@ static __attribute__((noinline)) int run_failed(struct vm_context *vc)
 
 	if (!vc->was_in_lock)
 		abandon_lock();
+	/* A truncated file faults here too. */
+	if (!fault_guard_set(&vc->guard)) {
+		fault_guard_enter(&vc->guard);
+		ringbuf_abandon(vc);
+		fault_guard_leave(&vc->guard);
+	} else if (!vc->was_in_lock) {
+		abandon_lock();
+	}
 	if (!fetch_add_relaxed(&((struct vm_code *)vc->code)->faults, 1))
 		trace_fault(vc, err);
 	return err;
@@ -129,6 +137,7 @@ int vm_run(struct vm_prog *p, void *ctx, const struct vm_env *env, uint64_t *ret
 	vc.tail_calls = 0;
 	vc.loops = 0;
 	vc.error = 0;
+	vc.ring = NULL;
 	vc.was_in_lock = thread_self.in_lock;
 	begin_stack(&vc, p);
 	if (fault_guard_set(&vc.guard))

@@ -123,6 +123,7 @@ static int ptr_alu(struct verifier *v, const struct bpf_insn *insn, const struct
 			       /* fallthrough */
 	case REG_PKT_END:
 	case REG_FUNC:
+	case REG_DYNPTR:
 	case REG_NOT_INIT:
 		verbose(v, "R%d pointer arithmetic on %s prohibited\n", d, reg_kind_name(&p));
 		return -EACCES;

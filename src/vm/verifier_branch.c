@@ -342,7 +342,7 @@ static void settle_null(struct verifier *v, struct state *s, uint32_t id, bool n
 		if (!r->or_null || r->id != id)
 			continue;
 		if (null) {
-			if (r->ref_id)
+			if (r->ref_id == id) /* not a dynptr's memory */
 				ref = r->ref_id;
 			reg_mark_const(r, 0);
 			continue;

@@ -120,6 +120,12 @@ int call_callback(struct verifier *v, const struct helper_proto *p, uint32_t sub
 		f->regs[2] = caller[3];
 		return 0;
 	}
+	if (p->id == BPF_FUNC_user_ringbuf_drain) {
+		f->callback = CALLBACK_DRAIN;
+		reg_mark_pointer(&f->regs[1], REG_DYNPTR);
+		f->regs[2] = caller[3];
+		return 0;
+	}
 	f->callback = CALLBACK_FOR_EACH;
 	map = caller[1].map;
 	reg_mark_pointer(&f->regs[1], REG_MAP_PTR);

@@ -11,6 +11,8 @@ struct call {
 	uint32_t map_index;
 	uint32_t subprog; /* callback */
 	uint32_t release_id;
+	uint32_t dynptr_ref; /* of the dynptr among the arguments */
+	int dynptr_place;    /* the register that says where a new one goes, or 0 */
 	uint64_t alloc_size;
 	uint64_t max_size; /* of the last memory argument */
 };
@@ -107,6 +109,7 @@ static bool fills_all(const struct helper_proto *p)
 	case BPF_FUNC_probe_read_user_str:
 	case BPF_FUNC_probe_read_kernel_str:
 	case BPF_FUNC_snprintf:
+	case BPF_FUNC_dynptr_read:
 		return false;
 	}
 	return true;
@@ -360,6 +363,18 @@ static int check_arg(struct verifier *v, struct call *c, int i)
 		return err ? err : check_helper_mem(v, c, regno, 8, true, true, false);
 	case HARG_RINGBUF_MEM:
 		return check_record(v, c, regno);
+	case HARG_DYNPTR_UNINIT:
+		c->dynptr_place = regno;
+		return dynptr_check_place(v, regno);
+	case HARG_DYNPTR:
+		return dynptr_check(v, regno, &c->dynptr_ref);
+	case HARG_DYNPTR_RELEASE:
+		err = dynptr_check(v, regno, &c->release_id);
+		if (!err && !c->release_id) {
+			verbose(v, "arg %d is an unacquired reference\n", regno);
+			err = -EINVAL;
+		}
+		return err;
 	}
 	return -EINVAL;
 }
@@ -461,6 +476,7 @@ static int release(struct verifier *v, uint32_t id)
 		return -EINVAL;
 	}
 	for_each_reg(s, r) if (r->ref_id == id) reg_mark_unknown(r);
+	dynptr_drop(v, id);
 	return 0;
 }
 
@@ -490,6 +506,13 @@ static int set_result(struct verifier *v, const struct call *c)
 		r0->map = c->map_index;
 		r0->or_null = true;
 		r0->id = ++v->id_gen;
+		return 0;
+	case HRET_DYNPTR_MEM_OR_NULL:
+		reg_mark_pointer(r0, REG_MEM);
+		r0->mem_size = c->alloc_size;
+		r0->or_null = true;
+		r0->id = ++v->id_gen;
+		r0->ref_id = c->dynptr_ref;
 		return 0;
 	case HRET_RINGBUF_MEM_OR_NULL:
 		id = acquire(v);
@@ -575,6 +598,13 @@ int check_helper(struct verifier *v, const struct bpf_insn *insn)
 		err = release(v, c.release_id);
 		if (err)
 			return err;
+	}
+	if (c.dynptr_place) {
+		int id = acquire(v);
+
+		if (id < 0)
+			return id;
+		dynptr_make(v, c.dynptr_place, id);
 	}
 	clobber_caller_saved(v);
 	return set_result(v, &c);

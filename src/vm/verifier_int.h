@@ -11,6 +11,7 @@
  *   verifier_branch.c   what a comparison tells about its operands
  *   verifier_alu.c      ALU instructions, pointer arithmetic
  *   verifier_stack.c    the frame's memory
+ *   verifier_dynptr.c   dynptrs in the frame's memory
  *   verifier_mem.c      loads, stores, atomics through any pointer
  *   verifier_ctx.c      the context of each program type
  *   verifier_btf.c      kernel types, global functions
@@ -60,6 +61,7 @@ enum reg_kind {
 	REG_BTF_ID,		/* pointer into the kernel's data: loads only, by probing */
 	REG_MEM,		/* sized memory: ring buffer record, global function argument */
 	REG_FUNC,
+	REG_DYNPTR,		/* a callback's; also what a dynptr's slots in the frame hold */
 };
 
 /*
@@ -100,17 +102,19 @@ enum slot_kind {
 	SLOT_SPILL,
 	SLOT_MISC,
 	SLOT_ZERO,
+	SLOT_DYNPTR,		/* half of a ring buffer's dynptr: neither read nor written */
 };
 
 struct slot {
 	uint8_t kind[VER_SLOT];	/* per byte; kind[0] is the lowest address */
-	struct reg spilled;	/* meaningful when kind[0] is SLOT_SPILL */
+	struct reg spilled;	/* meaningful when kind[0] is SLOT_SPILL, SLOT_DYNPTR */
 };
 
 enum frame_callback {
 	CALLBACK_NONE,
 	CALLBACK_FOR_EACH,
 	CALLBACK_LOOP,
+	CALLBACK_DRAIN,
 };
 
 struct frame {
@@ -350,6 +354,16 @@ int stack_helper_access(struct verifier *v, int regno, uint32_t size, bool write
 			bool may_be_uninit);
 int stack_check_bounds(struct verifier *v, const struct reg *ptr, int regno, int32_t off,
 		       uint32_t size, const char *what, bool helper);
+
+/* verifier_dynptr.c */
+/* R[regno] points to 16 bytes of the frame that a dynptr can be in. */
+int dynptr_check_place(struct verifier *v, int regno);
+/* They are one now, with that reference. */
+void dynptr_make(struct verifier *v, int regno, uint32_t ref_id);
+/* R[regno] is a dynptr: 0 and the reference that it is (a callback's: 0). */
+int dynptr_check(struct verifier *v, int regno, uint32_t *ref_id);
+/* The dynptr of that reference is gone. */
+void dynptr_drop(struct verifier *v, uint32_t ref_id);
 
 /* verifier_mem.c */
 int check_reg_read(struct verifier *v, int regno);

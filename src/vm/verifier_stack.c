@@ -76,6 +76,17 @@ static void slot_scrub(struct slot *s)
 				s->kind[i] = SLOT_MISC;
 }
 
+/* A ring buffer's dynptr is the only thing that knows of its record. */
+static int check_no_dynptr(struct verifier *v, const struct frame *f, int64_t min, int64_t end)
+{
+	for (int64_t off = min; off < end; off++)
+		if (f->slots[SLOT_OF(off)].kind[0] == SLOT_DYNPTR) {
+			verbose(v, "cannot overwrite referenced dynptr\n");
+			return -EINVAL;
+		}
+	return 0;
+}
+
 static int write_fixed(struct verifier *v, const struct reg *ptr, int64_t off, unsigned int size,
 		       int value_regno, const struct reg *value)
 {
@@ -84,9 +95,14 @@ static int write_fixed(struct verifier *v, const struct reg *ptr, int64_t off, u
 	uint8_t kind = SLOT_MISC;
 	int err = use_stack(v, f, off);
 
+	if (!err)
+		err = check_no_dynptr(v, f, off, off + size);
 	if (err)
 		return err;
 	s = &f->slots[SLOT_OF(off)];
+	/* not kept track of: what is loaded again is a number */
+	if (value && value->kind == REG_DYNPTR)
+		value = NULL;
 	if (value && value->kind != REG_SCALAR) {
 		if (size != VER_SLOT) {
 			verbose(v, "invalid size of register spill\n");
@@ -153,6 +169,8 @@ static int write_variable(struct verifier *v, const struct reg *ptr, int64_t min
 	const bool zero = value && reg_is_zero(value);
 	int err = use_stack(v, f, min);
 
+	if (!err)
+		err = check_no_dynptr(v, f, min, max + size);
 	if (err)
 		return err;
 	for (int64_t off = min; off < max + size; off++) {
@@ -208,6 +226,7 @@ static int read_bytes(struct verifier *v, const struct reg *ptr, int regno, int6
 		flow_read_slots(v, ptr->frame, 1ULL << SLOT_OF(i));
 		switch (s->kind[BYTE_OF(i)]) {
 		case SLOT_INVALID:
+		case SLOT_DYNPTR:
 			return unreadable(v, "", regno, off, i - off, size);
 		case SLOT_SPILL:
 		case SLOT_MISC:
@@ -330,6 +349,13 @@ int stack_helper_access(struct verifier *v, int regno, uint32_t size, bool write
 		struct slot *s = &f->slots[SLOT_OF(off)];
 		uint8_t *kind = &s->kind[BYTE_OF(off)];
 
+		if (*kind == SLOT_DYNPTR) {
+			if (!write)
+				return unreadable(v, "", regno, min, off - min, size);
+			verbose(v, "potential write to dynptr at off=%lld disallowed\n",
+				(long long)min);
+			return -EACCES;
+		}
 		if (!may_be_uninit) {
 			flow_read_slots(v, p.frame, 1ULL << SLOT_OF(off));
 			/* padding between the members of a key, say */

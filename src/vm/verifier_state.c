@@ -187,6 +187,9 @@ static bool slot_covers(const struct slot *old, const struct slot *cur, struct i
 	const struct reg *ra, *rb;
 	const bool spilled = old->kind[0] == SLOT_SPILL;
 
+	if (old->kind[0] == SLOT_DYNPTR)
+		return cur->kind[0] == SLOT_DYNPTR &&
+		       reg_covers(&old->spilled, &cur->spilled, ids, true, how);
 	if (how == MATCH_SAME) {
 		if (memcmp(old->kind, cur->kind, VER_SLOT))
 			return false;

@@ -105,6 +105,12 @@ static void attr_good(uint32_t type, int lock)
 		/* above, the kernel's count is a per-CPU estimate */
 		max = max > 100 ? 100 : max;
 	}
+	if (type == BPF_MAP_TYPE_LPM_TRIE) {
+		static const uint32_t lpm_keys[] = {5, 6, 7, 8, 8, 8, 9, 12, 20, 36, 64};
+
+		key = pick(lpm_keys);
+		flags |= BPF_F_NO_PREALLOC;
+	}
 	if (type == BPF_MAP_TYPE_ARRAY && one_in(3))
 		flags |= BPF_F_MMAPABLE;
 	if (hash && one_in(8))
@@ -207,6 +213,8 @@ static bool kernel_may_be_asked(const union sys_attr *a)
 	if ((__uint128_t)max * (values * cpus + values + key + 128) <= few)
 		return true;
 	switch (a->map_create.map_type) {
+	case BPF_MAP_TYPE_LPM_TRIE: /* nothing is allocated ahead */
+		return true;
 	case BPF_MAP_TYPE_ARRAY:
 		/* E2BIG; or one allocation of 64 TiB and more: ENOMEM at once */
 		return a->map_create.value_size > 0x7fffffff ||
@@ -233,6 +241,8 @@ static void mutate(void)
 					     100,
 					     512,
 					     513,
+					     260,
+					     261,
 					     4096,
 					     65536,
 					     4194303,
@@ -253,6 +263,8 @@ static void mutate(void)
 					       4194303,
 					       4194304 - 48 - 4,
 					       4194304 - 48 - 5,
+					       4194304 - 280,
+					       4194304 - 279,
 					       4194304,
 					       0x7ffffff8,
 					       0x7fffffff,

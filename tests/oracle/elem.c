@@ -8,11 +8,32 @@
 
 #define ELEM_END (offsetof(union sys_attr, elem.flags) + 8)
 
+/* A prefix, often one that covers another, or is covered. */
+static void random_prefix(uint32_t at)
+{
+	uint8_t key[KEY_MAX + 8] = {0};
+	uint32_t bits = (twin.key_size - 4) * 8, v = rnd(twin.key_room);
+	uint32_t plen = bits < 8 * 4 || one_in(3) ? rnd(bits + 1) : bits - rnd(9);
+
+	if (one_in(30))
+		plen = one_in(2) ? bits + 1 : (uint32_t)rnd64();
+	memcpy(key, &plen, 4);
+	key[4] = v % 5 * 64;
+	key[twin.key_size - 1] ^= v;
+	if (twin.key_size > 6)
+		key[twin.key_size / 2] ^= v >> 3;
+	put_both(at, key, twin.key_size <= KEY_MAX ? twin.key_size : KEY_MAX);
+}
+
 void random_key(uint32_t at)
 {
 	uint8_t key[KEY_MAX + 8] = {0};
 	uint32_t v = rnd(twin.key_room), n = twin.key_size < 4 ? twin.key_size : 4;
 
+	if (twin.type == BPF_MAP_TYPE_LPM_TRIE) {
+		random_prefix(at);
+		return;
+	}
 	if (!twin.hash && one_in(20))
 		v = rnd64();
 	memcpy(key, &v, n);

@@ -1,0 +1,568 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Finding prefixes and reading values without a lock; see lpm.h. */
+#include "map/lpm.h"
+
+#include "base/uaccess.h"
+
+/* Reads that race with writers on purpose: what they saw is checked before it is
+ * believed, by the part's seq or the element's meta word. */
+#define RACY __attribute__((no_sanitize("thread")))
+
+void lpm_damaged(struct map *m)
+{
+	if (m->writable)
+		store_relaxed(&m->shared->damaged, 1);
+}
+
+RACY uint32_t lpm_common(const uint8_t *a, const uint8_t *b, uint32_t limit)
+{
+	uint32_t i, n = (limit + 7) / 8, got;
+
+	for (i = 0; i + 8 <= n; i += 8) {
+		uint64_t x, y;
+
+		memcpy(&x, a + i, 8);
+		memcpy(&y, b + i, 8);
+		if (x != y) {
+			got = i * 8 + (uint32_t)__builtin_clzll(__builtin_bswap64(x ^ y));
+			return got < limit ? got : limit;
+		}
+	}
+	if (i + 4 <= n) {
+		uint32_t x, y;
+
+		memcpy(&x, a + i, 4);
+		memcpy(&y, b + i, 4);
+		if (x != y) {
+			got = i * 8 + (uint32_t)__builtin_clz(__builtin_bswap32(x ^ y));
+			return got < limit ? got : limit;
+		}
+		i += 4;
+	}
+	for (; i < n; i++) {
+		uint8_t d = a[i] ^ b[i];
+
+		if (d) {
+			got = i * 8 + (uint32_t)__builtin_clz((uint32_t)d << 24);
+			return got < limit ? got : limit;
+		}
+	}
+	return limit;
+}
+
+/* The element of a link that must be one: 1, or -EIO. */
+static inline int link_elem(struct map *m, uint32_t link, struct lpm_hit *hit)
+{
+	if (unlikely(!lpm_link_is_elem(link)))
+		return -EIO;
+	hit->index = lpm_link_index(m, link);
+	if (unlikely(hit->index == UINT32_MAX))
+		return -EIO;
+	hit->meta = load_acquire(lpm_meta(m, hit->index));
+	return likely((hit->meta & LPM_PLEN_MASK) <= m->lpm.max_plen) ? 1 : -EIO;
+}
+
+/*
+ * The way down by the key's bits, as far as prefixes of up to `limit` bits stand there.
+ * *last gets the link of the last one that ended on the way, *last_pos its length; the link
+ * at the end is an element's, or 0: everything below is longer. -EIO: not a trie.
+ */
+static inline int descend(struct map *m, const struct lpm_key *k, uint32_t limit, uint32_t link,
+			  uint32_t *last, uint32_t *last_pos, uint32_t *end)
+{
+	int64_t above = -1;
+
+	while (link && !lpm_link_is_elem(link)) {
+		uint32_t i = link - 1, rank, pos;
+		const struct lpm_node *n;
+
+		if (unlikely(i >= m->lpm.elems))
+			return -EIO;
+		n = lpm_node(m, i);
+		rank = load_relaxed(&n->rank);
+		if (unlikely((int64_t)rank <= above))
+			return -EIO;
+		above = rank;
+		pos = rank >> 1;
+		if (rank & 1) {
+			if (pos >= limit) {
+				link = 0;
+				break;
+			}
+			link = load_acquire(&n->child[lpm_bit(k->data, pos)]);
+			continue;
+		}
+		if (pos > limit) {
+			link = 0;
+			break;
+		}
+		*last = load_acquire(&n->child[0]);
+		*last_pos = pos;
+		link = pos == limit ? 0 : load_acquire(&n->child[1]);
+	}
+	*end = link;
+	return 0;
+}
+
+/* The longest match in one trie, as it is read: 1, 0 or -EIO; believed when seq allows. */
+static int match(struct map *m, const struct lpm_part *part, const struct lpm_key *k,
+		 struct lpm_hit *hit)
+{
+	uint32_t root = load_acquire(&part->root), last = 0, last_pos = 0, end, plen, common;
+	int err;
+
+	if (!root)
+		return 0;
+	err = descend(m, k, k->plen, root, &last, &last_pos, &end);
+	if (unlikely(err))
+		return err;
+	if (!end && !last)
+		return 0;
+	/* The bits that the way skipped: compared with what is at its end. */
+	err = link_elem(m, end ? end : last, hit);
+	if (unlikely(err < 0))
+		return err;
+	plen = hit->meta & LPM_PLEN_MASK;
+	common = lpm_common(lpm_data(m, hit->index), k->data, plen < k->plen ? plen : k->plen);
+	if (common >= plen)
+		return 1;
+	if (!last)
+		return 0;
+	/* What ends on the way is a prefix of it: those match that are not longer than what
+	 * the two have in common. */
+	if (last_pos <= common)
+		return link_elem(m, last, hit);
+	last = 0;
+	err = descend(m, k, common, root, &last, &last_pos, &end);
+	if (unlikely(err))
+		return err;
+	return last ? link_elem(m, last, hit) : 0;
+}
+
+/* match() of one instant, without a lock: 1, 0, -EIO; -EAGAIN when the trie did not keep still.
+ * *seq: until part->seq moves on it stays right. */
+static int match_still(struct map *m, struct lpm_part *part, const struct lpm_key *k,
+		       struct lpm_hit *hit, uint64_t *seq)
+{
+	int ret;
+
+	*seq = load_acquire(&part->seq);
+	ret = match(m, part, k, hit);
+	/* Partner: the fences in change_commit(). */
+	fence_acquire();
+	return likely(load_relaxed(&part->seq) == *seq) ? ret : -EAGAIN;
+}
+
+static int search_once(struct map *m, const struct lpm_key *k, uint32_t part, struct lpm_hit *hit)
+{
+	struct lpm_part *own = lpm_part(m, part), *brief = lpm_part(m, LPM_SHORT_PART);
+	uint64_t seq, brief_seq;
+	int ret = match_still(m, own, k, hit, &seq);
+
+	if (likely(ret) || m->lpm.parts == 1 || part == LPM_SHORT_PART ||
+	    !load_acquire(&brief->root))
+		return ret;
+	ret = match_still(m, brief, k, hit, &brief_seq);
+	/* A short one is the longest only while there is still no long one. */
+	fence_acquire();
+	return load_relaxed(&own->seq) == seq ? ret : -EAGAIN;
+}
+
+/*
+ * The longest match without a lock: 1, 0, -EIO when the links make no sense (somebody has
+ * damaged the file), -EAGAIN when writers never left it alone.
+ */
+static int search(struct map *m, const struct lpm_key *k, uint32_t part, struct lpm_hit *hit,
+		  uint32_t tries)
+{
+	int ret;
+
+	do {
+		ret = search_once(m, k, part, hit);
+		if (likely(ret != -EAGAIN))
+			break;
+		cpu_relax();
+	} while (--tries);
+	if (unlikely(ret == -EIO))
+		lpm_damaged(m);
+	return ret;
+}
+
+/* Under the part's lock: for a reader that writers have overtaken too often. The match and,
+ * if there is one, its value, which nobody can replace. */
+static int read_excluding(struct map *m, const struct lpm_key *k, uint32_t part, void *value)
+{
+	struct lpm_hit hit;
+	int ret = lpm_lock(m, part);
+
+	if (ret)
+		return ret;
+	ret = match(m, lpm_part(m, part), k, &hit);
+	if (ret == -EIO)
+		lpm_damaged(m);
+	if (ret > 0)
+		ret = uaccess_copy(value, lpm_elem(m, hit.index), m->attr.value_size);
+	else if (!ret)
+		ret = -ENOENT;
+	lpm_unlock(m, part);
+	if (ret == -ENOENT && m->lpm.parts > 1 && part != LPM_SHORT_PART)
+		return read_excluding(m, k, LPM_SHORT_PART, value);
+	return ret;
+}
+
+int lpm_read(struct map *m, const void *key, void *value, uint64_t flags)
+{
+	struct lpm_key k = lpm_key(key);
+	struct lpm_hit hit;
+	uint32_t part, tries;
+	int ret;
+
+	if (unlikely(k.plen > m->lpm.max_plen))
+		return -ENOENT;
+	part = lpm_part_of(m, &k);
+	for (tries = 0; tries < LPM_RESTARTS; tries++) {
+		ret = search(m, &k, part, &hit, 1);
+		if (likely(ret > 0)) {
+			ret = uaccess_copy(value, lpm_elem(m, hit.index), m->attr.value_size);
+			if (unlikely(ret))
+				return ret;
+			if (likely(lpm_hit_valid(m, &hit)))
+				return 0;
+		} else if (ret != -EAGAIN) {
+			return ret ? ret : -ENOENT;
+		}
+		if (tries >= LPM_READ_TRIES && m->writable)
+			return read_excluding(m, &k, part, value);
+		cpu_relax();
+	}
+	return -EBUSY;
+}
+
+/* The caller has a lease: the element is not given to another prefix meanwhile. */
+void *lpm_lookup(struct map *m, const void *key)
+{
+	struct lpm_key k = lpm_key(key);
+	struct lpm_hit hit;
+
+	if (unlikely(k.plen > m->lpm.max_plen))
+		return NULL;
+	return search(m, &k, lpm_part_of(m, &k), &hit, LPM_RESTARTS) > 0 ? lpm_elem(m, hit.index)
+									  : NULL;
+}
+
+/* Any element of a subtree, the nearest. 1 or -EIO. */
+static int any_elem(struct map *m, uint32_t link, int64_t above, struct lpm_hit *hit)
+{
+	while (!lpm_link_is_elem(link)) {
+		uint32_t i = lpm_link_index(m, link);
+		uint32_t rank;
+
+		if (i == UINT32_MAX)
+			return -EIO;
+		rank = load_relaxed(&lpm_node(m, i)->rank);
+		if ((int64_t)rank <= above || rank > LPM_RANK_BIT(m->lpm.max_plen))
+			return -EIO;
+		above = rank;
+		link = load_acquire(&lpm_node(m, i)->child[0]);
+	}
+	return link_elem(m, link, hit);
+}
+
+int lpm_find_locked(struct map *m, const struct lpm_key *k, struct lpm_place *p)
+{
+	struct lpm_part *part = lpm_part(m, p->part);
+	uint32_t *word = &part->root, *above = NULL;
+	uint32_t node1 = 0, link, plen, common;
+	int64_t rank_above = -1;
+	struct lpm_hit hit;
+	struct lpm_node *n;
+
+	*p = (struct lpm_place){.part = p->part, .word = word};
+	link = load_relaxed(word);
+	if (!link)
+		return 0;
+	/* Down by the key's bits, to where it would end, or to an element. */
+	while (!lpm_link_is_elem(link)) {
+		uint32_t i = lpm_link_index(m, link), rank, pos;
+
+		if (unlikely(i == UINT32_MAX))
+			goto damaged;
+		n = lpm_node(m, i);
+		rank = load_relaxed(&n->rank);
+		if (unlikely((int64_t)rank <= rank_above))
+			goto damaged;
+		pos = rank >> 1;
+		if (rank & 1 ? pos >= k->plen : pos > k->plen)
+			break;
+		rank_above = rank;
+		above = word;
+		node1 = i + 1;
+		if (rank & 1)
+			word = &n->child[lpm_bit(k->data, pos)];
+		else
+			word = &n->child[pos < k->plen];
+		link = load_relaxed(word);
+		if (unlikely(!link))
+			goto damaged;
+	}
+	if (unlikely(any_elem(m, link, rank_above, &hit) < 0))
+		goto damaged;
+	plen = hit.meta & LPM_PLEN_MASK;
+	common = lpm_common(lpm_data(m, hit.index), k->data, plen < k->plen ? plen : k->plen);
+	if (common == k->plen && common == plen) {
+		p->elem = hit.index + 1;
+		p->word = word;
+		p->link = link;
+		p->above = above;
+		p->node = node1;
+		return lpm_link_is_elem(link) ? 0 : -EIO;
+	}
+	/* Where they part: the first link on the way that leads to a higher rank. */
+	if (common == k->plen) {
+		p->rank = LPM_RANK_END(common);
+		p->side = 0;
+	} else if (common == plen) {
+		p->rank = LPM_RANK_END(common);
+		p->side = 1;
+	} else {
+		p->rank = LPM_RANK_BIT(common);
+		p->side = lpm_bit(k->data, common);
+	}
+	word = &part->root;
+	rank_above = -1;
+	while (!lpm_link_is_elem(link = load_relaxed(word))) {
+		uint32_t i = lpm_link_index(m, link), rank;
+
+		if (unlikely(i == UINT32_MAX))
+			goto damaged;
+		n = lpm_node(m, i);
+		rank = load_relaxed(&n->rank);
+		if (unlikely((int64_t)rank <= rank_above || rank == p->rank))
+			goto damaged;
+		if (rank > p->rank)
+			break;
+		rank_above = rank;
+		word = rank & 1 ? &n->child[lpm_bit(k->data, rank >> 1)] : &n->child[1];
+	}
+	p->word = word;
+	p->link = link;
+	return 0;
+
+damaged:
+	lpm_damaged(m);
+	return -EIO;
+}
+
+/* ---- order ---- */
+
+/* The first element of a subtree: 1 or -EIO. */
+static int first_of(struct map *m, uint32_t link, struct lpm_hit *hit)
+{
+	int64_t above = -1;
+
+	while (!lpm_link_is_elem(link)) {
+		uint32_t i = lpm_link_index(m, link), rank;
+
+		if (i == UINT32_MAX)
+			return -EIO;
+		rank = load_relaxed(&lpm_node(m, i)->rank);
+		if ((int64_t)rank <= above || rank > LPM_RANK_BIT(m->lpm.max_plen))
+			return -EIO;
+		above = rank;
+		/* BIT: the zeros; END: what is longer */
+		link = load_acquire(&lpm_node(m, i)->child[!(rank & 1)]);
+	}
+	return link_elem(m, link, hit);
+}
+
+/*
+ * What comes after the key in one trie. 1; 0: nothing does; -ENOENT: the key is not there;
+ * -EIO.
+ */
+static int after(struct map *m, const struct lpm_part *part, const struct lpm_key *k,
+		 struct lpm_hit *hit)
+{
+	uint32_t link = load_acquire(&part->root), later = 0, plen;
+	int64_t above = -1;
+	int err;
+
+	if (!link)
+		return -ENOENT;
+	while (!lpm_link_is_elem(link)) {
+		uint32_t i = lpm_link_index(m, link), rank, pos;
+		const struct lpm_node *n;
+
+		if (i == UINT32_MAX)
+			return -EIO;
+		n = lpm_node(m, i);
+		rank = load_relaxed(&n->rank);
+		if ((int64_t)rank <= above)
+			return -EIO;
+		above = rank;
+		pos = rank >> 1;
+		if (rank & 1 ? pos >= k->plen : pos > k->plen)
+			return -ENOENT;
+		if (rank & 1) {
+			unsigned int bit = lpm_bit(k->data, pos);
+
+			if (!bit)
+				later = load_acquire(&n->child[1]);
+			link = load_acquire(&n->child[bit]);
+		} else {
+			if (pos < k->plen)
+				later = load_acquire(&n->child[0]);
+			link = load_acquire(&n->child[pos < k->plen]);
+		}
+	}
+	err = link_elem(m, link, hit);
+	if (err < 0)
+		return err;
+	plen = hit->meta & LPM_PLEN_MASK;
+	if (plen != k->plen || lpm_common(lpm_data(m, hit->index), k->data, plen) != plen)
+		return -ENOENT;
+	return later ? first_of(m, later, hit) : 0;
+}
+
+/* One trie's answer, of one instant, with the key that it found: 1 (into found, of
+ * key_size), 0, -ENOENT, -EIO, -EAGAIN. k NULL: the first of the trie. */
+static int step_once(struct map *m, uint32_t i, const struct lpm_key *k, uint8_t *found)
+{
+	struct lpm_part *part = lpm_part(m, i);
+	uint64_t seq = load_acquire(&part->seq);
+	uint32_t root, plen;
+	struct lpm_hit hit;
+	int ret;
+
+	if (k) {
+		ret = after(m, part, k, &hit);
+	} else {
+		root = load_acquire(&part->root);
+		ret = root ? first_of(m, root, &hit) : 0;
+	}
+	if (ret > 0) {
+		plen = hit.meta & LPM_PLEN_MASK;
+		memcpy(found, &plen, 4);
+		uaccess_copy(found + 4, lpm_data(m, hit.index), m->lpm.data_size);
+	}
+	fence_acquire();
+	return load_relaxed(&part->seq) == seq ? ret : -EAGAIN;
+}
+
+static int step(struct map *m, uint32_t part, const struct lpm_key *k, uint8_t *found)
+{
+	uint32_t tries;
+	int ret, err;
+
+	for (tries = 0; tries < LPM_RESTARTS; tries++) {
+		ret = step_once(m, part, k, found);
+		if (likely(ret != -EAGAIN))
+			return ret;
+		if (tries >= LPM_READ_TRIES && m->writable) {
+			err = lpm_lock(m, part);
+			if (err)
+				return err;
+			ret = step_once(m, part, k, found);
+			lpm_unlock(m, part);
+			return ret;
+		}
+		cpu_relax();
+	}
+	return -EBUSY;
+}
+
+/* Is a short prefix after a long one? Yes if it covers it, or begins behind it. */
+static bool short_is_after(const struct lpm_key *brief, const struct lpm_key *k)
+{
+	uint32_t common = lpm_common(brief->data, k->data, brief->plen);
+
+	return common >= brief->plen || lpm_bit(brief->data, common);
+}
+
+/* The first short prefix after a long one. There are at most 2^LPM_PART_BITS - 1. */
+static int short_after(struct map *m, const struct lpm_key *k, uint8_t *found)
+{
+	uint8_t at[LPM_KEY_MAX];
+	uint32_t i;
+	int ret;
+
+again:
+	ret = step(m, LPM_SHORT_PART, NULL, found);
+	for (i = 0; ret > 0; i++) {
+		struct lpm_key brief = lpm_key(found);
+
+		if (i > LPM_LONG_PARTS)
+			return -EIO;
+		if (short_is_after(&brief, k))
+			return 1;
+		memcpy(at, found, m->attr.key_size);
+		brief = lpm_key(at);
+		ret = step(m, LPM_SHORT_PART, &brief, found);
+		if (ret == -ENOENT)
+			goto again; /* it has just been deleted */
+	}
+	return ret;
+}
+
+/* What comes after k (NULL: the first) in a map of several parts. */
+static int next_of_parts(struct map *m, const struct lpm_key *k, uint8_t *found)
+{
+	uint32_t own = k ? lpm_part_of(m, k) : 0, from = own;
+	uint8_t brief[LPM_KEY_MAX];
+	struct lpm_key a, b;
+	int longer, shorter = 0;
+
+	longer = step(m, own, k, found);
+	if (longer < 0)
+		return longer;
+	if (own == LPM_SHORT_PART) {
+		/* The long ones that it covers came before it. */
+		uint32_t top = k->plen ? k->data[0] >> (8 - k->plen) : 0;
+
+		shorter = longer;
+		memcpy(brief, found, m->attr.key_size);
+		longer = 0;
+		from = (top + 1) << (LPM_PART_BITS - k->plen);
+		if (from < LPM_LONG_PARTS)
+			longer = step(m, from, NULL, found);
+	}
+	while (!longer && ++from < LPM_LONG_PARTS)
+		longer = step(m, from, NULL, found);
+	if (longer < 0)
+		return longer;
+	a = lpm_key(found);
+	if (own != LPM_SHORT_PART) {
+		/* after k, or, if that is the beginning, any */
+		shorter = k ? short_after(m, k, brief) : step(m, LPM_SHORT_PART, NULL, brief);
+		if (shorter < 0)
+			return shorter;
+	}
+	b = lpm_key(brief);
+	if (!shorter || (longer && short_is_after(&b, &a)))
+		return longer;
+	memcpy(found, brief, m->attr.key_size);
+	return 1;
+}
+
+int lpm_next_key(struct map *m, const void *key, void *next)
+{
+	uint8_t found[LPM_KEY_MAX];
+	struct lpm_key k;
+	int ret = -ENOENT;
+
+	if (key) {
+		k = lpm_key(key);
+		if (k.plen <= m->lpm.max_plen)
+			ret = m->lpm.parts == 1 ? step(m, 0, &k, found)
+						: next_of_parts(m, &k, found);
+	}
+	/* No key, or one that is not there: the first. */
+	if (ret == -ENOENT)
+		ret = m->lpm.parts == 1 ? step(m, 0, NULL, found) : next_of_parts(m, NULL, found);
+	if (ret == -EIO)
+		lpm_damaged(m);
+	if (ret > 0) {
+		memcpy(next, found, m->attr.key_size);
+		return 0;
+	}
+	return ret ? ret : -ENOENT;
+}
