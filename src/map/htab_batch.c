@@ -37,6 +37,7 @@
 #define STAGED 64      /* elements that go to the caller together ... */
 #define STAGED_KEY 16  /* ... if they are not larger than this */
 #define STAGED_VALUE 64
+#define GROUP 8		       /* buckets that are visited together */
 #define AHEAD 4		       /* buckets whose elements are fetched beforehand */
 #define FETCH_BYTES (1U << 20) /* in smaller tables nothing needs to be */
 
@@ -87,7 +88,7 @@ static int flush(struct walk *w)
 		return 0;
 	if (uaccess_copy(key_out(w, w->flushed), w->staged_keys, (size_t)n * w->m->attr.key_size) ||
 	    uaccess_copy(value_out(w, w->flushed), w->staged_values,
-			 (size_t)n * w->m->attr.value_size))
+			 (size_t)n * w->m->user_value_size))
 		return -EFAULT;
 	w->flushed = w->done;
 	return 0;
@@ -110,6 +111,40 @@ static inline RACY void words_out(uint8_t *to, const uint8_t *from, uint32_t n)
 	}
 	for (n &= 3; n; n--)
 		*to++ = load_relaxed(from++);
+}
+
+/* An element to the stage, at `at`; the caller looks whether it has been the same. */
+static inline __attribute__((always_inline)) void stage_element(struct walk *w, uint32_t at,
+								const struct htab_hit *hit)
+{
+	uint32_t key_size = w->m->attr.key_size, value_size = w->m->attr.value_size, cpu;
+	uint64_t *values = (uint64_t *)w->staged_values;
+
+	if (key_size == 4)
+		((uint32_t *)w->staged_keys)[at] = load_relaxed((uint32_t *)hit->e->key);
+	else
+		words_out(w->staged_keys + at * key_size, hit->e->key, key_size);
+	if (w->m->ops->per_cpu) {
+		for (cpu = 0; cpu < w->m->attr.possible_cpus; cpu++)
+			values[at * w->m->attr.possible_cpus + cpu] =
+				load_relaxed((uint64_t *)htab_value(w->m, hit->index, cpu));
+	} else if (value_size == 8) {
+		values[at] = load_relaxed((uint64_t *)htab_plain_value(w->m, hit->e));
+	} else {
+		words_out(w->staged_values + at * value_size, htab_plain_value(w->m, hit->e),
+			  value_size);
+	}
+}
+
+/* Per-CPU values: those that are stored at once, so that a dead program's need no repair. */
+static bool may_stage(const struct map *m)
+{
+	uint32_t size = m->attr.value_size;
+
+	if (m->attr.spin_lock_off >= 0 || m->attr.key_size > STAGED_KEY ||
+	    m->user_value_size > STAGED_VALUE)
+		return false;
+	return !m->ops->per_cpu || (size <= 8 && !(size & (size - 1)));
 }
 
 /* 0; -EAGAIN: it is changing; -E2BIG: more than SEEN_MAX; -EIO. */
@@ -190,7 +225,7 @@ static inline bool bucket_same(struct map *m, uint32_t bucket, const struct seen
 static inline int visit(struct walk *w)
 {
 	uint32_t begin = w->done, flushed = w->flushed, i;
-	uint32_t key_size = w->m->attr.key_size, value_size = w->m->attr.value_size;
+	uint32_t key_size = w->m->attr.key_size;
 	struct map *m = w->m;
 	struct seen s;
 	int err = bucket_see(m, w->bucket, &s);
@@ -211,11 +246,7 @@ static inline int visit(struct walk *w)
 		const struct htab_hit *hit = &s.hit[i];
 
 		if (likely(w->stage)) {
-			uint32_t at = w->done - w->flushed;
-
-			words_out(w->staged_keys + at * key_size, hit->e->key, key_size);
-			words_out(w->staged_values + at * value_size, htab_plain_value(m, hit->e),
-				  value_size);
+			stage_element(w, w->done - w->flushed, hit);
 			continue;
 		}
 		err = uaccess_copy(key_out(w, w->done), hit->e->key, key_size);
@@ -232,6 +263,68 @@ back:
 	w->done = begin;
 	w->flushed = flushed;
 	return err;
+}
+
+/*
+ * As visit(), several buckets at a time, for small elements: first all links, then all
+ * elements, then another look at the links. How many elements a bucket has is no branch
+ * here, as it could not be predicted, and while one is copied the others are on their way.
+ * 1: to be visited one by one (a chain, little room, a change).
+ */
+static inline int visit_group(struct walk *w)
+{
+	uint32_t buckets, n = 0, g, i, at, cpu;
+	uint32_t cpus = w->m->ops->per_cpu ? w->m->attr.possible_cpus : 0;
+	uint64_t word[GROUP][HTAB_SLOTS], link[GROUP * HTAB_SLOTS], differ = 0;
+	struct map *m = w->m;
+	struct bucket *b = htab_bucket(m, w->bucket);
+	struct htab_hit hit;
+	int err;
+
+	buckets = m->htab.buckets - w->bucket;
+	if (buckets > HTAB_PAGE_BUCKETS - w->bucket % HTAB_PAGE_BUCKETS)
+		buckets = HTAB_PAGE_BUCKETS - w->bucket % HTAB_PAGE_BUCKETS;
+	if (buckets > GROUP)
+		buckets = GROUP;
+	for (g = 0; g < buckets && !load_acquire(&b[g].chain); g++) {
+#pragma GCC unroll 7
+		for (i = 0; i < HTAB_SLOTS; i++) {
+			link[n] = word[g][i] = load_acquire(&b[g].slot[i]);
+			n += !!word[g][i];
+		}
+		__builtin_prefetch(&b[g + GROUP]);
+	}
+	buckets = g;
+	if (!buckets || n > w->room - w->done)
+		return 1;
+	for (i = 0; i < n; i++) {
+		__builtin_prefetch(htab_elem(m, link_index1(link[i]) - 1));
+		for (cpu = 0; cpu < cpus; cpu++)
+			__builtin_prefetch(htab_value(m, link_index1(link[i]) - 1, cpu));
+	}
+	if (n > STAGED - (w->done - w->flushed)) {
+		err = flush(w);
+		if (err)
+			return err;
+	}
+	at = w->done - w->flushed;
+	for (i = 0; i < n; i++, at++) {
+		if (htab_follow(m, link[i], &hit) != FOLLOW_ELEM)
+			return 1;
+		stage_element(w, at, &hit);
+	}
+	fence_acquire();
+	for (g = 0; g < buckets; g++) {
+#pragma GCC unroll 7
+		for (i = 0; i < HTAB_SLOTS; i++)
+			differ |= load_acquire(&b[g].slot[i]) ^ word[g][i];
+		differ |= load_acquire(&b[g].chain);
+	}
+	if (differ)
+		return 1;
+	w->done += n;
+	w->bucket += buckets;
+	return 0;
 }
 
 /* Writes the bucket's keys down. The number, or -EAGAIN, -E2BIG (list_room), -EIO. */
@@ -457,6 +550,13 @@ static int walk(struct walk *w)
 			w->bucket++;
 			continue;
 		}
+		if (w->stage && !w->slice && !w->rank && !tries) {
+			ret = visit_group(w);
+			if (!ret)
+				continue;
+			if (ret < 0)
+				return ret;
+		}
 		if (w->erase && bucket_empty(m, w->bucket)) {
 			ret = 0;
 		} else if (!w->erase && !w->slice && !w->rank && tries < VISIT_TRIES) {
@@ -507,8 +607,7 @@ static int batch(struct map *m, struct map_batch *b, bool erase)
 	w.list = NULL;
 	w.copy = NULL;
 	w.shift = 31 - (unsigned int)__builtin_ctz(m->htab.buckets);
-	w.stage = !erase && !m->ops->per_cpu && m->attr.spin_lock_off < 0 &&
-		  m->attr.key_size <= STAGED_KEY && m->attr.value_size <= STAGED_VALUE;
+	w.stage = !erase && may_stage(m);
 	w.fetch = (uint64_t)m->htab.elems * m->htab.elem_stride > FETCH_BYTES;
 	b->count = 0;
 	if (b->in_batch && uaccess_copy(&token, b->in_batch, sizeof(token)))
