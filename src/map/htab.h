@@ -392,6 +392,14 @@ void htab_pool_format(struct map *m);
 /* Gives the bucket its page. 0 or -ENOMEM. */
 int htab_bucket_populate(struct map *m, uint32_t bucket);
 
+/* htab_change.c, for batches: htab_write() of a key whose hash is known. */
+int htab_write_hashed(struct map *m, const void *key, uint64_t hash, const void *value,
+		      uint64_t flags);
+
+/* htab_batch_change.c */
+int htab_update_batch(struct map *m, struct map_batch *b);
+int htab_delete_batch(struct map *m, struct map_batch *b);
+
 /* htab_batch.c */
 int htab_lookup_batch(struct map *m, struct map_batch *b);
 int htab_lookup_and_delete_batch(struct map *m, struct map_batch *b);

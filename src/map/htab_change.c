@@ -317,10 +317,10 @@ static int refused(struct map *m, uint32_t stripe, int err)
 }
 
 /* only_cpu: -1, or the CPU whose value a program gives (PERCPU_HASH). */
-static inline __attribute__((always_inline)) int
-change(struct map *m, const void *key, const void *value, uint64_t flags, int only_cpu)
+static inline __attribute__((always_inline)) int change(struct map *m, const void *key,
+							uint64_t hash, const void *value,
+							uint64_t flags, int only_cpu)
 {
-	uint64_t hash = htab_key_hash(m, key);
 	uint32_t stripe = (uint32_t)hash & (m->htab.buckets - 1) & (m->htab.stripes - 1);
 	struct stripe *st = htab_stripe(m, stripe);
 	struct htab_alloc a;
@@ -419,14 +419,21 @@ out:
 	return ret;
 }
 
+int htab_write_hashed(struct map *m, const void *key, uint64_t hash, const void *value,
+		      uint64_t flags)
+{
+	return change(m, key, hash, value, flags, -1);
+}
+
 int htab_write(struct map *m, const void *key, const void *value, uint64_t flags)
 {
-	return change(m, key, value, flags, -1);
+	return change(m, key, htab_key_hash(m, key), value, flags, -1);
 }
 
 long htab_update(struct map *m, const void *key, const void *value, uint64_t flags)
 {
-	return change(m, key, value, flags, m->ops->per_cpu ? lease_cpu() : -1);
+	return change(m, key, htab_key_hash(m, key), value, flags,
+		      m->ops->per_cpu ? lease_cpu() : -1);
 }
 
 /* Takes a found element out. */
