@@ -463,7 +463,7 @@ static int visit_listed(struct walk *w)
 	if (ret)
 		return ret;
 	n = list_bucket(w);
-	if (n < 0)
+	if (n <= 0)
 		return n;
 	qsort_r(w->list, (size_t)n, sizeof(*w->list), listed_compare, &w->m->attr.key_size);
 	group_done = w->done;
