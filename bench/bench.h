@@ -56,7 +56,7 @@ struct bench_op {
 /* ops.c */
 extern const struct bench_op op_lookup, op_lookup_miss, op_update, op_insert_delete, op_insert_take,
 	op_insert_evict, op_next_key, op_lookup_batch, op_update_batch, op_push_pop, op_peek,
-	op_push, op_member, op_swap;
+	op_push, op_member, op_swap, op_longest;
 
 struct bench_type {
 	const char *name;

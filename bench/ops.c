@@ -239,3 +239,24 @@ static long swap(const struct subject *s, long n)
 	return n;
 }
 const struct bench_op op_swap = {"update (swap of the inner map)", swap, false};
+
+/* --- prefixes --- */
+
+/* Of an address below a prefix that is there. */
+static long longest(const struct subject *s, long n)
+{
+	uint32_t key[2];
+
+	for (long i = 0; i < n; i++) {
+		long err;
+
+		memcpy(key, drawn(s, i), sizeof(key));
+		key[1] |= ((uint32_t)i * 2654435761u & 0xff) << 24;
+		key[0] = 32;
+		err = side_lookup(s->side, s->fd, key, s->values);
+		if (err)
+			return err;
+	}
+	return n;
+}
+const struct bench_op op_longest = {"lookup of an address", longest, true};

@@ -11,10 +11,40 @@
 		&op_lookup, &op_lookup_miss, &op_update, &op_insert_delete, &op_insert_take,       \
 			&op_next_key, &op_lookup_batch, &op_update_batch                           \
 	}
+/* What evicts comes last: it leaves none of the keys that the others look for. */
+#define LRU_OPS                                                                                    \
+	{                                                                                          \
+		&op_lookup, &op_lookup_miss, &op_update, &op_insert_delete, &op_insert_take,       \
+			&op_lookup_batch, &op_update_batch, &op_insert_evict                       \
+	}
 #define ARRAY_OPS                                                                                  \
 	{                                                                                          \
 		&op_lookup, &op_update, &op_next_key, &op_lookup_batch, &op_update_batch           \
 	}
+
+/*
+ * Prefixes of IPv4 addresses, of lengths as a full routing table has them (mostly /24), all
+ * different: a permutation of the numbers of each length.
+ */
+static void route(uint32_t index, void *key)
+{
+	static const uint8_t lengths[16] = {24, 24, 24, 24, 24, 24, 24, 24,
+					    24, 23, 23, 22, 22, 21, 20, 16};
+	static const uint8_t first[33] = {[24] = 0, [23] = 9, [22] = 11, [21] = 13, [20] = 14,
+					  [16] = 15};
+	static const uint8_t count[33] = {[24] = 9, [23] = 2, [22] = 2, [21] = 1, [20] = 1,
+					  [16] = 1};
+	uint32_t plen = lengths[index % 16];
+	uint32_t k = index / 16 * count[plen] + index % 16 - first[plen];
+	uint32_t bits = k * 2654435769u << (32 - plen);
+	uint8_t *p = (uint8_t *)key;
+
+	*(uint32_t *)key = plen;
+	p[4] = bits >> 24;
+	p[5] = bits >> 16;
+	p[6] = bits >> 8;
+	p[7] = bits;
+}
 
 const struct bench_type bench_types[] = {
 	{.name = "ARRAY",
@@ -56,6 +86,30 @@ const struct bench_type bench_types[] = {
 	 .key_size = 4,
 	 .value_size = 8,
 	 .ops = HASH_OPS},
+	{.name = "LRU_HASH",
+	 .type = BPF_MAP_TYPE_LRU_HASH,
+	 .key_size = 4,
+	 .value_size = 8,
+	 .ops = LRU_OPS},
+	{.name = "LRU_HASH NO_COMMON_LRU",
+	 .type = BPF_MAP_TYPE_LRU_HASH,
+	 .flags = BPF_F_NO_COMMON_LRU,
+	 .key_size = 4,
+	 .value_size = 8,
+	 .ops = LRU_OPS},
+	{.name = "LRU_PERCPU_HASH",
+	 .type = BPF_MAP_TYPE_LRU_PERCPU_HASH,
+	 .key_size = 4,
+	 .value_size = 8,
+	 .ops = LRU_OPS},
+	{.name = "LPM_TRIE",
+	 .type = BPF_MAP_TYPE_LPM_TRIE,
+	 .flags = BPF_F_NO_PREALLOC,
+	 .key_size = 8,
+	 .value_size = 8,
+	 .key = route,
+	 .ops = {&op_longest, &op_lookup, &op_update, &op_insert_delete, &op_next_key,
+		 &op_lookup_batch, &op_update_batch}},
 };
 
 const unsigned int bench_type_count = sizeof(bench_types) / sizeof(bench_types[0]);

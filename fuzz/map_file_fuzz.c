@@ -59,6 +59,13 @@ static const struct {
 	{BPF_MAP_TYPE_HASH, 4, 4, 1, BPF_F_ZERO_SEED, -1},
 	{BPF_MAP_TYPE_PERCPU_HASH, 4, 8, 40, BPF_F_ZERO_SEED, -1},
 	{BPF_MAP_TYPE_PERCPU_HASH, 16, 30, 40, BPF_F_ZERO_SEED | BPF_F_NO_PREALLOC, -1},
+	/* full, of one stripe; and of two */
+	{BPF_MAP_TYPE_LRU_HASH, 4, 8, 16, BPF_F_ZERO_SEED, -1},
+	{BPF_MAP_TYPE_LRU_HASH, 8, 8, 130, BPF_F_ZERO_SEED, -1},
+	{BPF_MAP_TYPE_LRU_PERCPU_HASH, 4, 12, 16, BPF_F_ZERO_SEED | BPF_F_NO_COMMON_LRU, -1},
+	{BPF_MAP_TYPE_LPM_TRIE, 8, 8, 12, BPF_F_NO_PREALLOC, -1},
+	{BPF_MAP_TYPE_LPM_TRIE, 8, 20, 60, BPF_F_NO_PREALLOC, -1},
+	{BPF_MAP_TYPE_LPM_TRIE, 20, 5, 40, BPF_F_NO_PREALLOC, -1},
 };
 
 /* A good map's file and its bytes. */
@@ -92,6 +99,13 @@ int __wrap_nanosleep(const struct timespec *nap, struct timespec *rest)
 static void make_key(const struct map *m, uint8_t *key, uint32_t i)
 {
 	memset(key, 0, m->attr.key_size);
+	if (m->ops->type == BPF_MAP_TYPE_LPM_TRIE) {
+		/* prefixes that part early, late, and continue each other */
+		key[0] = i * 5 % (m->attr.key_size * 8 - 31);
+		key[4] = i % 3 * 0x51;
+		key[5] = i & 0x18;
+		return;
+	}
 	memcpy(key, &i, m->attr.key_size < 4 ? m->attr.key_size : 4);
 }
 
@@ -291,6 +305,8 @@ static void one_op(struct map *m, uint8_t op, uint8_t arg)
 	}
 	case 11:
 		m->ops->memlock(m);
+		if (m->ops->stats)
+			good(m->ops->stats(m, &(struct map_stats){0}));
 		if (m->ops->mmap_check)
 			m->ops->mmap_check(m, 0, 4096, PROT_READ, MAP_SHARED);
 		if (m->ops->direct_value)
@@ -318,7 +334,8 @@ static void one_op(struct map *m, uint8_t op, uint8_t arg)
 				touch(m, m->ops->lookup_percpu(m, key, arg & 3));
 			break;
 		default:
-			good(m->ops->for_each(m, visit, &n));
+			if (m->ops->for_each)
+				good(m->ops->for_each(m, visit, &n));
 		}
 		lease_release();
 	}

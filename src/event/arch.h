@@ -78,6 +78,17 @@ static inline void arch_regs_return(struct arch_regs *regs, uint64_t ret)
 	regs->r.rax = ret;
 }
 
+/* Where a thread is, and its frame pointer. */
+static inline uint64_t arch_ip(const struct arch_regs *regs)
+{
+	return regs->r.rip;
+}
+
+static inline uint64_t arch_fp(const struct arch_regs *regs)
+{
+	return regs->r.rbp;
+}
+
 #elif defined(__aarch64__)
 
 #define ARCH_AUDIT AUDIT_ARCH_AARCH64
@@ -119,6 +130,16 @@ static inline void arch_regs_call(struct arch_regs *regs, uint64_t arg)
 static inline void arch_regs_return(struct arch_regs *regs, uint64_t ret)
 {
 	regs->r.regs[0] = ret;
+}
+
+static inline uint64_t arch_ip(const struct arch_regs *regs)
+{
+	return regs->r.pc;
+}
+
+static inline uint64_t arch_fp(const struct arch_regs *regs)
+{
+	return regs->r.regs[29];
 }
 
 #else

@@ -10,6 +10,7 @@
 #include <unistd.h>
 #include <sys/uio.h>
 
+#include "event/build_id.h"
 #include "sync/lease.h"
 
 struct run {
@@ -41,6 +42,23 @@ static int run_write_user(const struct vm_env *env, uint64_t addr, const void *s
 	return process_vm_writev(run->ev->tracee->tid, &from, 1, &to, 1, 0) == (ssize_t)len
 		       ? 0
 		       : -EFAULT;
+}
+
+/* Frames of 32-bit code have another form: its stack is the one address. */
+static int run_user_regs(const struct vm_env *env, uint64_t *ip, uint64_t *fp)
+{
+	const struct run *run = env->priv;
+
+	*ip = arch_ip(run->ev->regs);
+	*fp = run->ev->abi == SYSCALL_COMPAT ? 0 : arch_fp(run->ev->regs);
+	return 0;
+}
+
+static int run_build_id(const struct vm_env *env, uint64_t ip, uint8_t id[20], uint64_t *offset)
+{
+	const struct run *run = env->priv;
+
+	return build_id_find(env, run->ev->tracee->tid, ip, id, offset);
 }
 
 /* The name may change at any time (prctl, exec): read anew for each event. */
@@ -183,6 +201,8 @@ void targets_run(const struct target *targets, unsigned int count, const struct 
 	run.env.comm = "";
 	run.env.read_user = run_read_user;
 	run.env.write_user = run_write_user;
+	run.env.user_regs = run_user_regs;
+	run.env.build_id = run_build_id;
 	run.env.priv = &run;
 	context.regs = context.in_call = *ev->regs;
 	arch_regs_in_call(&context.in_call);
@@ -199,6 +219,7 @@ void targets_run(const struct target *targets, unsigned int count, const struct 
 		if (t->needs_uid && !run.have_uid)
 			run_need_uid(&run);
 		run.env.cookie = t->cookie;
+		run.env.ctx_size = target_ctx_size(t);
 		ctx = context_fill(t, ev, &context);
 		if (lease_acquire() < 0) {
 			stats->missed++;

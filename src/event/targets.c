@@ -123,6 +123,21 @@ int event_target_check(enum link_event event, const char *name, char *why, size_
 	return target_parse(event, name, &t, why, size);
 }
 
+uint32_t target_ctx_size(const struct target *t)
+{
+	switch (t->form) {
+	case TARGET_TP_ENTER:
+		return 8 * sizeof(uint64_t);
+	case TARGET_TP_EXIT:
+		return 3 * sizeof(uint64_t);
+	case TARGET_KPROBE:
+	case TARGET_KRETPROBE:
+		return sizeof(struct arch_regs);
+	default:
+		return 2 * sizeof(uint64_t);
+	}
+}
+
 /*
  * The context is built for the event, and the verifier knew only the program's
  * type: tracepoint programs may be written for a longer record. A link's file
@@ -131,27 +146,25 @@ int event_target_check(enum link_event event, const char *name, char *why, size_
 static bool prog_fits(const struct target *t, const struct vm_prog *prog)
 {
 	const bool tracing = prog->type == BPF_PROG_TYPE_TRACING;
-	const uint32_t used = prog->aux ? prog->aux[0].max_ctx_off : 0;
 
+	if ((prog->aux ? prog->aux[0].max_ctx_off : 0) > target_ctx_size(t))
+		return false;
 	switch (t->form) {
 	case TARGET_RAW_ENTER:
 	case TARGET_RAW_EXIT:
-		return (prog->type == BPF_PROG_TYPE_RAW_TRACEPOINT ||
-			(tracing && prog->expected_attach_type == BPF_TRACE_RAW_TP)) &&
-		       used <= 2 * sizeof(uint64_t);
+		return prog->type == BPF_PROG_TYPE_RAW_TRACEPOINT ||
+		       (tracing && prog->expected_attach_type == BPF_TRACE_RAW_TP);
 	case TARGET_TP_ENTER:
-		return prog->type == BPF_PROG_TYPE_TRACEPOINT && used <= 8 * sizeof(uint64_t);
 	case TARGET_TP_EXIT:
-		return prog->type == BPF_PROG_TYPE_TRACEPOINT && used <= 3 * sizeof(uint64_t);
+		return prog->type == BPF_PROG_TYPE_TRACEPOINT;
 	case TARGET_KPROBE:
 	case TARGET_KRETPROBE:
-		return prog->type == BPF_PROG_TYPE_KPROBE && used <= sizeof(struct arch_regs);
+		return prog->type == BPF_PROG_TYPE_KPROBE;
 	case TARGET_FENTRY:
 	case TARGET_FEXIT:
 		return tracing &&
 		       prog->expected_attach_type ==
-			       (t->form == TARGET_FENTRY ? BPF_TRACE_FENTRY : BPF_TRACE_FEXIT) &&
-		       used <= 2 * sizeof(uint64_t);
+			       (t->form == TARGET_FENTRY ? BPF_TRACE_FENTRY : BPF_TRACE_FEXIT);
 	}
 	return false;
 }
@@ -175,6 +188,8 @@ int target_set_prog(struct target *t, struct vm_prog *prog)
 			t->needs_uid = true;
 		else if (insn->imm == BPF_FUNC_get_current_comm)
 			t->needs_comm = true;
+		else if (insn->imm == BPF_FUNC_tail_call) /* whatever the target needs */
+			t->needs_uid = t->needs_comm = true;
 	}
 	return 0;
 }

@@ -39,6 +39,8 @@ int target_parse(enum link_event event, const char *name, struct target *out, ch
  * Looks at what the program asks of its environment. 0, or -EINVAL when it is of
  * another type than the event's, or touches more of the context than there is.
  */
+/* Bytes of context that an event of this form has. */
+uint32_t target_ctx_size(const struct target *t);
 int target_set_prog(struct target *t, struct vm_prog *prog);
 /* Puts targets into the kernel's order; equal ones keep theirs. */
 void targets_sort(struct target *targets, unsigned int count);

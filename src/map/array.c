@@ -553,4 +553,5 @@ const struct map_ops array_map_ops = {
 	.direct_value = array_direct_value,
 	.lock_allowed = true,
 	.inner_allowed = true,
+	.inner_entries = true,
 };

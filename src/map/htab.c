@@ -7,6 +7,7 @@
 
 #include <sys/random.h>
 
+#include "map/htab_lru.h"
 #include "map/htab_ops.h"
 #include "map/redo.h"
 
@@ -26,6 +27,11 @@ int htab_alloc_check(const struct map_attr *attr)
 	/* the flag is allowed, a node is not */
 	if (percpu && (attr->map_flags & BPF_F_NUMA_NODE) && attr->numa_node != (uint32_t)-1)
 		return -EINVAL;
+	return htab_check_sizes(attr, percpu);
+}
+
+int htab_check_sizes(const struct map_attr *attr, bool percpu)
+{
 	if (!attr->max_entries || !attr->key_size || !attr->value_size)
 		return -EINVAL;
 	if ((uint64_t)attr->key_size + attr->value_size >= HTAB_KEY_VALUE_MAX)
@@ -41,16 +47,16 @@ static uint64_t kernel_bytes(const struct map *m, bool prealloc, uint64_t entrie
 {
 	uint64_t elem = 48 + round_up_u64(m->attr.key_size, 8), cpus = m->attr.possible_cpus;
 	uint64_t usage = HTAB_KERNEL_STRUCT + 16 * pow2_at_least(m->attr.max_entries);
-	bool percpu = m->ops->per_cpu;
+	bool percpu = m->ops->per_cpu, extra = !percpu && !m->ops->evicts;
 
 	elem += percpu ? 8 : round_up_u64(m->attr.value_size, 8);
 	if (prealloc) {
-		if (!percpu)
+		if (extra) /* an element per CPU for updates */
 			entries += cpus;
 		usage += elem * entries;
 		if (percpu)
 			usage += m->elem_size * cpus * entries;
-		else
+		if (extra)
 			usage += 8 * cpus;
 		return usage;
 	}
@@ -95,6 +101,8 @@ static uint64_t place_all(struct map *m, uint64_t stripes, uint64_t spares)
 		end = m->htab.claim_off + HTAB_CLAIMS * redo_record_size(m->attr.value_size);
 	else if (m->ops->per_cpu)
 		end = m->htab.claim_off + stripes * value;
+	if (m->ops->evicts)
+		end = htab_lru_layout(m, end);
 	return end;
 }
 
@@ -120,8 +128,10 @@ int htab_layout(struct map *m, uint64_t *data_size, uint64_t *prealloc)
 	stripes = pow2_at_least(cpus * HTAB_STRIPES_PER_CPU);
 	if (stripes > HTAB_STRIPES_MAX)
 		stripes = HTAB_STRIPES_MAX;
-	while (stripes > 1 && stripes * HTAB_SPARES > max)
+	while (stripes > 1 && stripes * (m->ops->evicts ? LRU_STRIPE_MIN : HTAB_SPARES) > max)
 		stripes /= 2;
+	if (m->ops->evicts)
+		spares += max / stripes >> LRU_SPARES_SHIFT;
 	while ((size = place_all(m, stripes, spares)) + SHMAP_PAGE + OBJECT_TRAILER_SIZE > kernel &&
 	       stripes > 1) {
 		if (stripes > pow2_at_least(2 * cpus))
@@ -152,6 +162,8 @@ int htab_format(struct map *m)
 	h->attr.hash_seed = m->attr.hash_seed;
 	m->htab.seed = m->attr.hash_seed;
 	htab_pool_format(m);
+	if (htab_lru(m))
+		return htab_lru_format(m);
 	if (m->attr.spin_lock_off < 0)
 		return 0;
 	return object_populate(&m->obj, m->htab.claim_off,

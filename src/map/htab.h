@@ -83,7 +83,8 @@
 #define HTAB_PAGE_BUCKETS (SHMAP_PAGE / CACHE_LINE)
 #define HTAB_LIMBO_BATCH 16
 #define HTAB_GIFT_MAX 64
-#ifndef HTAB_RESTARTS /* the fuzz build makes it small: more inputs in the time */
+#define HTAB_STEAL_TRIES 4 /* of who does not wait */
+#ifndef HTAB_RESTARTS	   /* the fuzz build makes it small: more inputs in the time */
 #define HTAB_RESTARTS (1U << 14)
 #endif
 #define HTAB_CLAIMS 16
@@ -324,6 +325,9 @@ struct htab_place {
 	uint32_t bucket;
 	uint32_t stripe;
 	uint64_t tag;
+	/* What is taken out there: was evicted, not deleted; is not for the run that took it
+	 * out, which may hold it. */
+	bool evicted, held;
 };
 
 /* One allocation in the making; nothing has changed yet. */
@@ -343,7 +347,9 @@ int htab_lock(struct map *m, uint32_t stripe);
 void htab_unlock(struct map *m, uint32_t stripe);
 int htab_find_locked(struct map *m, const void *key, uint64_t hash, struct htab_place *p);
 /* Lookup and delete. copy: room for the user's value, with BPF_F_LOCK twice. */
-int htab_take(struct map *m, const void *key, void *copy, uint64_t flags);
+struct htab_swap;
+int htab_take(struct map *m, const void *key, void *copy, uint64_t flags,
+	      const struct htab_swap *swap);
 int htab_delete_locked(struct map *m, struct htab_place *p);
 /* The link at a place of a bucket, without a lock: 0..HTAB_SLOTS-1 are the slots, then
  * the chain. 0: nothing there; LINK_DAMAGED. */
@@ -384,8 +390,9 @@ int htab_copy_out(struct map *m, const uint8_t *from, void *user);
  * call with force, which takes what was unlinked up to *stamp all the same.
  * -ENOMEM: tmpfs is full. */
 int htab_alloc(struct map *m, uint32_t stripe, bool force, struct htab_alloc *a, uint32_t *stamp);
-/* Finds quota for the stripe, unlocked: 0 (try again), -E2BIG, -EBUSY, -ENOMEM. */
-int htab_steal(struct map *m, uint32_t stripe);
+/* Finds quota for the stripe, unlocked: 0 (try again), -E2BIG, -EBUSY, -ENOMEM. wait: also
+ * for what others have begun and for grace periods; else -EBUSY soon. */
+int htab_steal(struct map *m, uint32_t stripe, bool wait);
 /* Completes or undoes what a dead owner of the stripe's lock began. */
 void htab_recover_stripe(struct map *m, uint32_t stripe);
 void htab_pool_format(struct map *m);

@@ -28,6 +28,7 @@
 #include "map/htab.h"
 #include "map/htab_key.h"
 #include "map/htab_ops.h"
+#include "map/objref.h"
 
 #define RANK_BITS 3
 #define RANK_MAX ((1U << RANK_BITS) - 1)
@@ -432,6 +433,31 @@ static uint32_t slice_of(const struct walk *w, uint64_t hash)
 	return (uint32_t)(hash >> (64 - (w->shift - RANK_BITS)));
 }
 
+static void note_old(void *claim, uint64_t old)
+{
+	CLAIM_OLD((struct robust_claim *)claim) = old;
+	fence_compiler();
+}
+
+/* Takes an element out, to w->copy. */
+static int take(struct walk *w, const uint8_t *key)
+{
+	struct claim_held held;
+	struct htab_swap swap = {.before = note_old};
+	int err;
+
+	if (likely(!w->m->ops->objref))
+		return htab_take(w->m, key, w->copy, w->b->elem_flags, NULL);
+	/* Its value is a reference to another object, which goes with it. */
+	err = objref_take_begin(w->m, &held);
+	if (err)
+		return err;
+	swap.arg = held.claim;
+	err = htab_take(w->m, key, w->copy, w->b->elem_flags, &swap);
+	objref_take_end(w->m, &held);
+	return err;
+}
+
 /* One listed key's element to the caller: 1, 0 when it has gone since, or -errno. */
 static int deliver(struct walk *w, const uint8_t *key)
 {
@@ -439,7 +465,7 @@ static int deliver(struct walk *w, const uint8_t *key)
 	int err;
 
 	if (w->erase)
-		err = htab_take(m, key, w->copy, w->b->elem_flags);
+		err = take(w, key);
 	else
 		err = m->ops->read(m, key, value_out(w, w->done), w->b->elem_flags);
 	if (err)

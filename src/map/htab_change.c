@@ -9,6 +9,7 @@
 #include "base/uaccess.h"
 #include "map/htab_commit.h"
 #include "map/htab_key.h"
+#include "map/htab_lru.h"
 #include "map/htab_ops.h"
 
 #define VALUE_ON_STACK 512
@@ -19,6 +20,8 @@ static inline int stripe_lock(struct map *m, uint32_t stripe)
 
 	if (unlikely(ret == LOCK_OWNER_DIED)) {
 		htab_recover_stripe(m, stripe);
+		if (htab_lru(m))
+			htab_lru_rebuild(m, stripe);
 		ret = 0;
 	}
 	return ret;
@@ -50,6 +53,7 @@ static inline __attribute__((always_inline)) int find_locked(struct map *m, cons
 	p->bucket = htab_key_bucket(m, hash);
 	p->stripe = p->bucket & (m->htab.stripes - 1);
 	p->tag = htab_key_tag(hash);
+	p->evicted = p->held = false;
 	b = htab_bucket(m, p->bucket);
 	for (found = htab_slots_tagged(b, p->tag); found; found &= found - 1) {
 		i = (unsigned int)__builtin_ctz(found);
@@ -127,14 +131,20 @@ static void change_commit(struct map *m, struct htab_place *p, uint64_t link,
 		/* From here the new element is still the head of its list, but its
 		 * link there is gone: the intent knows it. */
 		store_relaxed(&e->next, new_next);
+		if (htab_lru(m))
+			store_relaxed(&e->stamp, in->elem1 ? 1U : 0U); /* referenced? */
 		store_release(&e->gen, e->gen + 1); /* odd: in the table, as soon as linked */
 	}
 	/* The commit. Release: who finds the link finds the element filled. */
 	store_release(p->where, link);
 	fence_compiler();
-	htab_change_complete(m, st, p->stripe, in->elem1 ? (uint32_t)(lease_cpu() + 1) : 0);
+	htab_change_complete(m, st, p->stripe,
+			     in->elem1 && !p->held ? (uint32_t)(lease_cpu() + 1) : 0);
 	fence_compiler();
 	in->op = INTENT_NONE;
+	if (htab_lru(m))
+		htab_lru_changed(m, p->stripe, new_elem ? new_elem->index + 1 : 0,
+				 link_index1(p->link), live_delta < 0 && !p->evicted);
 }
 
 int htab_place(struct map *m, uint32_t stripe, uint32_t index, uint32_t cpu, const void *value)
@@ -270,6 +280,39 @@ static int update_in_place(struct map *m, const void *key, uint64_t hash, const 
 	}
 }
 
+/* The stripe, locked, has used its quota. 0: one element is to give way, the lock is held;
+ * 1: released, begin again; < 0: released. */
+static int stripe_full(struct map *m, uint32_t stripe, uint32_t *looked)
+{
+	int ret;
+
+	if (htab_lru(m))
+		return htab_lru_full(m, stripe, looked);
+	htab_unlock(m, stripe);
+	ret = htab_steal(m, stripe, true);
+	return ret ? ret : 1;
+}
+
+/* LRU: one element gives way to the one that `a` is for, or, without memory for one, also
+ * gives its memory. */
+static int make_room(struct map *m, const void *key, uint64_t hash, struct htab_place *p,
+		     struct htab_alloc *a, bool allocated, bool force, uint32_t *stamp)
+{
+	uint32_t bucket;
+	int ret = htab_lru_evict(m, p->stripe, &bucket);
+
+	/* Its place may have been in the way to the new one's. */
+	if (!ret && bucket == p->bucket)
+		ret = htab_find_locked(m, key, hash, p);
+	if (!ret && (!allocated || a->from == INTENT_LIMBO)) {
+		/* Limbo has another head, which we may stamp: it was unlinked before
+		 * this fence. */
+		fence_seq_cst();
+		ret = htab_alloc(m, p->stripe, force, a, stamp);
+	}
+	return ret;
+}
+
 /*
  * The lines that a change is about to write lie far apart in memory, and may be in another
  * CPU's cache: all of them are asked for before the lock's compare-and-swap, which nothing
@@ -316,17 +359,21 @@ static int refused(struct map *m, uint32_t stripe, int err)
 	return err;
 }
 
-/* only_cpu: -1, or the CPU whose value a program gives (PERCPU_HASH). */
+/*
+ * only_cpu: -1, or the CPU whose value a program gives (PERCPU_HASH). swap: the
+ * value is the 8 bytes that an element has room for; it learns what it replaces.
+ */
 static inline __attribute__((always_inline)) int change(struct map *m, const void *key,
 							uint64_t hash, const void *value,
-							uint64_t flags, int only_cpu)
+							uint64_t flags, int only_cpu,
+							const struct htab_swap *swap)
 {
 	uint32_t stripe = (uint32_t)hash & (m->htab.buckets - 1) & (m->htab.stripes - 1);
 	struct stripe *st = htab_stripe(m, stripe);
 	struct htab_alloc a;
 	struct htab_place p;
-	uint32_t stamp = 0, tries = 0;
-	bool force = false;
+	uint32_t stamp = 0, tries = 0, looked = 0;
+	bool force = false, evict;
 	int ret;
 
 	if (unlikely((flags & ~(uint64_t)BPF_F_LOCK) > BPF_EXIST))
@@ -350,6 +397,7 @@ static inline __attribute__((always_inline)) int change(struct map *m, const voi
 	}
 
 again:
+	evict = false;
 	fetch_place(m, stripe, hash, true);
 	ret = stripe_lock(m, stripe);
 	if (unlikely(ret))
@@ -370,11 +418,20 @@ again:
 				return ret < 0 ? ret : 0;
 			goto again;
 		}
+		if (swap) {
+			uint64_t *word = (uint64_t *)htab_value(m, link_index1(p.link) - 1, 0);
+
+			swap->before(swap->arg, load_relaxed(word));
+			/* In place, as the kernel does: one word. */
+			exchange_seq_cst(word, *(const uint64_t *)value);
+			goto out;
+		}
 		if (only_cpu >= 0) {
 			/* The CPU is ours: its slot changes in place, and the others'
 			 * stay as they are. */
 			ret = htab_place(m, stripe, link_index1(p.link) - 1, (uint32_t)only_cpu,
 					 value);
+			htab_lru_touch(m, htab_elem(m, link_index1(p.link) - 1));
 			goto out;
 		}
 	} else {
@@ -382,15 +439,20 @@ again:
 			ret = -ENOENT;
 			goto out;
 		}
-		if (st->live >= st->quota) {
-			htab_unlock(m, stripe);
-			ret = htab_steal(m, stripe);
-			if (ret)
+		evict = st->live >= st->quota;
+		if (evict) {
+			ret = stripe_full(m, stripe, &looked);
+			if (ret < 0)
 				return refused(m, stripe, ret);
-			goto again;
+			if (ret)
+				goto again;
 		}
 	}
 	ret = alloc_free(m, st, &a) ? 0 : htab_alloc(m, stripe, force, &a, &stamp);
+	/* LRU: now that there is memory for the new one; or when there is none. */
+	if (unlikely(evict) ? !ret || ret == -ENOMEM
+			    : unlikely(ret == -ENOMEM) && htab_lru(m) && !p.link)
+		ret = make_room(m, key, hash, &p, &a, !ret, force, &stamp);
 	if (unlikely(ret)) {
 		htab_unlock(m, stripe);
 		if (ret != -EAGAIN)
@@ -409,6 +471,10 @@ again:
 		goto again;
 	}
 	elem_fill(m, a.index, key, value, only_cpu);
+	if (swap) {
+		store_relaxed((uint64_t *)htab_value(m, a.index, 0), *(const uint64_t *)value);
+		swap->before(swap->arg, 0);
+	}
 	/* In a chain it takes over what followed the old one; at a new place nothing
 	 * follows. */
 	change_commit(m, &p, link_make(a.index, htab_elem(m, a.index)->gen + 1, p.tag), &a,
@@ -422,18 +488,24 @@ out:
 int htab_write_hashed(struct map *m, const void *key, uint64_t hash, const void *value,
 		      uint64_t flags)
 {
-	return change(m, key, hash, value, flags, -1);
+	return change(m, key, hash, value, flags, -1, NULL);
 }
 
 int htab_write(struct map *m, const void *key, const void *value, uint64_t flags)
 {
-	return change(m, key, htab_key_hash(m, key), value, flags, -1);
+	return change(m, key, htab_key_hash(m, key), value, flags, -1, NULL);
+}
+
+int htab_swap_in(struct map *m, const void *key, uint64_t word, uint64_t flags,
+		 const struct htab_swap *swap)
+{
+	return change(m, key, htab_key_hash(m, key), &word, flags, -1, swap);
 }
 
 long htab_update(struct map *m, const void *key, const void *value, uint64_t flags)
 {
 	return change(m, key, htab_key_hash(m, key), value, flags,
-		      m->ops->per_cpu ? lease_cpu() : -1);
+		      m->ops->per_cpu ? lease_cpu() : -1, NULL);
 }
 
 /* Takes a found element out. */
@@ -447,7 +519,8 @@ int htab_delete_locked(struct map *m, struct htab_place *p)
 	return 0;
 }
 
-static int take_out(struct map *m, const void *key, void *copy, uint64_t flags)
+static int take_out(struct map *m, const void *key, void *copy, uint64_t flags,
+		    const struct htab_swap *swap)
 {
 	uint64_t hash = htab_key_hash(m, key);
 	uint32_t stripe = (uint32_t)hash & (m->htab.buckets - 1) & (m->htab.stripes - 1);
@@ -469,6 +542,9 @@ again:
 		ret = -ENOENT;
 	if (!ret && copy)
 		ret = htab_take_copy(m, link_index1(p.link) - 1, copy, flags);
+	if (!ret && swap)
+		swap->before(swap->arg,
+			     load_relaxed((uint64_t *)htab_value(m, link_index1(p.link) - 1, 0)));
 	if (!ret)
 		ret = htab_delete_locked(m, &p);
 	htab_unlock(m, stripe);
@@ -480,19 +556,43 @@ again:
 	return ret;
 }
 
-int htab_take(struct map *m, const void *key, void *copy, uint64_t flags)
+int htab_take(struct map *m, const void *key, void *copy, uint64_t flags,
+	      const struct htab_swap *swap)
 {
-	return take_out(m, key, copy, flags);
+	return take_out(m, key, copy, flags, swap);
+}
+
+bool htab_shows(struct map *m, uint64_t word)
+{
+	uint32_t i;
+
+	/* What a dead owner of a stripe's lock left is settled first, also when the
+	 * kernel has not yet marked the word. */
+	for (i = 0; i < m->htab.stripes; i++) {
+		if (!load_relaxed(&htab_stripe(m, i)->lock) || htab_lock(m, i))
+			continue;
+		htab_unlock(m, i);
+	}
+	for (i = 0; i < m->htab.elems; i++)
+		if (load_acquire(&htab_elem(m, i)->gen) & 1 &&
+		    load_relaxed((uint64_t *)htab_value(m, i, 0)) == word)
+			return true;
+	return false;
 }
 
 int htab_erase(struct map *m, const void *key)
 {
-	return take_out(m, key, NULL, 0);
+	return take_out(m, key, NULL, 0, NULL);
+}
+
+int htab_swap_out(struct map *m, const void *key, const struct htab_swap *swap)
+{
+	return take_out(m, key, NULL, 0, swap);
 }
 
 long htab_delete(struct map *m, const void *key)
 {
-	return take_out(m, key, NULL, 0);
+	return take_out(m, key, NULL, 0, NULL);
 }
 
 /* As the kernel: the element is gone also when the value cannot be delivered. */
@@ -507,7 +607,7 @@ int htab_pop(struct map *m, const void *key, void *value, uint64_t flags)
 		if (!copy)
 			return -ENOMEM;
 	}
-	ret = take_out(m, key, copy, flags);
+	ret = take_out(m, key, copy, flags, NULL);
 	if (!ret)
 		ret = uaccess_copy(value, copy, m->user_value_size);
 	if (copy != on_stack)

@@ -6,6 +6,7 @@
 
 #include "base/uaccess.h"
 #include "map/htab_key.h"
+#include "map/htab_lru.h"
 #include "map/htab_ops.h"
 
 uint64_t htab_hash(const struct map *m, const void *key)
@@ -455,6 +456,7 @@ static void *lookup_value(struct map *m, const void *key, uint32_t cpu)
 	if (search(m, key, hash, &hit) <= 0)
 		return NULL;
 	finish_for_dead(m, (uint32_t)hash & (m->htab.buckets - 1), hit.index);
+	htab_lru_looked_up(m, &hit);
 	/* Not given to another key while the caller's lease goes on. */
 	return htab_value(m, hit.index, cpu);
 }
@@ -533,6 +535,8 @@ long htab_for_each(struct map *m, long (*fn)(void *, struct map *, const void *,
 			}
 			visited++;
 			finish_for_dead(m, bucket, hit.index);
+			if (htab_lru(m))
+				htab_lru_hold(m, hit.index);
 			if (fn(arg, m, hit.e->key, htab_value(m, hit.index, (uint32_t)cpu)))
 				return visited;
 			/* In the chain the callback may have deleted this very

@@ -9,6 +9,7 @@
 #define HTAB_KERNEL_STRUCT 896
 
 int htab_alloc_check(const struct map_attr *attr);
+int htab_check_sizes(const struct map_attr *attr, bool percpu);
 int htab_layout(struct map *m, uint64_t *data_size, uint64_t *prealloc);
 int htab_format(struct map *m);
 int htab_read(struct map *m, const void *key, void *value, uint64_t flags);
@@ -22,6 +23,19 @@ long htab_delete(struct map *m, const void *key);
 void *htab_lookup_percpu(struct map *m, const void *key, uint32_t cpu);
 long htab_for_each(struct map *m, long (*fn)(void *, struct map *, const void *, void *),
 		   void *arg);
+/*
+ * HASH_OF_MAPS: values are words of 8 bytes, of which bpf(2) sees the first 4. before()
+ * is told the word that is about to be replaced (0: none), under the stripe's lock.
+ */
+struct htab_swap {
+	void (*before)(void *arg, uint64_t old);
+	void *arg;
+};
+int htab_swap_in(struct map *m, const void *key, uint64_t word, uint64_t flags,
+		 const struct htab_swap *swap);
+int htab_swap_out(struct map *m, const void *key, const struct htab_swap *swap);
+/* Does an element hold the word? Waits for changes that are under way. */
+bool htab_shows(struct map *m, uint64_t word);
 uint64_t htab_memlock(const struct map *m);
 int htab_stats(struct map *m, struct map_stats *stats);
 int htab_recover(struct map *m);

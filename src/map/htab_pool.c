@@ -17,6 +17,7 @@
  */
 #include "map/htab.h"
 #include "map/htab_commit.h"
+#include "map/htab_lru.h"
 
 #include <sched.h>
 #include <stdio.h>
@@ -99,6 +100,8 @@ static int region_populate(struct map *m, uint32_t stripe, uint32_t upto)
 				      m->htab.percpu_off + cpu * m->htab.percpu_stride +
 					      first * m->elem_size,
 				      (uint64_t)(upto - from) * m->elem_size);
+	if (!err && htab_lru(m))
+		err = htab_lru_populate(m, first, upto - from);
 	/* A death before this store: the next one populates again, which does
 	 * nothing to pages that are there. */
 	if (!err)
@@ -473,21 +476,21 @@ static bool steal_pass(struct map *m, uint32_t stripe, unsigned int tries, uint6
  * arrival anywhere between the first's look at a stripe and the second's, prove
  * that at the moment between the passes no stripe had anything.
  */
-int htab_steal(struct map *m, uint32_t stripe)
+int htab_steal(struct map *m, uint32_t stripe, bool wait)
 {
 	uint64_t before = 0, seen;
 	bool have_before = false, again;
 	unsigned int tries;
 	int err = 0;
 
-	for (tries = 0; tries < 20000; tries++) {
+	for (tries = 0; tries < (wait ? 20000U : HTAB_STEAL_TRIES); tries++) {
 		uint64_t stamp = 0;
 
 		if (steal_pass(m, stripe, tries, &seen, &again, &stamp, &err))
 			return 0;
 		if (err)
 			return err;
-		if (stamp)
+		if (stamp && wait)
 			lease_wait((uint32_t)stamp, lease_cpu());
 		if (again) {
 			have_before = false;

@@ -12,7 +12,6 @@
 #define LPM_FLAGS                                                                                  \
 	(BPF_F_NO_PREALLOC | BPF_F_NUMA_NODE | BPF_F_RDONLY | BPF_F_WRONLY | BPF_F_RDONLY_PROG |   \
 	 BPF_F_WRONLY_PROG)
-#define LPM_KERNEL_NODE 24 /* the kernel's struct lpm_trie_node */
 #define LPM_VALUE_MAX (4194304 - LPM_DATA_MAX - LPM_KERNEL_NODE)
 
 static int lpm_alloc_check(const struct map_attr *attr)
@@ -74,7 +73,7 @@ static int lpm_layout(struct map *m, uint64_t *data_size, uint64_t *prealloc)
 	*prealloc = m->lpm.node_off;
 	end = m->lpm.node_off + elems * sizeof(struct lpm_node);
 	m->lpm.elem_off = round_up_u64(end, CACHE_LINE);
-	end = m->lpm.elem_off + elems * m->lpm.stride;
+	end = lpm_index_layout(m, m->lpm.elem_off + elems * m->lpm.stride);
 	*data_size = round_up_u64(end, SHMAP_PAGE);
 	return 0;
 }
@@ -143,7 +142,7 @@ const struct map_ops lpm_map_ops = {
 	.lookup = lpm_lookup,
 	.update = lpm_update,
 	.delete = lpm_delete,
-	.lookup_batch = generic_lookup_batch,
+	.lookup_batch = lpm_lookup_batch,
 	.update_batch = generic_update_batch,
 	.delete_batch = generic_delete_batch,
 	.stats = lpm_stats,

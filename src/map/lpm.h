@@ -28,6 +28,12 @@
  * puts the other subtree in the node's place; a replacement stores the new
  * element's link.
  *
+ * The index. A large part also has tables of links, by the first k bits of a prefix, for k =
+ * fine, fine - 4, fine - 8 ... (lpm_index.c): a slot has the link to all prefixes of k bits and
+ * more that begin so, LPM_NONE when there are none, or 0: look elsewhere. A search begins
+ * there, with the finest table, and goes on to the next only for what is shorter than k bits.
+ * A table says nothing that the trie does not: while a change is under way its slots are 0.
+ *
  * Parts. The first LPM_PART_BITS bits choose one of 16 tries, each with a lock,
  * a pool of elements and nodes, and a share of max_entries (its quota), so that writers of
  * different parts do not meet; one more has the prefixes that are shorter. A small map
@@ -70,6 +76,7 @@
 #include "sync/lock.h"
 
 #define LPM_DATA_MAX 256
+#define LPM_KERNEL_NODE 24 /* the kernel's struct lpm_trie_node, for memlock */
 #define LPM_KEY_MIN 5
 #define LPM_KEY_MAX (4 + LPM_DATA_MAX)
 #define LPM_PART_BITS 4
@@ -86,7 +93,13 @@
 #define LPM_RESTARTS (1U << 16)
 #endif
 
+#define LPM_LEVEL_MIN 8U /* bits that a table of the index is by */
+#define LPM_LEVEL_MAX 24U
+#define LPM_LEVEL_STEP 4U
+#define LPM_LEVELS 5 /* 24, 20, 16, 12, 8 */
+
 #define LPM_ELEM (1U << 31)
+#define LPM_NONE LPM_ELEM /* in the index: there is nothing */
 #define LPM_INDEX_MASK (LPM_ELEM - 1)
 
 struct lpm_node {
@@ -127,14 +140,17 @@ struct lpm_intent {
 	uint32_t new_next; /* what followed the new element in its list */
 	uint32_t new_node_next;
 	uint32_t quota_after;
-	uint32_t pad[12];
+	/* the index's slots of the prefix: which, and what they hold before and after */
+	uint32_t stem, fine;
+	uint32_t slot_old[LPM_LEVELS], slot_new[LPM_LEVELS];
 };
 
 struct lpm_part {
 	/* what readers look at */
 	uint64_t seq;
 	uint32_t root;
-	uint32_t pad0[13];
+	uint32_t fine; /* bits of the finest table in use; 0: none */
+	uint32_t pad0[12];
 
 	uint32_t lock;
 	uint32_t live;	/* elements in the trie */
@@ -154,7 +170,8 @@ struct lpm_part {
 
 	uint64_t failed; /* updates refused for want of room */
 	uint32_t limbo_len; /* a hint */
-	uint32_t pad1[13];
+	uint32_t grow_at;   /* elements from which a finer table is worth while; 0: not known */
+	uint32_t pad1[12];
 	struct lpm_intent intent;
 };
 
@@ -214,6 +231,33 @@ static inline unsigned int lpm_bit(const uint8_t *data, uint32_t pos)
 	return data[pos >> 3] >> (7 - (pos & 7)) & 1;
 }
 
+/* The first 32 bits, as a number. */
+static inline uint32_t lpm_stem(const struct map *m, const uint8_t *data)
+{
+	uint32_t i, stem = 0;
+
+	if (likely(m->lpm.data_size >= 4)) {
+		memcpy(&stem, data, 4);
+		return __builtin_bswap32(stem);
+	}
+	for (i = 0; i < m->lpm.data_size; i++)
+		stem |= (uint32_t)data[i] << (24 - 8 * i);
+	return stem;
+}
+
+/* The slot of a table; level is even, LPM_LEVEL_MIN to m->lpm.level_max. */
+static inline uint32_t *lpm_slot(const struct map *m, uint32_t level, uint32_t stem)
+{
+	uint64_t before = ((1U << level) - (1U << LPM_LEVEL_MIN)) / 3;
+
+	return (uint32_t *)(m->obj.base + m->lpm.index_off) + before + (stem >> (32 - level));
+}
+
+static inline bool lpm_level_ok(const struct map *m, uint32_t level)
+{
+	return level - LPM_LEVEL_MIN <= m->lpm.level_max - LPM_LEVEL_MIN && !(level & 1);
+}
+
 /* A key, taken apart; data is the caller's private memory. */
 struct lpm_key {
 	const uint8_t *data;
@@ -243,6 +287,18 @@ struct lpm_hit {
 	uint32_t index;
 	uint32_t meta;
 };
+
+/* The element of a link that must be one: 1, or -EIO. */
+static inline int lpm_link_elem(struct map *m, uint32_t link, struct lpm_hit *hit)
+{
+	if (unlikely(!lpm_link_is_elem(link)))
+		return -EIO;
+	hit->index = lpm_link_index(m, link);
+	if (unlikely(hit->index == UINT32_MAX))
+		return -EIO;
+	hit->meta = load_acquire(lpm_meta(m, hit->index));
+	return likely((hit->meta & LPM_PLEN_MASK) <= m->lpm.max_plen) ? 1 : -EIO;
+}
 
 /* Was everything read from the element since hit->meta was? */
 static inline bool lpm_hit_valid(const struct map *m, const struct lpm_hit *hit)
@@ -280,8 +336,15 @@ void lpm_damaged(struct map *m);
 int lpm_read(struct map *m, const void *key, void *value, uint64_t flags);
 void *lpm_lookup(struct map *m, const void *key);
 int lpm_next_key(struct map *m, const void *key, void *next);
-/* Under the part's lock. 0 or -EIO. */
-int lpm_find_locked(struct map *m, const struct lpm_key *k, struct lpm_place *p);
+/* Under the part's lock; p->part is set. 0 or -EIO. */
+int lpm_find_locked(struct map *m, const struct lpm_key *k, struct lpm_place *p, bool to_delete);
+
+/* What comes after k, which is the last of its part or, in the part of the short ones, any (-ENOENT:
+ * it is gone): 1, 0, -errno. */
+int lpm_next_part(struct map *m, const struct lpm_key *k, uint8_t *found);
+
+/* lpm_batch.c */
+int lpm_lookup_batch(struct map *m, struct map_batch *b);
 
 /* lpm_change.c */
 int lpm_lock(struct map *m, uint32_t part);
@@ -292,6 +355,17 @@ long lpm_update(struct map *m, const void *key, const void *value, uint64_t flag
 long lpm_delete(struct map *m, const void *key);
 /* Completes or undoes what the owner of the part's lock began. */
 void lpm_recover_part(struct map *m, uint32_t part);
+
+/* lpm_index.c */
+uint64_t lpm_index_layout(struct map *m, uint64_t off);
+/* What a change does to the slots of a prefix: into the part's intent. new_link: at the place
+ * of old_link; pos: of the node that comes or goes, UINT32_MAX: none does. */
+void lpm_index_plan(struct map *m, uint32_t part, const struct lpm_key *k, uint32_t old_link,
+		    uint32_t new_link, uint32_t pos, uint32_t alone);
+void lpm_index_clear(struct map *m, const struct lpm_intent *in);
+void lpm_index_store(struct map *m, const struct lpm_intent *in, bool committed);
+/* Under the part's lock, no change under way: a finer table, if it is time. */
+void lpm_index_grow(struct map *m, uint32_t part);
 
 /* lpm_pool.c */
 void lpm_pool_format(struct map *m);

@@ -56,6 +56,7 @@ static void change_complete(struct map *m, struct lpm_part *part)
 	}
 	if (in->old_node)
 		store_relaxed(&lpm_node(m, in->old_node - 1)->child[0], in->new_node_next);
+	lpm_index_store(m, in, true);
 	fence_compiler();
 	part->heads = in->heads_after;
 	part->node_free = in->node_free_after;
@@ -81,6 +82,7 @@ static void change_undo(struct map *m, struct lpm_part *part)
 	}
 	if (in->new_node)
 		lpm_node(m, in->new_node - 1)->child[0] = in->new_node_next;
+	lpm_index_store(m, in, false);
 }
 
 /* Also the ordinary end of every change: the path that repairs is the one that always runs. */
@@ -171,6 +173,7 @@ static void change_commit(struct map *m, const struct lpm_place *p)
 	struct lpm_intent *in = &part->intent;
 	uint32_t *word = (uint32_t *)(m->obj.base + in->where);
 
+	lpm_index_clear(m, in);
 	/* A reader that sees the link sees the count, or one after it; and what was
 	 * filled. */
 	store_release(&part->seq, part->seq + 1);
@@ -207,6 +210,11 @@ static void change_insert(struct map *m, const struct lpm_place *p, const struct
 		in->node_free_after = a->node_free_after;
 		in->node_fresh_after = a->node_fresh_after;
 	}
+	lpm_index_plan(m, p->part, k, p->elem ? LPM_ELEM | p->elem : p->link, (uint32_t)in->link,
+		       p->elem ? UINT32_MAX
+		       : p->link ? p->rank >> 1
+				 : 0,
+		       link);
 	change_start(in);
 	elem_fill(m, a->elem, k, value);
 	if (in->new_node) {
@@ -218,7 +226,7 @@ static void change_insert(struct map *m, const struct lpm_place *p, const struct
 	change_commit(m, p);
 }
 
-static int change_delete(struct map *m, const struct lpm_place *p)
+static int change_delete(struct map *m, const struct lpm_place *p, const struct lpm_key *k)
 {
 	struct lpm_part *part = lpm_part(m, p->part);
 	struct lpm_intent *in = &part->intent;
@@ -234,6 +242,8 @@ static int change_delete(struct map *m, const struct lpm_place *p)
 		change_begin(m, p, p->word, 0, -1);
 	}
 	change_drop(m, in, p->elem);
+	lpm_index_plan(m, p->part, k, p->node, (uint32_t)in->link,
+		       p->node ? lpm_node(m, p->node - 1)->rank >> 1 : 0, LPM_NONE);
 	change_start(in);
 	change_commit(m, p);
 	return 0;
@@ -259,7 +269,7 @@ again:
 	ret = lpm_lock(m, p.part);
 	if (unlikely(ret))
 		return ret;
-	ret = lpm_find_locked(m, &k, &p);
+	ret = lpm_find_locked(m, &k, &p, false);
 	if (unlikely(ret))
 		goto out;
 	if (p.elem) {
@@ -295,6 +305,8 @@ again:
 		goto again;
 	}
 	change_insert(m, &p, &a, &k, value);
+	if (unlikely(part->live >= part->grow_at))
+		lpm_index_grow(m, p.part);
 out:
 	lpm_unlock(m, p.part);
 	return ret;
@@ -314,9 +326,9 @@ int lpm_erase(struct map *m, const void *key)
 	ret = lpm_lock(m, p.part);
 	if (unlikely(ret))
 		return ret;
-	ret = lpm_find_locked(m, &k, &p);
+	ret = lpm_find_locked(m, &k, &p, true);
 	if (!ret)
-		ret = p.elem ? change_delete(m, &p) : -ENOENT;
+		ret = p.elem ? change_delete(m, &p, &k) : -ENOENT;
 	lpm_unlock(m, p.part);
 	return ret;
 }

@@ -50,18 +50,6 @@ RACY uint32_t lpm_common(const uint8_t *a, const uint8_t *b, uint32_t limit)
 	return limit;
 }
 
-/* The element of a link that must be one: 1, or -EIO. */
-static inline int link_elem(struct map *m, uint32_t link, struct lpm_hit *hit)
-{
-	if (unlikely(!lpm_link_is_elem(link)))
-		return -EIO;
-	hit->index = lpm_link_index(m, link);
-	if (unlikely(hit->index == UINT32_MAX))
-		return -EIO;
-	hit->meta = load_acquire(lpm_meta(m, hit->index));
-	return likely((hit->meta & LPM_PLEN_MASK) <= m->lpm.max_plen) ? 1 : -EIO;
-}
-
 /*
  * The way down by the key's bits, as far as prefixes of up to `limit` bits stand there.
  * *last gets the link of the last one that ended on the way, *last_pos its length; the link
@@ -104,26 +92,25 @@ static inline int descend(struct map *m, const struct lpm_key *k, uint32_t limit
 	return 0;
 }
 
-/* The longest match in one trie, as it is read: 1, 0 or -EIO; believed when seq allows. */
-static int match(struct map *m, const struct lpm_part *part, const struct lpm_key *k,
-		 struct lpm_hit *hit)
+/* The longest match of up to `limit` bits in a subtree, as it is read: 1, 0 or -EIO; believed
+ * when seq allows. */
+static inline int match_below(struct map *m, uint32_t link, const struct lpm_key *k, uint32_t limit,
+			      struct lpm_hit *hit)
 {
-	uint32_t root = load_acquire(&part->root), last = 0, last_pos = 0, end, plen, common;
+	uint32_t last = 0, last_pos = 0, end, plen, common;
 	int err;
 
-	if (!root)
-		return 0;
-	err = descend(m, k, k->plen, root, &last, &last_pos, &end);
+	err = descend(m, k, limit, link, &last, &last_pos, &end);
 	if (unlikely(err))
 		return err;
 	if (!end && !last)
 		return 0;
 	/* The bits that the way skipped: compared with what is at its end. */
-	err = link_elem(m, end ? end : last, hit);
+	err = lpm_link_elem(m, end ? end : last, hit);
 	if (unlikely(err < 0))
 		return err;
 	plen = hit->meta & LPM_PLEN_MASK;
-	common = lpm_common(lpm_data(m, hit->index), k->data, plen < k->plen ? plen : k->plen);
+	common = lpm_common(lpm_data(m, hit->index), k->data, plen < limit ? plen : limit);
 	if (common >= plen)
 		return 1;
 	if (!last)
@@ -131,12 +118,39 @@ static int match(struct map *m, const struct lpm_part *part, const struct lpm_ke
 	/* What ends on the way is a prefix of it: those match that are not longer than what
 	 * the two have in common. */
 	if (last_pos <= common)
-		return link_elem(m, last, hit);
+		return lpm_link_elem(m, last, hit);
 	last = 0;
-	err = descend(m, k, common, root, &last, &last_pos, &end);
+	err = descend(m, k, common, link, &last, &last_pos, &end);
 	if (unlikely(err))
 		return err;
-	return last ? link_elem(m, last, hit) : 0;
+	return last ? lpm_link_elem(m, last, hit) : 0;
+}
+
+/* The longest match in one trie: by the index, from its finest table on, then from the root. */
+static int match(struct map *m, const struct lpm_part *part, const struct lpm_key *k,
+		 struct lpm_hit *hit)
+{
+	uint32_t limit = k->plen, level = load_relaxed(&part->fine), root, stem, slot;
+	int ret;
+
+	if (lpm_level_ok(m, level)) {
+		stem = lpm_stem(m, k->data);
+		for (; level >= LPM_LEVEL_MIN; level -= LPM_LEVEL_STEP) {
+			if (level > limit)
+				continue;
+			slot = load_acquire(lpm_slot(m, level, stem));
+			if (!slot)
+				continue;
+			if (slot != LPM_NONE) {
+				ret = match_below(m, slot, k, limit, hit);
+				if (ret)
+					return ret;
+			}
+			limit = level - 1;
+		}
+	}
+	root = load_acquire(&part->root);
+	return root ? match_below(m, root, k, limit, hit) : 0;
 }
 
 /* match() of one instant, without a lock: 1, 0, -EIO; -EAGAIN when the trie did not keep still.
@@ -265,32 +279,33 @@ static int any_elem(struct map *m, uint32_t link, int64_t above, struct lpm_hit 
 		above = rank;
 		link = load_acquire(&lpm_node(m, i)->child[0]);
 	}
-	return link_elem(m, link, hit);
+	return lpm_link_elem(m, link, hit);
 }
 
-int lpm_find_locked(struct map *m, const struct lpm_key *k, struct lpm_place *p)
+/*
+ * lpm_find_locked() in the subtree of a link, which has all prefixes that begin as the key does;
+ * word: what holds the link, or NULL: not known. 1: what is asked for stands at that word, or
+ * above it.
+ */
+static int find_below(struct map *m, const struct lpm_key *k, struct lpm_place *p, uint32_t *from,
+		      uint32_t from_link, bool to_delete)
 {
-	struct lpm_part *part = lpm_part(m, p->part);
-	uint32_t *word = &part->root, *above = NULL;
-	uint32_t node1 = 0, link, plen, common;
+	uint32_t *word = from, *above = NULL;
+	uint32_t node1 = 0, link = from_link, plen, common;
 	int64_t rank_above = -1;
 	struct lpm_hit hit;
 	struct lpm_node *n;
 
-	*p = (struct lpm_place){.part = p->part, .word = word};
-	link = load_relaxed(word);
-	if (!link)
-		return 0;
 	/* Down by the key's bits, to where it would end, or to an element. */
 	while (!lpm_link_is_elem(link)) {
 		uint32_t i = lpm_link_index(m, link), rank, pos;
 
 		if (unlikely(i == UINT32_MAX))
-			goto damaged;
+			return -EIO;
 		n = lpm_node(m, i);
 		rank = load_relaxed(&n->rank);
 		if (unlikely((int64_t)rank <= rank_above))
-			goto damaged;
+			return -EIO;
 		pos = rank >> 1;
 		if (rank & 1 ? pos >= k->plen : pos > k->plen)
 			break;
@@ -303,13 +318,15 @@ int lpm_find_locked(struct map *m, const struct lpm_key *k, struct lpm_place *p)
 			word = &n->child[pos < k->plen];
 		link = load_relaxed(word);
 		if (unlikely(!link))
-			goto damaged;
+			return -EIO;
 	}
 	if (unlikely(any_elem(m, link, rank_above, &hit) < 0))
-		goto damaged;
+		return -EIO;
 	plen = hit.meta & LPM_PLEN_MASK;
 	common = lpm_common(lpm_data(m, hit.index), k->data, plen < k->plen ? plen : k->plen);
 	if (common == k->plen && common == plen) {
+		if (!word || (to_delete && node1 && !above))
+			return 1;
 		p->elem = hit.index + 1;
 		p->word = word;
 		p->link = link;
@@ -328,29 +345,52 @@ int lpm_find_locked(struct map *m, const struct lpm_key *k, struct lpm_place *p)
 		p->rank = LPM_RANK_BIT(common);
 		p->side = lpm_bit(k->data, common);
 	}
-	word = &part->root;
+	word = from;
+	link = from_link;
 	rank_above = -1;
-	while (!lpm_link_is_elem(link = load_relaxed(word))) {
+	while (!lpm_link_is_elem(link)) {
 		uint32_t i = lpm_link_index(m, link), rank;
 
 		if (unlikely(i == UINT32_MAX))
-			goto damaged;
+			return -EIO;
 		n = lpm_node(m, i);
 		rank = load_relaxed(&n->rank);
 		if (unlikely((int64_t)rank <= rank_above || rank == p->rank))
-			goto damaged;
+			return -EIO;
 		if (rank > p->rank)
 			break;
 		rank_above = rank;
 		word = rank & 1 ? &n->child[lpm_bit(k->data, rank >> 1)] : &n->child[1];
+		link = load_relaxed(word);
 	}
+	p->elem = 0;
 	p->word = word;
 	p->link = link;
-	return 0;
+	return word ? 0 : 1;
+}
 
-damaged:
-	lpm_damaged(m);
-	return -EIO;
+int lpm_find_locked(struct map *m, const struct lpm_key *k, struct lpm_place *p, bool to_delete)
+{
+	struct lpm_part *part = lpm_part(m, p->part);
+	uint32_t level = part->fine, stem, slot;
+	int ret = 1;
+
+	*p = (struct lpm_place){.part = p->part, .word = &part->root};
+	if (!part->root)
+		return 0;
+	if (lpm_level_ok(m, level)) {
+		stem = lpm_stem(m, k->data);
+		for (; ret > 0 && level >= LPM_LEVEL_MIN; level -= LPM_LEVEL_STEP) {
+			slot = level <= k->plen ? load_relaxed(lpm_slot(m, level, stem)) : 0;
+			if (slot && !lpm_link_is_elem(slot))
+				ret = find_below(m, k, p, NULL, slot, to_delete);
+		}
+	}
+	if (ret > 0)
+		ret = find_below(m, k, p, &part->root, part->root, to_delete);
+	if (unlikely(ret))
+		lpm_damaged(m);
+	return ret ? -EIO : 0;
 }
 
 /* ---- order ---- */
@@ -372,22 +412,17 @@ static int first_of(struct map *m, uint32_t link, struct lpm_hit *hit)
 		/* BIT: the zeros; END: what is longer */
 		link = load_acquire(&lpm_node(m, i)->child[!(rank & 1)]);
 	}
-	return link_elem(m, link, hit);
+	return lpm_link_elem(m, link, hit);
 }
 
-/*
- * What comes after the key in one trie. 1; 0: nothing does; -ENOENT: the key is not there;
- * -EIO.
- */
-static int after(struct map *m, const struct lpm_part *part, const struct lpm_key *k,
-		 struct lpm_hit *hit)
+/* What comes after the key in a subtree. 1; 0: nothing does; -ENOENT: the key is not there;
+ * -EIO. */
+static int after_below(struct map *m, uint32_t link, const struct lpm_key *k, struct lpm_hit *hit)
 {
-	uint32_t link = load_acquire(&part->root), later = 0, plen;
+	uint32_t later = 0, plen;
 	int64_t above = -1;
 	int err;
 
-	if (!link)
-		return -ENOENT;
 	while (!lpm_link_is_elem(link)) {
 		uint32_t i = lpm_link_index(m, link), rank, pos;
 		const struct lpm_node *n;
@@ -414,13 +449,35 @@ static int after(struct map *m, const struct lpm_part *part, const struct lpm_ke
 			link = load_acquire(&n->child[pos < k->plen]);
 		}
 	}
-	err = link_elem(m, link, hit);
+	err = lpm_link_elem(m, link, hit);
 	if (err < 0)
 		return err;
 	plen = hit->meta & LPM_PLEN_MASK;
 	if (plen != k->plen || lpm_common(lpm_data(m, hit->index), k->data, plen) != plen)
 		return -ENOENT;
 	return later ? first_of(m, later, hit) : 0;
+}
+
+/* The same in one trie, by the index where the key is not the last of its stem. */
+static int after(struct map *m, const struct lpm_part *part, const struct lpm_key *k,
+		 struct lpm_hit *hit)
+{
+	uint32_t level = load_relaxed(&part->fine), root, stem, slot;
+	int ret;
+
+	if (lpm_level_ok(m, level)) {
+		stem = lpm_stem(m, k->data);
+		for (; level >= LPM_LEVEL_MIN; level -= LPM_LEVEL_STEP) {
+			slot = level <= k->plen ? load_acquire(lpm_slot(m, level, stem)) : 0;
+			if (!slot || lpm_link_is_elem(slot))
+				continue;
+			ret = after_below(m, slot, k, hit);
+			if (ret)
+				return ret;
+		}
+	}
+	root = load_acquire(&part->root);
+	return root ? after_below(m, root, k, hit) : -ENOENT;
 }
 
 /* One trie's answer, of one instant, with the key that it found: 1 (into found, of
@@ -503,15 +560,16 @@ again:
 	return ret;
 }
 
-/* What comes after k (NULL: the first) in a map of several parts. */
-static int next_of_parts(struct map *m, const struct lpm_key *k, uint8_t *found)
+/* What comes after k (NULL: the first) in a map of several parts; last: it is the last of
+ * its own. */
+static int next_of_parts(struct map *m, const struct lpm_key *k, bool last, uint8_t *found)
 {
 	uint32_t own = k ? lpm_part_of(m, k) : 0, from = own;
 	uint8_t brief[LPM_KEY_MAX];
 	struct lpm_key a, b;
 	int longer, shorter = 0;
 
-	longer = step(m, own, k, found);
+	longer = last ? 0 : step(m, own, k, found);
 	if (longer < 0)
 		return longer;
 	if (own == LPM_SHORT_PART) {
@@ -543,6 +601,13 @@ static int next_of_parts(struct map *m, const struct lpm_key *k, uint8_t *found)
 	return 1;
 }
 
+int lpm_next_part(struct map *m, const struct lpm_key *k, uint8_t *found)
+{
+	if (m->lpm.parts == 1)
+		return 0;
+	return next_of_parts(m, k, lpm_part_of(m, k) != LPM_SHORT_PART, found);
+}
+
 int lpm_next_key(struct map *m, const void *key, void *next)
 {
 	uint8_t found[LPM_KEY_MAX];
@@ -553,11 +618,11 @@ int lpm_next_key(struct map *m, const void *key, void *next)
 		k = lpm_key(key);
 		if (k.plen <= m->lpm.max_plen)
 			ret = m->lpm.parts == 1 ? step(m, 0, &k, found)
-						: next_of_parts(m, &k, found);
+						: next_of_parts(m, &k, false, found);
 	}
 	/* No key, or one that is not there: the first. */
 	if (ret == -ENOENT)
-		ret = m->lpm.parts == 1 ? step(m, 0, NULL, found) : next_of_parts(m, NULL, found);
+		ret = m->lpm.parts == 1 ? step(m, 0, NULL, found) : next_of_parts(m, NULL, false, found);
 	if (ret == -EIO)
 		lpm_damaged(m);
 	if (ret > 0) {

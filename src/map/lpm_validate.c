@@ -128,6 +128,47 @@ static void audit_nodes(struct audit *a, uint32_t at, uint32_t count, enum where
 		complain(a, "a gift of %u nodes has %u", count, n);
 }
 
+/* The index says what the trie says: each slot, looked up in the trie. */
+static void audit_index(struct audit *a, uint32_t i)
+{
+	struct lpm_part *part = lpm_part(a->m, i);
+	uint32_t level, at;
+	struct map *m = a->m;
+
+	if (!part->fine)
+		return;
+	if (!lpm_level_ok(m, part->fine)) {
+		complain(a, "part %u has an index of %u bits", i, part->fine);
+		return;
+	}
+	for (level = part->fine; level >= LPM_LEVEL_MIN && !a->bad; level -= LPM_LEVEL_STEP) {
+		for (at = 0; at < 1U << (level - LPM_PART_BITS); at++) {
+			uint32_t stem = i << 28 | at << (32 - level), link = part->root, want;
+			uint8_t data[4] = {stem >> 24, stem >> 16, stem >> 8, stem};
+			uint32_t slot = *lpm_slot(m, level, stem), x;
+
+			while (link && !(link & LPM_ELEM) && lpm_node(m, link - 1)->rank >> 1 < level) {
+				struct lpm_node *node = lpm_node(m, link - 1);
+
+				link = node->child[node->rank & 1 ? lpm_bit(data, node->rank >> 1)
+								  : 1];
+			}
+			for (x = link; x && !(x & LPM_ELEM);)
+				x = lpm_node(m, x - 1)->child[0];
+			want = LPM_NONE;
+			if (x && (*lpm_meta(m, (x & LPM_INDEX_MASK) - 1) & LPM_PLEN_MASK) >= level &&
+			    lpm_stem(m, lpm_data(m, (x & LPM_INDEX_MASK) - 1)) >> (32 - level) ==
+				    stem >> (32 - level))
+				want = link;
+			if (slot != want) {
+				complain(a, "part %u, level %u: slot %#x has %#x, not %#x", i, level,
+					 at, slot, want);
+				return;
+			}
+		}
+	}
+}
+
 static void audit_part(struct audit *a, uint32_t i, uint64_t *quota, uint64_t *fresh)
 {
 	struct lpm_part *part = lpm_part(a->m, i);
@@ -140,6 +181,8 @@ static void audit_part(struct audit *a, uint32_t i, uint64_t *quota, uint64_t *f
 		complain(a, "part %u has an intent (%u)", i, part->intent.op);
 	if (part->root)
 		audit_link(a, i, part->root, -1);
+	if (!a->bad)
+		audit_index(a, i);
 	if (part->live != a->live)
 		complain(a, "part %u counts %u elements, has %llu", i, part->live,
 			 (unsigned long long)a->live);

@@ -22,6 +22,7 @@
 #include "base/rawsys.h"
 #include "base/uaccess.h"
 #include "map/map.h"
+#include "map/objref.h"
 #include "sync/lease.h"
 
 #undef MAP_TYPE /* mman.h has one too */
@@ -98,7 +99,7 @@ static int map_layout(struct map *m, uint64_t *data_size, uint64_t *prealloc)
 	err = m->ops->layout(m, data_size, prealloc);
 	if (err)
 		return err;
-	if (pages > 0 && page > 0 && *data_size > (uint64_t)pages * page)
+	if (!m->ops->sparse && pages > 0 && page > 0 && *data_size > (uint64_t)pages * page)
 		return -ENOMEM;
 	return 0;
 }
@@ -161,7 +162,10 @@ int map_create(const struct map_attr *attr, int btf_fd, struct map **out, int *f
 	header = map_file_header(m);
 	m->shared = &header->shared;
 	header->attr = m->attr;
-	err = m->ops->format(m);
+	if (m->ops->objref && m->ops->objref->users)
+		err = raw_fchmod(*fd, 0600 | OBJECT_USERS);
+	if (!err)
+		err = m->ops->format(m);
 	if (!err && m->ops->open)
 		err = m->ops->open(m);
 	if (err)

@@ -21,6 +21,16 @@
 #define MAP_NAME_LEN 16
 #define MAP_MAX_SPECIAL 1
 
+/* What every map in a map of maps is like; map_type 0: not such a map. */
+struct map_inner {
+	uint32_t map_type;
+	uint32_t key_size;
+	uint32_t value_size;
+	uint32_t max_entries;
+	uint32_t map_flags;
+	int32_t spin_lock_off;
+};
+
 /* What a map was created with; the shared form, at the start of the trailer's body. */
 struct map_attr {
 	uint32_t map_type;
@@ -38,6 +48,7 @@ struct map_attr {
 	int32_t spin_lock_off;		/* of struct bpf_spin_lock in the value, or -1 */
 	uint32_t possible_cpus;		/* at creation: per-CPU values are that wide */
 	uint64_t hash_seed;		/* hash family; chosen when the map is formatted */
+	struct map_inner inner;
 };
 
 /* Mutable, shared, in the trailer's body after map_attr (offset 1024 of it). */
@@ -46,8 +57,7 @@ struct map_shared {
 	uint32_t writers;		/* writable user mmaps (BPF_MAP_FREEZE: EBUSY); see sys/ */
 	uint32_t changes;		/* reserved for notification */
 	uint32_t damaged;		/* set when a walk met an impossible link */
-	uint32_t owner_prog_type;	/* prog array */
-	uint32_t owner_jited;
+	uint64_t owner;			/* prog array: what its programs are like; objref.h */
 };
 
 struct map_header {
@@ -58,7 +68,6 @@ struct map_header {
 
 struct map;
 struct map_batch;
-struct ring_shared;
 struct map_stats;
 struct ring_ops;	/* map/ring.h: RINGBUF, USER_RINGBUF */
 struct objref_ops;	/* map/objref.h: values are other objects (maps, programs) */
@@ -140,6 +149,8 @@ struct map_ops {
 	 * itself in m's geometry. 0 or -errno. NULL: nothing. */
 	int (*open)(struct map *m);
 	void (*close)(struct map *m);
+	/* An open file description of the map may have gone in this process. NULL: whatever. */
+	void (*fd_closed)(struct map *m);
 
 	/* May the fd be mmapped with these? 0 or -errno; the offset is in bytes. */
 	int (*mmap_check)(struct map *m, uint64_t offset, uint64_t len, int prot, int flags);
@@ -147,6 +158,9 @@ struct map_ops {
 	/* The file offset *at from which a mapping of the fd shows the *size bytes before
 	 * it once more, as far as *size goes. NULL: it shows the file as it is. */
 	void (*mmap_repeat)(const struct map *m, uint64_t *at, uint64_t *size);
+
+	/* Makes the mapping itself, from the fd own: the address or -errno. NULL: a plain one. */
+	long (*mmap_place)(struct map *m, int own, void *addr, uint64_t len, int prot, int flags);
 
 	/* bpf_map_info / fdinfo memlock. */
 	uint64_t (*memlock)(const struct map *m);
@@ -160,7 +174,11 @@ struct map_ops {
 	void *(*direct_value)(struct map *m);
 	bool lock_allowed;		/* may hold struct bpf_spin_lock */
 	bool per_cpu;
+	bool evicts;			/* hash family: a full map makes room by itself (LRU) */
 	bool inner_allowed;
+	bool sparse;			/* memory comes by use: the file may be larger than that */
+	bool not_sleepable;		/* sleepable programs may not use it */
+	bool inner_entries;		/* as an inner map: max_entries is compared too */
 };
 
 /* What a map counts, without being walked; what does not apply is 0. */
@@ -188,9 +206,11 @@ struct map {
 	uint32_t elem_size;		/* round_up(value_size, 8) */
 	uint32_t refs;			/* of this process's holders; see map_get/map_put */
 	bool writable;			/* shorthand for obj.writable */
+	const struct map *inner;	/* maps of maps: ops and attr of what they hold, or NULL */
+	struct objref_local *slots;	/* values are objects: this process's part; objref.c */
+	uint64_t objref_off;		/* and where the file keeps what they need */
 	union {				/* geometry, private, by type */
 		struct {
-			struct ring_shared *shared;
 			uint8_t *data;	/* two views of the data, one behind the other */
 			uint64_t mask;	/* bytes of data - 1 */
 			uint32_t slot;	/* in the process's table of rings, + 1 */
@@ -208,13 +228,23 @@ struct map {
 			uint32_t elem_stride, value_off;
 			uint64_t percpu_off, percpu_stride;
 			uint64_t claim_off; /* what stands behind the elements */
+			uint64_t lru_off;   /* htab_lru.h; 0: a map that does not evict */
 			uint64_t seed;
 		} htab;
+		struct {
+			uint64_t elem_off;
+			uint32_t buckets, elem_stride;
+		} stack;
+		struct {
+			struct perf_cache *cache; /* this process's, one per CPU; or NULL */
+		} perf;
 		struct {
 			uint64_t part_off, node_off, elem_off;
 			uint32_t parts, per_part, elems, capacity;
 			uint32_t stride, meta_off;
 			uint32_t data_size, max_plen;
+			uint64_t index_off;
+			uint32_t level_max, slack;
 		} lpm;
 	};
 };

@@ -53,13 +53,15 @@ struct ring_shared {
 	/* Producers of a RINGBUF, under the lock. */
 	uint32_t lock;
 	uint32_t pad;
+	uint64_t reserve_pos; /* the end of the last record */
 	uint64_t pending_pos; /* no BUSY record lies before it */
 	uint64_t seen_pos;    /* consumer_pos when it was last looked at */
 	uint64_t populated;   /* bytes of data that have pages */
 	uint64_t lost;	      /* records refused for want of room */
 	uint64_t overwritten; /* records that gave way to newer ones */
-	uint64_t rest[2];
-	/* Read at every submit; written by who goes to sleep, and by who wakes him. */
+	uint64_t rest;
+	/* Read whenever records are published; written by who goes to sleep, and by who wakes him.
+	 */
 	uint32_t armed;
 	uint32_t pad2[15];
 	/* USER_RINGBUF: the drain under way. */
@@ -75,8 +77,10 @@ enum ring_named { RING_NAME_UNKNOWN, RING_NAMED, RING_NAMELESS };
 struct ring_ops {
 	/* RINGBUF, under a lease. The sample, or NULL: no room. */
 	void *(*reserve)(struct map *m, uint64_t size);
-	/* sample: what reserve() gave to this run; it is not used afterwards. */
+	/* sample: what reserve() gave to this run; it is not used afterwards. The
+	 * consumer sees it at the next publish(), if not before. */
 	void (*commit)(struct map *m, void *sample, uint64_t flags, bool discard);
+	void (*publish)(struct map *m);
 	uint64_t (*query)(struct map *m, uint64_t what);
 
 	/* USER_RINGBUF, under a lease. begin: 0 or -EBUSY. */
@@ -93,6 +97,11 @@ struct ring_ops {
 	bool (*wake_due)(struct map *m);
 };
 
+static inline struct ring_shared *ring_shared(const struct map *m)
+{
+	return (struct ring_shared *)(m->obj.trailer->body + RING_SHARED_OFF);
+}
+
 /* Says that the caller is going to sleep; it looks again after that. */
 void ring_arm(struct map *m);
 /* Wakes all sleepers, this process's too. false: the file has no name here. */
@@ -101,7 +110,7 @@ bool ring_wake(struct map *m);
 static inline void ring_wake_armed(struct map *m)
 {
 	fence_after_rmw();
-	if (unlikely(load_relaxed(&m->ring.shared->armed)))
+	if (unlikely(load_relaxed(&ring_shared(m)->armed)))
 		ring_wake(m);
 }
 

@@ -102,7 +102,6 @@ int ring_open(struct map *m)
 	uint8_t *base;
 	long ret;
 
-	m->ring.shared = (struct ring_shared *)(m->obj.trailer->body + RING_SHARED_OFF);
 	m->ring.named = RING_NAME_UNKNOWN;
 	base = raw_mmap(NULL, 2 * size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1,
 			0);
@@ -155,7 +154,7 @@ void ring_arm(struct map *m)
 {
 	/* Full fence: partner of the one before the load in ring_wake_armed(). */
 	if (m->writable)
-		exchange_seq_cst(&m->ring.shared->armed, 1);
+		exchange_seq_cst(&ring_shared(m)->armed, 1);
 	else
 		fence_seq_cst();
 	fence_after_rmw();
@@ -189,6 +188,6 @@ bool ring_wake(struct map *m)
 	/* Before the touch: who arms from here on wants another one. Dying between
 	 * the two: wake_due(). */
 	if (m->writable)
-		exchange_seq_cst(&m->ring.shared->armed, 0);
+		exchange_seq_cst(&ring_shared(m)->armed, 0);
 	return !raw_syscall4(SYS_utimensat, rundir_kind_fd(OBJECT_MAP), name, NULL, 0);
 }

@@ -8,14 +8,25 @@
  *   (2) room? else the loss is counted
  *   (3) overwrite mode: overwrite_pos moves past the oldest records
  *   (4) header: BUSY, the size, the lease's tenancy
- *   (5) producer_pos                       <- the record exists
- * Submit, without a lock: one exchange of the header        <- it has happened
+ *   (5) reserve_pos                        <- the record exists
+ * Submit, without a lock: one store of the header
+ * Publish, under the lock: (1), then
+ *   (6) producer_pos = pending_pos         <- the consumer sees it: it has happened
  *
- * Death. Each step of reserve is one store, right by itself: pending_pos may stay
- * behind, a header beyond producer_pos is nobody's; a death between (3) and (5)
+ *	consumer_pos <= producer_pos <= pending_pos <= reserve_pos
+ *
+ * A kernel's producer_pos is our reserve_pos, and a consumer there meets BUSY records
+ * and waits at them. Here he sees complete ones only, and not each one at once: a run
+ * publishes when it ends, when RING_BATCH bytes have come together, when there is no
+ * room, and with BPF_RB_FORCE_WAKEUP. So a consumer that keeps up with the producer does
+ * not take the producer's cache lines from it with every record.
+ *
+ * Death. Each step is one store, right by itself: pending_pos and producer_pos may
+ * stay behind, a header beyond reserve_pos is nobody's; a death between (3) and (5)
  * drops the oldest records without a newer one. So who takes the lock over has
- * nothing to repair. A death between (5) and the submit leaves a record BUSY for
- * ever, which a kernel cannot meet: its tenancy is over (lease_tenancy_over()), and
+ * nothing to repair. A death after the submit leaves a record that the next producer
+ * publishes, or one who waits. A death between (5) and the submit leaves a record BUSY
+ * for ever, which a kernel cannot meet: its tenancy is over (lease_tenancy_over()), and
  * whoever finds it in the way, a producer or one who waits, makes it a discarded one,
  * under the lock. Only BUSY records from pending_pos on are judged so, never what
  * consumer_pos, which clients write, points to. The lock also keeps the
@@ -24,16 +35,16 @@
  *
  * A producer that is stopped between reserve and submit holds the consumer back,
  * because records are consumed in the order of reservation; not the other producers,
- * until the ring is full.
+ * until the ring is full. Who only looks (poll) does not wait for the lock.
  *
  * Distrust. Positions are masked, aligned and compared before use; the data is
  * mapped twice, so that a record begins in the first view and ends in the second at
- * most. pending_pos further from producer_pos than the ring is large, or a record
- * that reaches beyond producer_pos, is damage: nothing is reserved any more.
+ * most. pending_pos further from reserve_pos than the ring is large, or a record
+ * that reaches beyond reserve_pos, is damage: nothing is reserved any more.
  *
  * Speed. The consumer's line is read only when the room known before is used
  * up or somebody sleeps, so that producer and consumer share, while both run, the
- * producer's line and the data and nothing else.
+ * data and, once per batch, the producer's line.
  */
 #include <poll.h>
 #include <stdio.h>
@@ -46,6 +57,7 @@
 
 #define RING_SAMPLE_MAX (UINT32_MAX / 4)
 #define RING_POPULATE (64UL << 10)
+#define RING_BATCH 1024U /* bytes; of the smallest ring a quarter */
 
 static inline bool ring_overwrites(const struct map *m)
 {
@@ -81,16 +93,17 @@ static bool ring_discard(struct map *m, uint64_t pos, uint64_t header)
 
 /*
  * Under the lock: moves pending_pos as far as it goes, over records of the dead
- * too (*died). own: a tenancy whose records wait. 0 or -EIO.
+ * too. own: a tenancy whose records wait. 0 or -EIO.
  */
-static int ring_settle(struct map *m, uint64_t prod, uint32_t own, bool *died)
+static int ring_settle(struct map *m, uint32_t own)
 {
-	struct ring_shared *s = m->ring.shared;
-	uint64_t from = load_relaxed(&s->pending_pos), pos = from;
+	struct ring_shared *s = ring_shared(m);
+	uint64_t from = load_relaxed(&s->pending_pos), end = load_relaxed(&s->reserve_pos);
+	uint64_t pos = from;
 
-	if (unlikely(prod - pos > m->ring.mask || (prod | pos) & 7))
+	if (unlikely(end - pos > m->ring.mask || (end | pos) & 7))
 		goto damaged;
-	while (pos != prod) {
+	while (pos != end) {
 		uint64_t header = load_acquire(ring_header(m, pos)), size;
 
 		if (header_len(header) & RING_BUSY) {
@@ -98,10 +111,9 @@ static int ring_settle(struct map *m, uint64_t prod, uint32_t own, bool *died)
 				break;
 			if (!ring_discard(m, pos, header))
 				continue;
-			*died = true;
 		}
 		size = ring_record_size(header_len(header));
-		if (unlikely(size > prod - pos))
+		if (unlikely(size > end - pos))
 			goto damaged;
 		pos += size;
 	}
@@ -113,24 +125,83 @@ damaged:
 	return -EIO;
 }
 
-/* From outside the lock: a BUSY record is in the way, and its owner may be dead. */
-static void ring_settle_dead(struct map *m)
+static uint32_t header_flags(uint64_t header)
 {
-	struct ring_shared *s = m->ring.shared;
-	bool died = false;
+	return header >> 32 >> RING_PG_FLAGS;
+}
 
-	if (!m->writable || lock_acquire(&s->lock) < 0)
-		return;
-	ring_settle(m, load_relaxed(ring_producer(m)), LEASE_NO_TENANCY, &died);
+/*
+ * Is a sleeper to be woken for records in [from, to)? As in the kernel: for one that
+ * the consumer waited for, unless its submit said no, and for one that said so.
+ */
+static bool ring_wakes(const struct map *m, uint64_t from, uint64_t to)
+{
+	uint64_t cons = load_acquire(ring_consumer(m));
+
+	for (uint64_t pos = from; to - pos - 1 <= m->ring.mask;) {
+		uint64_t header = load_acquire(ring_header(m, pos));
+
+		if (header_len(header) & RING_BUSY)
+			break;
+		if (header_flags(header) & BPF_RB_FORCE_WAKEUP ||
+		    (!((pos ^ cons) & m->ring.mask) && !(header_flags(header) & BPF_RB_NO_WAKEUP)))
+			return true;
+		pos += ring_record_size(header_len(header));
+	}
+	return false;
+}
+
+/* Under the lock: shows the consumer what lies before pending_pos. true: ring_wake()
+ * is to be called, without the lock. */
+static bool ring_show(struct map *m)
+{
+	const struct ring_shared *s = ring_shared(m);
+	uint64_t from = load_relaxed(ring_producer(m)), to = load_relaxed(&s->pending_pos);
+
+	if (from == to)
+		return false;
+	/* Pairs with the consumer's acquire: who sees the position sees the records
+	 * (and overwrite_pos). */
+	store_release(ring_producer(m), to);
+	/* Before armed and consumer_pos are read: a sleeper stores them before he
+	 * reads the position (ring_arm()). */
+	fence_seq_cst();
+	return unlikely(load_relaxed(&s->armed)) && ring_wakes(m, from, to);
+}
+
+/* Settles and shows. wait: for a living holder of the lock, too. */
+static int ring_advance(struct map *m, uint32_t own, bool wait)
+{
+	struct ring_shared *s = ring_shared(m);
+	uint32_t holder = load_relaxed(&s->lock);
+	bool wake = false;
+	int err;
+
+	if (!m->writable)
+		return -EPERM;
+	if (!wait && holder && !lock_owner_died(&s->lock))
+		return -EBUSY;
+	err = lock_acquire(&s->lock);
+	if (err < 0)
+		return err;
+	err = ring_settle(m, own);
+	if (!err)
+		wake = ring_show(m);
 	lock_release(&s->lock);
-	if (died)
-		ring_wake_armed(m);
+	if (wake)
+		ring_wake(m);
+	return err;
+}
+
+static void ringbuf_publish(struct map *m)
+{
+	ring_advance(m, lease_tenancy(), true);
 }
 
 /* Under the lock: pages for the data up to end, before anything is stored there. */
 static bool ring_populate(struct map *m, uint64_t end)
 {
-	struct ring_shared *s = m->ring.shared;
+	struct ring_shared *s = ring_shared(m);
 	uint64_t from = load_relaxed(&s->populated), size = m->ring.mask + 1, to;
 
 	if (from > size || from % SHMAP_PAGE)
@@ -169,7 +240,7 @@ static bool ring_make_room(struct map *m, uint64_t prod, uint64_t end)
 	}
 	if (n) {
 		store_relaxed(ring_overwrite(m), pos);
-		fetch_add_relaxed(&m->ring.shared->overwritten, n);
+		fetch_add_relaxed(&ring_shared(m)->overwritten, n);
 		/* Who reads an overwritten record, and then overwrite_pos, sees that
 		 * it has moved: before the first new byte. */
 		fence_release();
@@ -178,20 +249,25 @@ static bool ring_make_room(struct map *m, uint64_t prod, uint64_t end)
 }
 
 /* Under the lock. The position of the new record, or -1: no room; -2: damage. */
-static int64_t ring_take(struct map *m, uint64_t size, uint32_t own, bool *died)
+static int64_t ring_take(struct map *m, uint64_t size, uint32_t own, bool *wake)
 {
-	struct ring_shared *s = m->ring.shared;
+	struct ring_shared *s = ring_shared(m);
 	const uint64_t mask = m->ring.mask;
-	uint64_t prod = load_relaxed(ring_producer(m));
-	uint64_t len = (size + RING_HEADER + 7) & ~7ULL, end = prod + len, place = prod & mask;
+	uint64_t pos = load_relaxed(&s->reserve_pos), pending;
+	uint64_t len = (size + RING_HEADER + 7) & ~7ULL, end = pos + len, place = pos & mask;
 	uint64_t last = place + len > mask ? mask + 1 : place + len;
 
-	if (unlikely(ring_settle(m, prod, own, died)))
+	if (unlikely(ring_settle(m, own)))
 		return -2;
-	if (unlikely(end - load_relaxed(&s->pending_pos) > mask))
-		return -1;
+	pending = load_relaxed(&s->pending_pos);
+	if (unlikely(pending - load_relaxed(ring_producer(m)) >= RING_BATCH))
+		*wake = ring_show(m);
+	if (unlikely(end - pending > mask))
+		goto no_room;
 	if (unlikely(ring_overwrites(m))) {
-		if (!ring_make_room(m, prod, end))
+		/* what is given up must have been shown */
+		*wake |= ring_show(m);
+		if (!ring_make_room(m, pos, end))
 			return -2;
 	} else if (unlikely(end - load_relaxed(&s->seen_pos) > mask)) {
 		/* Acquire: the consumer is done with what lies before it. */
@@ -199,22 +275,24 @@ static int64_t ring_take(struct map *m, uint64_t size, uint32_t own, bool *died)
 
 		store_relaxed(&s->seen_pos, cons);
 		if (end - cons > mask)
-			return -1;
+			goto no_room;
 	}
 	if (unlikely(last > load_relaxed(&s->populated)) && !ring_populate(m, last))
-		return -1;
-	store_relaxed(ring_header(m, prod), (size | RING_BUSY) | (uint64_t)own << 32);
-	/* Pairs with the consumer's acquire: who sees the position sees the header
-	 * (and overwrite_pos). */
-	store_release(ring_producer(m), end);
-	return prod;
+		goto no_room;
+	store_relaxed(ring_header(m, pos), (size | RING_BUSY) | (uint64_t)own << 32);
+	/* The header before the position, also for who takes the lock over. */
+	store_release(&s->reserve_pos, end);
+	return pos;
+no_room:
+	*wake |= ring_show(m);
+	return -1;
 }
 
 static void *ringbuf_reserve(struct map *m, uint64_t size)
 {
-	struct ring_shared *s = m->ring.shared;
+	struct ring_shared *s = ring_shared(m);
 	uint32_t own = lease_tenancy();
-	bool died = false;
+	bool wake = false;
 	int64_t pos;
 
 	if (unlikely(size > RING_SAMPLE_MAX || size + RING_HEADER > m->ring.mask + 1))
@@ -226,22 +304,13 @@ static void *ringbuf_reserve(struct map *m, uint64_t size)
 		fetch_add_relaxed(&s->lost, 1);
 		return NULL;
 	}
-	pos = ring_take(m, size, own, &died);
+	pos = ring_take(m, size, own, &wake);
 	if (unlikely(pos == -1))
 		fetch_add_relaxed(&s->lost, 1);
 	lock_release(&s->lock);
-	if (unlikely(died))
-		ring_wake_armed(m);
-	return likely(pos >= 0) ? (uint8_t *)ring_header(m, pos) + RING_HEADER : NULL;
-}
-
-/* Somebody sleeps: is this a record to wake him for? */
-static __attribute__((noinline)) void ring_committed(struct map *m, uint64_t pos, uint64_t flags)
-{
-	uint64_t cons = load_acquire(ring_consumer(m)) & m->ring.mask;
-
-	if (flags & BPF_RB_FORCE_WAKEUP || (cons == pos && !(flags & BPF_RB_NO_WAKEUP)))
+	if (unlikely(wake))
 		ring_wake(m);
+	return likely(pos >= 0) ? (uint8_t *)ring_header(m, pos) + RING_HEADER : NULL;
 }
 
 static void ringbuf_commit(struct map *m, void *sample, uint64_t flags, bool discard)
@@ -252,26 +321,21 @@ static void ringbuf_commit(struct map *m, void *sample, uint64_t flags, bool dis
 
 	if (discard)
 		len |= RING_DISCARD;
-	/* Release: the sample is complete. Full fence before armed and consumer_pos
-	 * are read: the sleeper stores them before he reads the position or the header. */
-	exchange_seq_cst(header, header_done(m, pos, len, flags));
-	fence_after_rmw();
-	if (unlikely(load_relaxed(&m->ring.shared->armed)))
-		ring_committed(m, pos, flags);
+	/* Release: the sample is complete. Pairs with the acquire in ring_settle(). */
+	store_release(header, header_done(m, pos, len, flags));
+	if (unlikely(flags & BPF_RB_FORCE_WAKEUP))
+		ringbuf_publish(m);
 }
 
 static uint64_t ringbuf_query(struct map *m, uint64_t what)
 {
-	uint64_t cons = load_acquire(ring_consumer(m)), prod = load_acquire(ring_producer(m));
+	uint64_t cons = load_acquire(ring_consumer(m));
+	uint64_t prod = load_acquire(&ring_shared(m)->reserve_pos), over;
 
 	switch (what) {
 	case BPF_RB_AVAIL_DATA:
-		if (ring_overwrites(m)) {
-			uint64_t over = load_relaxed(ring_overwrite(m));
-
-			return prod - (cons > over ? cons : over);
-		}
-		return prod - cons;
+		over = ring_overwrites(m) ? load_relaxed(ring_overwrite(m)) : 0;
+		return prod - (cons > over ? cons : over);
 	case BPF_RB_RING_SIZE:
 		return m->ring.mask + 1;
 	case BPF_RB_CONS_POS:
@@ -288,15 +352,15 @@ static uint64_t ringbuf_query(struct map *m, uint64_t what)
 /* The run of this thread has ended with records that it never submitted. */
 static void ringbuf_abandon(struct map *m)
 {
-	struct ring_shared *s = m->ring.shared;
+	struct ring_shared *s = ring_shared(m);
 	uint32_t own = lease_tenancy();
-	uint64_t pos, prod;
+	uint64_t pos, end;
 
 	if (!m->writable || own == LEASE_NO_TENANCY || lock_acquire(&s->lock) < 0)
 		return;
-	prod = load_relaxed(ring_producer(m));
+	end = load_relaxed(&s->reserve_pos);
 	pos = load_relaxed(&s->pending_pos);
-	while (prod - pos - 1 < m->ring.mask) {
+	while (end - pos - 1 < m->ring.mask) {
 		uint64_t header = load_acquire(ring_header(m, pos));
 
 		if (header_len(header) & RING_BUSY && header >> 32 == own)
@@ -304,43 +368,35 @@ static void ringbuf_abandon(struct map *m)
 		pos += ring_record_size(header_len(header));
 	}
 	lock_release(&s->lock);
-	ring_wake_armed(m);
+	ringbuf_publish(m);
 }
 
-static bool ring_head_busy(const struct map *m, uint64_t cons)
+/* What dead producers have left, or a run has not shown yet, without waiting. */
+static void ring_look(struct map *m)
 {
-	return header_len(load_acquire(ring_header(m, cons))) & RING_BUSY;
+	if (load_relaxed(ring_producer(m)) != load_relaxed(&ring_shared(m)->reserve_pos))
+		ring_advance(m, LEASE_NO_TENANCY, false);
 }
 
-/* As the kernel: records that are still BUSY count. */
+static uint64_t ring_readable(const struct map *m)
+{
+	uint64_t cons = load_acquire(ring_consumer(m)), prod = load_acquire(ring_producer(m));
+	uint64_t over = ring_overwrites(m) ? load_relaxed(ring_overwrite(m)) : 0;
+
+	return prod - (cons > over ? cons : over);
+}
+
 static uint32_t ringbuf_poll(struct map *m)
 {
-	uint64_t cons = load_acquire(ring_consumer(m));
-
-	if (!ringbuf_query(m, BPF_RB_AVAIL_DATA))
-		return 0;
-	if (unlikely(ring_head_busy(m, cons)))
-		ring_settle_dead(m);
-	return POLLIN | POLLRDNORM;
+	if (!ring_readable(m))
+		ring_look(m);
+	return ring_readable(m) ? POLLIN | POLLRDNORM : 0;
 }
 
 static bool ringbuf_wake_due(struct map *m)
 {
-	uint64_t cons = load_acquire(ring_consumer(m)), prod = load_acquire(ring_producer(m));
-
-	if (cons != prod && ring_head_busy(m, cons))
-		ring_settle_dead(m);
-	for (uint64_t pos = cons; prod - pos - 1 < m->ring.mask;) {
-		uint64_t header = load_acquire(ring_header(m, pos));
-		uint32_t flags = header >> 32 >> RING_PG_FLAGS;
-
-		if (header_len(header) & RING_BUSY)
-			return false;
-		if (flags & BPF_RB_FORCE_WAKEUP || (pos == cons && !(flags & BPF_RB_NO_WAKEUP)))
-			return true;
-		pos += ring_record_size(header_len(header));
-	}
-	return false;
+	ring_look(m);
+	return ring_wakes(m, load_acquire(ring_consumer(m)), load_acquire(ring_producer(m)));
 }
 
 static int ringbuf_mmap_check(struct map *m, uint64_t offset, uint64_t len, int prot, int flags)
@@ -353,33 +409,22 @@ static int ringbuf_mmap_check(struct map *m, uint64_t offset, uint64_t len, int 
 static int ringbuf_stats(struct map *m, struct map_stats *stats)
 {
 	stats->lost =
-		load_relaxed(&m->ring.shared->lost) + load_relaxed(&m->ring.shared->overwritten);
+		load_relaxed(&ring_shared(m)->lost) + load_relaxed(&ring_shared(m)->overwritten);
 	return 0;
 }
 
 static int ringbuf_recover(struct map *m)
 {
-	struct ring_shared *s = m->ring.shared;
-	bool died = false;
-	int err;
-
-	if (!m->writable)
-		return -EPERM;
-	err = lock_acquire(&s->lock);
-	if (err < 0)
-		return err;
-	err = ring_settle(m, load_relaxed(ring_producer(m)), LEASE_NO_TENANCY, &died);
-	lock_release(&s->lock);
-	return err;
+	return ring_advance(m, LEASE_NO_TENANCY, true);
 }
 
 static int ringbuf_validate(struct map *m, char *why, size_t size)
 {
-	const struct ring_shared *s = m->ring.shared;
-	uint64_t prod = *ring_producer(m), pos = s->pending_pos;
+	const struct ring_shared *s = ring_shared(m);
+	uint64_t prod = s->reserve_pos, pos = s->pending_pos;
 
-	if (s->lock || m->shared->damaged || prod - pos > m->ring.mask || (prod | pos) & 7 ||
-	    s->populated > m->ring.mask + 1) {
+	if (s->lock || *ring_producer(m) != prod || m->shared->damaged ||
+	    prod - pos > m->ring.mask || (prod | pos) & 7 || s->populated > m->ring.mask + 1) {
 		snprintf(why, why ? size : 0,
 			 "lock %#x damaged %u producer %llu pending %llu populated %llu", s->lock,
 			 m->shared->damaged, (unsigned long long)prod, (unsigned long long)pos,
@@ -406,6 +451,7 @@ static int ringbuf_validate(struct map *m, char *why, size_t size)
 static const struct ring_ops ringbuf_ring_ops = {
 	.reserve = ringbuf_reserve,
 	.commit = ringbuf_commit,
+	.publish = ringbuf_publish,
 	.query = ringbuf_query,
 	.abandon = ringbuf_abandon,
 	.wake_due = ringbuf_wake_due,

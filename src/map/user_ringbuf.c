@@ -39,7 +39,7 @@ static int user_ringbuf_layout(struct map *m, uint64_t *data_size, uint64_t *pre
 
 static int user_ringbuf_begin(struct map *m, uint64_t flags)
 {
-	struct ring_shared *s = m->ring.shared;
+	struct ring_shared *s = ring_shared(m);
 	uint32_t own = lease_tenancy();
 	uint64_t old = 0;
 
@@ -94,7 +94,7 @@ static void user_ringbuf_release(struct map *m, uint32_t size)
 
 static void user_ringbuf_end(struct map *m, bool wake)
 {
-	struct ring_shared *s = m->ring.shared;
+	struct ring_shared *s = ring_shared(m);
 
 	/* Full fence between consumer_pos and armed: partner of ring_arm(). */
 	fence_seq_cst();
@@ -109,7 +109,7 @@ static void user_ringbuf_abandon(struct map *m)
 	uint32_t own = lease_tenancy();
 
 	if (m->writable && own != LEASE_NO_TENANCY &&
-	    load_relaxed(&m->ring.shared->draining) == own + 1ULL)
+	    load_relaxed(&ring_shared(m)->draining) == own + 1ULL)
 		user_ringbuf_end(m, true);
 }
 
@@ -123,7 +123,7 @@ static uint32_t user_ringbuf_poll(struct map *m)
 /* A drainer died before it woke the producers. */
 static bool user_ringbuf_wake_due(struct map *m)
 {
-	const struct ring_shared *s = m->ring.shared;
+	const struct ring_shared *s = ring_shared(m);
 	uint64_t drainer = load_acquire(&s->draining);
 
 	return load_relaxed(&s->wake_owed) && (!drainer || lease_tenancy_over(drainer - 1)) &&
@@ -140,7 +140,7 @@ static int user_ringbuf_mmap_check(struct map *m, uint64_t offset, uint64_t len,
 
 static int user_ringbuf_recover(struct map *m)
 {
-	struct ring_shared *s = m->ring.shared;
+	struct ring_shared *s = ring_shared(m);
 	uint64_t drainer = load_acquire(&s->draining);
 
 	if (!m->writable)
@@ -152,7 +152,7 @@ static int user_ringbuf_recover(struct map *m)
 
 static int user_ringbuf_validate(struct map *m, char *why, size_t size)
 {
-	const struct ring_shared *s = m->ring.shared;
+	const struct ring_shared *s = ring_shared(m);
 
 	if (!s->draining && !(*ring_consumer(m) & 7))
 		return 0;

@@ -54,7 +54,7 @@ static enum fd_class identify(int fd)
 	kind = fd_identify(fd, NULL);
 	if (kind < 0)
 		return FD_PLAIN;
-	return kind == OBJECT_MAP ? FD_MAP : FD_OTHER;
+	return kind == OBJECT_MAP ? FD_MAP : kind == OBJECT_PERF ? FD_EVENT : FD_OTHER;
 }
 
 enum fd_class fd_class_slow(int fd)

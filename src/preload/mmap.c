@@ -19,6 +19,12 @@ static long map_object(void *addr, size_t len, int prot, int flags, int fd, off6
 	int own, err;
 	long ret;
 
+	if (fd_class(fd) == FD_EVENT) {
+		err = sys_perf_mmap(fd, addr, len, prot, flags, off, &ret);
+		if (!err)
+			store_relaxed(&maps_mapped, 1);
+		return err == 1 ? -ENODEV : err ? err : ret;
+	}
 	if (fd_class(fd) == FD_OTHER)
 		return -ENODEV;
 	err = fd_mmap_check(fd, off, len, prot, flags);
@@ -30,7 +36,7 @@ static long map_object(void *addr, size_t len, int prot, int flags, int fd, off6
 	own = fd_mmap_open(fd, prot);
 	if (own < 0)
 		return own;
-	ret = (long)raw_mmap(addr, len, prot, flags, own, off);
+	ret = (long)fd_mmap_map(fd, own, addr, len, prot, flags, off);
 	raw_close(own);
 	store_relaxed(&maps_mapped, 1);
 	return ret;

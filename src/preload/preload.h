@@ -44,6 +44,7 @@ enum fd_class {
 	FD_UNKNOWN,
 	FD_PLAIN, /* not ours */
 	FD_MAP,
+	FD_EVENT, /* a perf event that programs write to */
 	FD_OTHER, /* a program, BTF object or link */
 };
 
@@ -65,6 +66,14 @@ static inline bool fd_ours(int fd)
 	return fd_class(fd) >= FD_MAP;
 }
 
+/* One of ours that poll(2) says more of than of a file. */
+static inline bool fd_polls(int fd)
+{
+	enum fd_class class = fd_class(fd);
+
+	return unlikely(class == FD_MAP || class == FD_EVENT);
+}
+
 /* The fd has just become one of ours, or may have. */
 void fd_class_reset(int fd);
 void fd_class_reset_range(unsigned int first, unsigned int last);
@@ -73,8 +82,16 @@ void fd_class_reset_range(unsigned int first, unsigned int last);
 void fd_before_close(int fd);
 void fd_after_close(int fd);
 
-/* The fd that stands in for a map in epoll(7); -1 and errno. See poll.c. */
+/* fd is about to be closed: what stands for it in poll(2) and epoll(7). */
 void standin_drop(int fd);
+void poll_drop(int fd);
+void watches_forget(int fd);
+
+/* A time on CLOCK_MONOTONIC in ns; of now, and of a timeout (NULL: never ends). */
+int64_t clock_now(void);
+int64_t clock_until(const struct timespec *timeout);
+/* What is left of it, but not more than most_ms. */
+struct timespec clock_left(int64_t until, int64_t most_ms);
 
 /*
  * Paths. Most are not ours: path_special() looks at two bytes. The rest are

@@ -22,6 +22,7 @@
 #include <sys/inotify.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/select.h>
 #include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
@@ -91,6 +92,10 @@
 	F(int, poll, (struct pollfd *, nfds_t, int))                                               \
 	F(int, ppoll, (struct pollfd *, nfds_t, const struct timespec *, const sigset_t *))        \
 	F(int, epoll_ctl, (int, int, int, struct epoll_event *))                                   \
+	F(int, epoll_pwait, (int, struct epoll_event *, int, int, const sigset_t *))               \
+	F(int, select, (int, fd_set *, fd_set *, fd_set *, struct timeval *))                      \
+	F(int, pselect,                                                                            \
+	  (int, fd_set *, fd_set *, fd_set *, const struct timespec *, const sigset_t *))          \
 	F(void *, mmap, (void *, size_t, int, int, int, off_t))                                    \
 	F(void *, mmap64, (void *, size_t, int, int, int, off64_t))                                \
 	/* paths */                                                                                \

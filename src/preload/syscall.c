@@ -74,6 +74,15 @@ EXPORT long syscall(long n, ...)
 		return (long)mmap((void *)a, b, c, d, e, f);
 	case SYS_epoll_ctl:
 		return epoll_ctl(a, b, c, (void *)d);
+#ifdef SYS_epoll_wait
+	case SYS_epoll_wait:
+		return epoll_wait(a, (void *)b, c, d);
+#endif
+	case SYS_epoll_pwait:
+		/* libc's signal set is longer than the kernel's, and begins like it */
+		if (!e)
+			return epoll_wait(a, (void *)b, c, d);
+		break;
 	case SYS_write:
 	case SYS_read:
 	case SYS_writev:

@@ -126,6 +126,8 @@ static const char *link_text(int kind, uint32_t id)
 		return "anon_inode:btf";
 	case OBJECT_LINK:
 		return "anon_inode:bpf_link";
+	case OBJECT_PERF:
+		return "anon_inode:[perf_event]";
 	default:
 		return NULL;
 	}

@@ -62,26 +62,11 @@ static void worklist_add(struct worklist *w, enum object_kind kind, uint32_t id)
 	w->item[w->count++] = (struct ident){kind, id};
 }
 
-static bool parse_kind(const char **text, enum object_kind *kind)
-{
-	for (int k = 0; k < OBJECT_KINDS; k++) {
-		const char *name = object_kind_name(k);
-		size_t len = strlen(name);
-
-		if (!strncmp(*text, name, len) && (*text)[len] == '-') {
-			*text += len + 1;
-			*kind = k;
-			return true;
-		}
-	}
-	return false;
-}
-
 /* KIND-ID-TOKIND-TOID */
 static bool parse_ref(const char *name, struct ident *owner, struct ident *to)
 {
-	return parse_kind(&name, &owner->kind) && (owner->id = link_parse_id(&name, '-')) &&
-	       parse_kind(&name, &to->kind) && (to->id = link_parse_id(&name, '\0'));
+	return link_parse_kind(&name, &owner->kind) && (owner->id = link_parse_id(&name, '-')) &&
+	       link_parse_kind(&name, &to->kind) && (to->id = link_parse_id(&name, '\0'));
 }
 
 static void ref_name(char *name, enum object_kind kind, uint32_t id, enum object_kind to_kind,
@@ -102,8 +87,13 @@ static void link_gone(void)
 	raw_futex(word, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
 }
 
+static void work_dropped(void *arg, enum object_kind kind, uint32_t id)
+{
+	worklist_add(arg, kind, id);
+}
+
 /* Removes the anchor if nobody holds the object. GONE: there was none. */
-static enum collected collect_anchor(enum object_kind kind, uint32_t id)
+static enum collected collect_anchor(enum object_kind kind, uint32_t id, struct worklist *w)
 {
 	int dir = rundir_kind_fd(kind), fd;
 	enum collected ret = KEPT;
@@ -111,11 +101,19 @@ static enum collected collect_anchor(enum object_kind kind, uint32_t id)
 	struct stat st, named;
 
 	snprintf(name, sizeof(name), "%u", id);
+	/* A look before the lock: what is pinned or referred to is not even
+	 * opened. */
+	fd = raw_fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW);
+	if (fd)
+		return fd == -ENOENT ? GONE : KEPT;
+	if (st.st_nlink > 1 && !(st.st_mode & OBJECT_USERS))
+		return KEPT;
 	fd = raw_openat(dir, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0);
 	if (fd < 0)
 		return fd == -ENOENT ? GONE : KEPT;
-	/* A look before the lock: what is pinned or referred to is not even
-	 * locked for a moment. */
+	/* Not when it has just its anchor: its slots go with it then. */
+	if (!raw_fstat(fd, &st) && st.st_nlink > 1)
+		slot_refs_release(fd, kind, id, work_dropped, w);
 	if (!raw_fstat(fd, &st) && st.st_nlink == 1 && !raw_flock(fd, LOCK_EX | LOCK_NB)) {
 		/* The name must still be this file's: another collector may have
 		 * removed it, and the id may have come round. */
@@ -153,8 +151,10 @@ static void run_worklist(struct worklist *w)
 
 	while (w->count) {
 		d.owner = w->item[--w->count];
-		if (collect_anchor(d.owner.kind, d.owner.id) != KEPT)
+		if (collect_anchor(d.owner.kind, d.owner.id, w) != KEPT) {
 			link_scan(rundir_ref_fd(), drop_one, &d);
+			slot_refs_drop(d.owner.kind, d.owner.id, work_dropped, w);
+		}
 	}
 }
 
@@ -173,14 +173,26 @@ void object_collect(enum object_kind kind, uint32_t id)
 static int drop_orphan(void *arg, const char *name)
 {
 	char owner_name[LINK_NAME_SIZE];
+	struct worklist work = {.count = 0};
 	struct ident owner, to;
+	bool slots = false;
 
-	if (!parse_ref(name, &owner, &to))
-		return 0;
+	if (!parse_ref(name, &owner, &to)) {
+		owner.id = slot_refs_owner(name, &owner.kind);
+		slots = owner.id;
+		if (!slots)
+			return 0;
+	}
 	snprintf(owner_name, sizeof(owner_name), "%u", owner.id);
-	if (raw_faccessat(rundir_kind_fd(owner.kind), owner_name, 0) == -ENOENT &&
-	    !raw_unlinkat(rundir_ref_fd(), name, 0))
+	if (raw_faccessat(rundir_kind_fd(owner.kind), owner_name, 0) != -ENOENT)
+		return 0;
+	if (slots) {
+		/* the next pass finds the targets */
+		slot_refs_drop(owner.kind, owner.id, work_dropped, &work);
 		*(bool *)arg = true;
+	} else if (!raw_unlinkat(rundir_ref_fd(), name, 0)) {
+		*(bool *)arg = true;
+	}
 	return 0;
 }
 
@@ -191,10 +203,14 @@ struct sweep_arg {
 
 static int sweep_one(void *arg, const char *name)
 {
+	struct worklist work = {.count = 0};
 	struct sweep_arg *s = arg;
 	uint32_t id = link_parse_id(&name, '\0');
 
-	if (id && collect_anchor(s->kind, id) == REMOVED)
+	if (id && collect_anchor(s->kind, id, &work) == REMOVED)
+		s->removed = true;
+	/* slots were emptied: what they held is for the next pass */
+	if (work.count || work.overflow)
 		s->removed = true;
 	return 0;
 }

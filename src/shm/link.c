@@ -80,6 +80,21 @@ uint32_t link_parse_id(const char **text, char end)
 	return (uint32_t)n;
 }
 
+bool link_parse_kind(const char **text, enum object_kind *kind)
+{
+	for (int k = 0; k < OBJECT_KINDS; k++) {
+		const char *name = object_kind_name(k);
+		size_t len = strlen(name);
+
+		if (!strncmp(*text, name, len) && (*text)[len] == '-') {
+			*text += len + 1;
+			*kind = k;
+			return true;
+		}
+	}
+	return false;
+}
+
 int link_scan(int dir, int (*fn)(void *arg, const char *name), void *arg)
 {
 	char buf[4096] __attribute__((aligned(8)));

@@ -36,4 +36,15 @@ uint32_t link_parse_id(const char **text, char end);
  * may be missed or not. */
 int link_scan(int dir, int (*fn)(void *arg, const char *name), void *arg);
 
+/* slotref.c: the references of the owner's slots go; fn gets each target. */
+void slot_refs_drop(enum object_kind kind, uint32_t id, object_dropped_fn fn, void *arg);
+/* The owner in a name of ref/ that holds a map's slot references: 0 when it is none. */
+uint32_t slot_refs_owner(const char *name, enum object_kind *kind);
+/* An object that is about to be looked at by a collector: empties its slots when it has
+ * OBJECT_USERS and no user is left. */
+void slot_refs_release(int fd, enum object_kind kind, uint32_t id, object_dropped_fn fn,
+		       void *arg);
+/* "map-" and its like at *text: the kind; false when there is none. */
+bool link_parse_kind(const char **text, enum object_kind *kind);
+
 #endif

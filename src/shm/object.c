@@ -173,7 +173,7 @@ int object_create(enum object_kind kind, size_t data_size, size_t prealloc, stru
  * every call, whoever makes it, and anything beyond INT_MAX starts anew. */
 static uint32_t take_id(enum object_kind kind)
 {
-	uint32_t *next = &rundir_ids()->next[kind];
+	uint32_t *next = rundir_next_id(kind);
 	uint32_t last = load_relaxed(next), id;
 
 	do {

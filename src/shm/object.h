@@ -22,6 +22,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/stat.h>
 #include <sys/types.h>
 
 #include "shm/rundir.h"
@@ -30,6 +31,12 @@
 #define OBJECT_LAYOUT 1
 #define OBJECT_TRAILER_SIZE 4096
 #define OBJECT_BODY_SIZE 3072
+
+/*
+ * The file's mode bit of an object whose slots are emptied with its last user
+ * (object_mark_user); in the mode so that a collector need not open the others.
+ */
+#define OBJECT_USERS S_ISVTX
 
 struct object_trailer {
 	char magic[8];
@@ -108,6 +115,31 @@ void object_collect_all(void);
 int object_ref(enum object_kind kind, uint32_t id, int to_fd);
 /* Drops that reference (a prog unbound, a link detached). */
 void object_unref(enum object_kind kind, uint32_t id, enum object_kind to_kind, uint32_t to_id);
+
+/*
+ * References that the slots of a map hold (slotref.c): any number of them to one
+ * object, told apart by the tag, which the map gives out once. The caller holds
+ * the target. -EEXIST: the tag is in use. The unref does not collect the target.
+ */
+int object_slot_ref(enum object_kind kind, uint32_t id, enum object_kind to_kind, uint32_t to_id,
+		    uint32_t tag);
+void object_slot_unref(enum object_kind kind, uint32_t id, enum object_kind to_kind,
+		       uint32_t to_id, uint32_t tag);
+/* Is it there? */
+bool object_slot_ref_exists(enum object_kind kind, uint32_t id, enum object_kind to_kind,
+			    uint32_t to_id, uint32_t tag);
+
+/*
+ * Users: who has an fd of the object for bpf(2), or a pin; not programs that use it. An
+ * object with OBJECT_USERS whose last user goes lets go of what its slots hold.
+ * object_mark_user(): the description of fd is a user's, until it is closed. 0 or -errno.
+ * The function that empties the slots gets a writable fd of the object and calls
+ * dropped() for each target that may have lost its last reference.
+ */
+int object_mark_user(int fd);
+typedef void (*object_dropped_fn)(void *arg, enum object_kind kind, uint32_t id);
+typedef void (*object_release_fn)(int fd, object_dropped_fn dropped, void *arg);
+void object_set_release(object_release_fn fn);
 
 /* Pins fd at path below fs/ (path relative to it). -EEXIST, -ENOENT, -EPERM. */
 int object_pin(int fd, const char *path);

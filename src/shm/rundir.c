@@ -38,8 +38,8 @@
 enum { DIR_TOP = OBJECT_KINDS, DIR_REF, DIR_FS, DIR_COUNT };
 
 static const char *const dir_names[DIR_COUNT] = {
-	[OBJECT_MAP] = "map", [OBJECT_PROG] = "prog", [OBJECT_BTF] = "btf", [OBJECT_LINK] = "link",
-	[DIR_TOP] = "",	      [DIR_REF] = "ref",      [DIR_FS] = "fs",
+	[OBJECT_MAP] = "map",	[OBJECT_PROG] = "prog", [OBJECT_BTF] = "btf", [OBJECT_LINK] = "link",
+	[OBJECT_PERF] = "perf", [DIR_TOP] = "",		[DIR_REF] = "ref",    [DIR_FS] = "fs",
 };
 
 struct rundir {
@@ -121,7 +121,7 @@ static int move_up(int fd)
 	/* Not higher: a fork copies the table up to the highest open fd. */
 	if (lim.rlim_cur > 1024)
 		lim.rlim_cur = 1024;
-	up = raw_fcntl(fd, F_DUPFD_CLOEXEC, lim.rlim_cur > 64 ? (long)lim.rlim_cur - 32 : 0);
+	up = raw_fcntl(fd, F_DUPFD_CLOEXEC, lim.rlim_cur > 64 ? (long)lim.rlim_cur - 40 : 0);
 	if (up < 0)
 		return fd;
 	raw_close(fd);

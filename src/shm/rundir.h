@@ -6,7 +6,7 @@
  *     layout       one line: the layout version; another version is refused
  *     ids          shared counters: the next id per kind, the link generation
  *     cpus         CPU leases (sync/lease.h)
- *     map/ID  prog/ID  btf/ID  link/ID    anchors, one hard link per object
+ *     map/ID  prog/ID  btf/ID  link/ID  perf/ID    anchors, one hard link per object
  *     ref/         one hard link per reference of an object to another
  *     fs/          pins: stands in for /sys/fs/bpf
  */
@@ -15,13 +15,21 @@
 
 #include <stdint.h>
 
-enum object_kind { OBJECT_MAP, OBJECT_PROG, OBJECT_BTF, OBJECT_LINK, OBJECT_KINDS };
+enum object_kind {
+	OBJECT_MAP,
+	OBJECT_PROG,
+	OBJECT_BTF,
+	OBJECT_LINK,
+	OBJECT_PERF, /* a perf event that programs write records to (map/perf_event.h) */
+	OBJECT_KINDS
+};
 
 /* The shared page `ids`. */
 struct rundir_ids {
-	uint32_t next[OBJECT_KINDS];	/* last id given out, per kind */
+	uint32_t next[OBJECT_LINK + 1];	/* last id given out, per kind: rundir_next_id() */
 	uint32_t link_generation;	/* futex word: bumped when links come or go */
 	uint32_t stats_enabled;		/* holders of BPF_ENABLE_STATS */
+	uint32_t next_perf;		/* a later kind: the fields before it have kept their places */
 };
 
 /*
@@ -33,11 +41,18 @@ const char *rundir_error(void);
 
 const char *rundir_path(void);		/* absolute, no trailing slash */
 int rundir_fd(void);			/* O_PATH|O_CLOEXEC fd of the directory */
-int rundir_kind_fd(enum object_kind kind); /* fd of map/, prog/, btf/, link/ */
+int rundir_kind_fd(enum object_kind kind); /* fd of map/, prog/, btf/, link/, perf/ */
 int rundir_ref_fd(void);
 int rundir_fs_fd(void);
 int rundir_open_cpus(void);		/* a new fd of the file `cpus`, or -errno */
 struct rundir_ids *rundir_ids(void);
+/* The last id that was given out for a kind. */
+static inline uint32_t *rundir_next_id(enum object_kind kind)
+{
+	struct rundir_ids *ids = rundir_ids();
+
+	return kind == OBJECT_PERF ? &ids->next_perf : &ids->next[kind];
+}
 const char *object_kind_name(enum object_kind kind); /* "map", "prog", ... */
 
 #endif

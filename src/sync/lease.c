@@ -47,12 +47,12 @@
 #include "base/errors.h"
 #include "base/rawsys.h"
 #include "shm/rundir.h"
+#include "sync/robust.h"
 #include "sync/thread.h"
 
 #define LEASE_STALL_MS 1000
 #define LEASE_SPINS 200
 #define LEASE_NEXT_OFF 32
-#define LEASE_LIST_MAX 2048 /* the kernel's own bound (ROBUST_LIST_LIMIT) */
 
 /* Line 0 of the file. */
 struct lease_head {
@@ -197,12 +197,6 @@ static struct robust_list *line_entry(struct lease_line *line)
 	return (struct robust_list *)&line->list_next;
 }
 
-static void pending_set(struct thread *t, struct robust_list *entry)
-{
-	store_relaxed(&t->robust->list_op_pending, entry);
-	fence_compiler();
-}
-
 /* The end of a tenancy. Never the number before 0: its mark would be 0. */
 static void line_count(struct lease_line *line)
 {
@@ -221,10 +215,10 @@ static bool line_take(struct thread *t, struct lease_line *line, uint64_t old, i
 	 * list_op_pending, then by the list, with an overlap. */
 	t->in_lock = 1;
 	fence_compiler();
-	pending_set(t, line_entry(line));
+	robust_pending(t, line_entry(line));
 	/* seq_cst, with the fence: partner of the fence in lease_elapsed(). */
 	if (!cas_seq_cst(&line->word, &old, new)) {
-		pending_set(t, NULL);
+		robust_pending(t, NULL);
 		t->in_lock = 0;
 		return false;
 	}
@@ -233,11 +227,8 @@ static bool line_take(struct thread *t, struct lease_line *line, uint64_t old, i
 	if (unlikely(was_dead))
 		line_count(line);
 	fence_after_rmw();
-	mine.next = t->robust->list.next;
-	store_relaxed(&line->list_next, (uint64_t)(uintptr_t)mine.next);
-	fence_compiler();
-	store_relaxed(&t->robust->list.next, line_entry(line));
-	pending_set(t, NULL);
+	mine.next = robust_push(t, line_entry(line));
+	robust_pending(t, NULL);
 	/* A signal handler is kept out by in_lock until it can see the lease. */
 	mine.line = line;
 	mine.tid = t->tid;
@@ -370,8 +361,6 @@ void lease_release(void)
 {
 	struct thread *t = &thread_self;
 	struct lease_line *line = mine.line;
-	struct robust_list *at = &t->robust->list;
-	unsigned int steps;
 
 	if (!line)
 		return;
@@ -384,17 +373,8 @@ void lease_release(void)
 	t->in_lock = 1;
 	fence_compiler();
 	mine.line = NULL;
-	pending_set(t, line_entry(line));
-	/* We are first on the list unless the run took a robust pthread mutex and
-	 * kept it. `next` is our own copy: the shared one may be damaged. */
-	for (steps = 0; at->next != line_entry(line) && steps < LEASE_LIST_MAX; steps++) {
-		if (at->next == &t->robust->list)
-			break;
-		/* bit 0: a mutex with priority inheritance */
-		at = (struct robust_list *)((uintptr_t)at->next & ~(uintptr_t)1);
-	}
-	if (at->next == line_entry(line))
-		store_relaxed(&at->next, mine.next);
+	robust_pending(t, line_entry(line));
+	robust_remove(t, line_entry(line), mine.next);
 	line_count(line);
 	if (unlikely(load_relaxed(&line->stalled)))
 		store_relaxed(&line->stalled, 0);
@@ -403,7 +383,7 @@ void lease_release(void)
 	 * read before the memory is reused. */
 	store_release(&line->word, 0);
 	fence_compiler();
-	pending_set(t, NULL);
+	robust_pending(t, NULL);
 	t->in_lock = 0;
 }
 
@@ -435,10 +415,10 @@ bool lease_tenancy_over(uint32_t tenancy)
 	/* The number changes before the word does, and after a dead owner's word was
 	 * taken over: a word seen held, and then the number, are of one tenancy, or
 	 * of a later one that is just beginning. */
-	word = load_acquire(&lines[cpu].word);
-	if (!word_held(word) || (line_stalled(&lines[cpu]) && owner_gone(word)))
+	word = load_acquire(&lease_line(cpu)->word);
+	if (!word_held(word) || (line_stalled(lease_line(cpu)) && owner_gone(word)))
 		return true;
-	return load_acquire(&lines[cpu].seq) << TENANCY_CPU_BITS >> TENANCY_CPU_BITS !=
+	return load_acquire(&lease_line(cpu)->seq) << TENANCY_CPU_BITS >> TENANCY_CPU_BITS !=
 	       tenancy >> TENANCY_CPU_BITS;
 }
 
@@ -451,7 +431,13 @@ uint32_t lease_stamp(void)
 	return load_relaxed(&lease_head()->epoch);
 }
 
-bool lease_elapsed(uint32_t stamp, int self_cpu)
+/* Is the owner of the word a thread of this process? */
+static bool owner_ours(uint64_t word)
+{
+	return !raw_tgkill(raw_getpid(), (pid_t)((uint32_t)word & FUTEX_TID_MASK), 0);
+}
+
+static bool elapsed(uint32_t stamp, int self_cpu, bool here)
 {
 	unsigned int cpus = lease_possible_cpus();
 	uint32_t epoch;
@@ -467,7 +453,9 @@ bool lease_elapsed(uint32_t stamp, int self_cpu)
 
 		if ((int)i == self_cpu || !(uint32_t)word || ((uint32_t)word & FUTEX_OWNER_DIED))
 			continue;
-		if ((int32_t)((uint32_t)(word >> 32) - stamp) > 0 || line_stalled(lease_line(i)))
+		if ((int32_t)((uint32_t)(word >> 32) - stamp) > 0)
+			continue;
+		if (unlikely(line_stalled(lease_line(i))) && !(here && owner_ours(word)))
 			continue;
 		/* Leases taken from now on are not in the way. */
 		epoch = load_relaxed(&lease_head()->epoch);
@@ -476,6 +464,16 @@ bool lease_elapsed(uint32_t stamp, int self_cpu)
 		return false;
 	}
 	return true;
+}
+
+bool lease_elapsed(uint32_t stamp, int self_cpu)
+{
+	return elapsed(stamp, self_cpu, false);
+}
+
+bool lease_elapsed_here(uint32_t stamp)
+{
+	return elapsed(stamp, -1, true);
 }
 
 void lease_wait(uint32_t stamp, int self_cpu)

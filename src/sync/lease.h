@@ -67,6 +67,10 @@ uint32_t lease_stamp(void);
  * unlinked itself). Starts a new epoch when one is in the way. */
 bool lease_elapsed(uint32_t stamp, int self_cpu);
 
+/* The same for memory that is this process's alone and may go away: its own stalled runs
+ * count too. */
+bool lease_elapsed_here(uint32_t stamp);
+
 /* Waits until lease_elapsed(), or until the leases in the way have not moved
  * for a bound (then they are marked stalled and no longer waited for, until
  * they are taken anew). */

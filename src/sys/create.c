@@ -15,6 +15,7 @@
 #include "base/uaccess.h"
 #include "base/uapi.h"
 #include "btf/btf.h"
+#include "map/objref.h"
 #include "shm/object.h"
 #include "sync/lease.h"
 #include "sys/btf_obj.h"
@@ -143,6 +144,19 @@ static int create_btf(const union sys_attr *a, struct map_attr *attr, struct btf
 	return 0;
 }
 
+/* What the maps in a map of maps are like: one of them says. */
+static int create_inner(const union sys_attr *a, struct map_attr *attr)
+{
+	struct fd_op op;
+	int err = fd_begin(a->map_create.inner_map_fd, &op);
+
+	if (err)
+		return err;
+	err = objref_take_inner(attr, op.ref->map);
+	fd_end(&op);
+	return err;
+}
+
 /* The fd that the caller gets for a new map, with the open mode of the flags. */
 static int create_fd(struct map *m, int fd, uint32_t flags)
 {
@@ -159,6 +173,8 @@ static int create_fd(struct map *m, int fd, uint32_t flags)
 		object_collect(OBJECT_MAP, id);
 		return again;
 	}
+	if (m->ops->objref && m->ops->objref->users)
+		object_mark_user(again);
 	fd_install_map(again, m, fd_access(again));
 	return again;
 }
@@ -193,6 +209,8 @@ long sys_cmd_map_create(union sys_attr *a, union sys_attr *uattr, unsigned int s
 		err = create_check_token(a);
 	if (!err && a->map_create.map_ifindex)
 		err = create_check_offload(a);
+	if (!err && ops->objref && ops->objref->template)
+		err = create_inner(a, &attr);
 	/* The kernel has made the map before it looks at the name and the BTF:
 	 * what its making would have said comes first. */
 	if (!err)

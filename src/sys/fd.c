@@ -47,6 +47,7 @@
 
 #include "base/pool.h"
 #include "base/rawsys.h"
+#include "map/objref.h"
 #include "shm/object.h"
 #include "sys/prog_cache.h"
 #include "sys/sys.h"
@@ -261,6 +262,8 @@ static struct fd_ref *ref_new(struct open_map *o, uint32_t access)
 /* No operation uses r any more. Its memory waits for a call that may free. */
 static void ref_drop(struct fd_ref *r)
 {
+	if (r->map->ops->fd_closed)
+		r->map->ops->fd_closed(r->map);
 	if (!open_leave(r->open))
 		r->open = NULL;
 	list_push(&dead, r, r);
@@ -284,6 +287,7 @@ void fd_reclaim(void)
 {
 	struct fd_ref *r, *next, *keep = NULL, *keep_last = NULL;
 
+	objref_reclaim();
 	if (!load_relaxed(&retired_new) && !load_relaxed(&retired))
 		return;
 	/* Only a signal handler finds it locked by its own thread. */
@@ -455,6 +459,7 @@ static void init(void)
 static void __attribute__((constructor)) at_load(void)
 {
 	pthread_once(&once, init);
+	objref_host_init();
 }
 
 int fd_access(int fd)

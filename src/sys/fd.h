@@ -110,6 +110,9 @@ void fd_install_object(int fd, enum object_kind kind, uint32_t id);
 void fd_inside_begin(void);
 void fd_inside_end(void);
 
+/* objref.c: what maps of objects need from here. */
+void objref_host_init(void);
+
 /* Drops the maps of closed fds that no operation uses any more. */
 void fd_reclaim(void);
 

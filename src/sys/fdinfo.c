@@ -12,6 +12,7 @@
 
 #include "base/errors.h"
 #include "base/rawsys.h"
+#include "map/objref.h"
 #include "sys/command.h"
 #include "sys/fd.h"
 #include "sys/info.h"
@@ -102,6 +103,7 @@ static int add_common(struct text *t, int fd)
 static int add_map(struct text *t, int fd)
 {
 	struct fd_op op;
+	uint64_t owner;
 	struct map *m;
 	int err = fd_begin(fd, &op);
 
@@ -114,10 +116,10 @@ static int add_map(struct text *t, int fd)
 	    (unsigned long long)m->attr.map_extra,
 	    (unsigned long long)(m->ops->memlock ? m->ops->memlock(m) : 0));
 	add(t, "map_id:\t%u\nfrozen:\t%u\n", m->obj.id, load_relaxed(op.ref->frozen));
-	if (load_relaxed(&m->shared->owner_prog_type))
-		add(t, "owner_prog_type:\t%u\nowner_jited:\t%u\n",
-		    load_relaxed(&m->shared->owner_prog_type),
-		    load_relaxed(&m->shared->owner_jited));
+	owner = load_relaxed(&m->shared->owner);
+	if (objref_owner_type(owner))
+		add(t, "owner_prog_type:\t%u\nowner_jited:\t%u\n", objref_owner_type(owner),
+		    !!(owner & OBJREF_OWNER_JITED));
 	fd_end(&op);
 	return 0;
 }

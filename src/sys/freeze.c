@@ -161,3 +161,37 @@ int fd_mmap_open(int fd, int prot)
 		raw_close(own);
 	return err;
 }
+
+/* What stands twice in a mapping is mapped twice: the file has it once. */
+void *fd_mmap_map(int fd, int own, void *addr, size_t len, int prot, int flags, uint64_t offset)
+{
+	uint64_t end = offset + round_up_u64(len, SHMAP_PAGE), at = UINT64_MAX, size = 0;
+	struct fd_op op;
+	uint8_t *base, *again;
+	int err;
+
+	err = fd_begin(fd, &op);
+	if (err)
+		return (void *)(intptr_t)err;
+	if (op.ref->map->ops->mmap_place) {
+		base = (uint8_t *)op.ref->map->ops->mmap_place(
+			op.ref->map, own, addr, round_up_u64(len, SHMAP_PAGE), prot, flags);
+		fd_end(&op);
+		return base;
+	}
+	if (op.ref->map->ops->mmap_repeat)
+		op.ref->map->ops->mmap_repeat(op.ref->map, &at, &size);
+	fd_end(&op);
+	if (offset >= at)
+		offset -= size, end -= size;
+	base = raw_mmap(addr, len, prot, flags, own, offset);
+	if (raw_is_error(base) || end <= at)
+		return base;
+	/* Nobody knows the address yet; with MAP_FIXED it is the caller's. */
+	again = raw_mmap(base + (at - offset), end - at, prot,
+			 (flags & ~MAP_FIXED_NOREPLACE) | MAP_FIXED, own, at - size);
+	if (!raw_is_error(again))
+		return base;
+	raw_munmap(base, len);
+	return again;
+}

@@ -9,10 +9,12 @@
 
 #include <linux/bpf.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/bits.h"
 #include "base/errors.h"
 #include "base/uaccess.h"
+#include "map/perf.h"
 #include "sys/command.h"
 #include "sys/fd.h"
 
@@ -110,6 +112,17 @@ out:
 	return err;
 }
 
+/* Types whose values are fds, or which cannot be written. */
+static int update_by_fd(struct map *m, int fd, const void *key, const void *value, uint64_t flags)
+{
+	int value_fd;
+
+	if (!m->ops->perf)
+		return -ENOTSUPP;
+	memcpy(&value_fd, value, sizeof(value_fd));
+	return m->ops->perf->set(m, fd, key, value_fd, flags);
+}
+
 long sys_map_update(int fd, const void *key, const void *value, uint64_t flags)
 {
 	uint64_t key_local[KEY_LOCAL / 8], value_local[VALUE_LOCAL / 8];
@@ -131,7 +144,7 @@ long sys_map_update(int fd, const void *key, const void *value, uint64_t flags)
 	err = copy_in(&v, value, op.ref->value_size, value_local, VALUE_LOCAL);
 	if (likely(!err)) {
 		err = likely(op.ref->write) ? op.ref->write(op.ref->map, k.data, v.data, flags)
-					    : -ENOTSUPP;
+					    : update_by_fd(op.ref->map, fd, k.data, v.data, flags);
 		copy_drop(&v);
 	}
 	copy_drop(&k);

@@ -37,7 +37,7 @@ long sys_cmd_obj_pin(union sys_attr *attr, union sys_attr *uattr, unsigned int s
 		return -EINVAL;
 	/* maps, programs and links; a closed fd is none of them */
 	kind = fd_identify(attr->obj.bpf_fd, NULL);
-	if (kind < 0 || kind == OBJECT_BTF)
+	if (kind < 0 || kind == OBJECT_BTF || kind == OBJECT_PERF)
 		return -EINVAL;
 	err = pin_path_read(&path, sys_ptr(attr->obj.pathname), dirfd);
 	if (err)
@@ -63,7 +63,12 @@ static int pin_fd(int fd, int mode)
 	uint32_t id;
 	int kind = object_identify(fd, &id, NULL, NULL), again;
 
-	if (kind == OBJECT_MAP || mode == O_RDWR)
+	if (kind == OBJECT_MAP) {
+		int err = object_mark_user(fd);
+
+		return err ? err : fd;
+	}
+	if (mode == O_RDWR)
 		return kind < 0 ? -EACCES : fd;
 	if (kind != OBJECT_PROG)
 		return -EINVAL;
@@ -137,7 +142,7 @@ long sys_cmd_link_next_id(union sys_attr *attr, union sys_attr *uattr, unsigned 
 
 long sys_cmd_map_fd_by_id(union sys_attr *attr, union sys_attr *uattr, unsigned int size)
 {
-	int mode;
+	int mode, fd, err;
 
 	if (attr->id.open_flags & ~(BPF_F_RDONLY | BPF_F_WRONLY))
 		return -EINVAL;
@@ -146,7 +151,14 @@ long sys_cmd_map_fd_by_id(union sys_attr *attr, union sys_attr *uattr, unsigned 
 		return mode;
 	if (!attr->id.map_id)
 		return -ENOENT;
-	return object_open_id(OBJECT_MAP, attr->id.map_id, mode);
+	fd = object_open_id(OBJECT_MAP, attr->id.map_id, mode);
+	if (fd < 0)
+		return fd;
+	err = object_mark_user(fd);
+	if (!err)
+		return fd;
+	raw_close(fd);
+	return err;
 }
 
 long sys_cmd_obj_info(union sys_attr *attr, union sys_attr *uattr, unsigned int size)

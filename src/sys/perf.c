@@ -224,8 +224,17 @@ int sys_perf_event_open(const void *user, pid_t pid, int cpu, int group_fd, unsi
 {
 	struct perf_event_attr attr;
 
-	if (!copy_attr(user, &attr) &&
-	    (attr.type == PERF_TYPE_KPROBE ||
+	if (copy_attr(user, &attr))
+		goto kernel;
+	if (perf_output_wanted(&attr, pid, cpu)) {
+		int fd;
+
+		fd_inside_begin();
+		fd = perf_output_open(&attr, cpu, group_fd, flags);
+		fd_inside_end();
+		return fd;
+	}
+	if ((attr.type == PERF_TYPE_KPROBE ||
 	     (attr.type == PERF_TYPE_TRACEPOINT && attr.config >= ID_FIRST))) {
 		int fd;
 
@@ -234,6 +243,7 @@ int sys_perf_event_open(const void *user, pid_t pid, int cpu, int group_fd, unsi
 		fd_inside_end();
 		return fd;
 	}
+kernel:
 	return (int)raw_syscall5(SYS_perf_event_open, user, pid, cpu, group_fd, flags);
 }
 
@@ -323,7 +333,7 @@ int sys_perf_ioctl(int fd, unsigned long request, unsigned long arg, long *ret)
 
 	*ret = 0;
 	if (perf_map(fd, &obj))
-		return 1;
+		return perf_output_ioctl(fd, request, arg);
 	switch (request) {
 	case PERF_EVENT_IOC_ENABLE:
 	case PERF_EVENT_IOC_DISABLE:

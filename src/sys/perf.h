@@ -41,6 +41,16 @@ bool perf_in_use(const struct perf_body *body);
 /* Makes `id` the link of the event: 0, or -EEXIST when another one was quicker. */
 int perf_claim(const struct object *obj, uint32_t was, uint32_t id);
 
+/*
+ * Events that programs write to (perf_output.c). Is this one? Then its fd, or
+ * -errno; and ioctl(2) on an fd: 1: none of ours, else 0 or -errno.
+ */
+struct perf_event_attr;
+bool perf_output_wanted(const struct perf_event_attr *attr, pid_t pid, int cpu);
+int perf_output_open(const struct perf_event_attr *attr, int cpu, int group_fd,
+		     unsigned long flags);
+int perf_output_ioctl(int fd, unsigned long request, unsigned long arg);
+
 /* May a program of this type be attached to the event? 0 or -EINVAL. */
 int perf_check_prog(const struct link_header *event, uint32_t prog_type);
 

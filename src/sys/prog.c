@@ -4,13 +4,17 @@
  */
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
+#include <bpf/btf.h>
 
 #include "base/atomic.h"
 #include "base/bits.h"
 #include "base/errors.h"
 #include "base/rawsys.h"
 #include "base/uaccess.h"
+#include "btf/btf.h"
 #include "map/map.h"
+#include "map/objref.h"
 #include "sync/lock.h"
 #include "sys/btf_obj.h"
 #include "sys/fd.h"
@@ -223,7 +227,8 @@ static int prog_check_map_refs(const struct vm_prog *p)
 	return 0;
 }
 
-static int prog_open_refs(struct vm_prog *p, const struct prog_body *body)
+/* hold: the copy keeps its maps alive, else the program's own references do. */
+static int prog_open_refs(struct vm_prog *p, const struct prog_body *body, bool hold)
 {
 	struct prog_maps pm = {.cnt = 0};
 	struct btf_ref ref;
@@ -234,6 +239,8 @@ static int prog_open_refs(struct vm_prog *p, const struct prog_body *body)
 		err = prog_maps_add_id(&pm, body->shared.map_ids[i]);
 	if (err >= 0)
 		err = prog_maps_give(&pm, p);
+	for (i = 0; !hold && i < pm.cnt; i++)
+		raw_flock(pm.fds[i], LOCK_UN);
 	prog_maps_close(&pm);
 	if (err || !body->btf_id)
 		return err;
@@ -247,7 +254,7 @@ static int prog_open_refs(struct vm_prog *p, const struct prog_body *body)
 }
 
 /* Takes over the mapping. */
-static int prog_open_object(struct object *obj, struct vm_prog **out)
+static int prog_open_object(struct object *obj, struct vm_prog **out, bool hold, uint64_t *owner)
 {
 	struct sys_prog *sp = calloc(1, sizeof(*sp));
 	struct vm_log none = {0};
@@ -263,7 +270,7 @@ static int prog_open_object(struct object *obj, struct vm_prog **out)
 	if (!err)
 		err = prog_copy(&sp->vm, obj, &body);
 	if (!err)
-		err = prog_open_refs(&sp->vm, &body);
+		err = prog_open_refs(&sp->vm, &body, hold);
 	if (!err)
 		err = prog_check_map_refs(&sp->vm);
 	if (!err && sp->vm.btf)
@@ -276,6 +283,9 @@ static int prog_open_object(struct object *obj, struct vm_prog **out)
 		sys_prog_put(&sp->vm);
 		return err;
 	}
+	if (owner)
+		*owner = prog_owner(body.type, body.expected_attach_type, body.flags,
+				    body.attach_btf_id);
 	*out = &sp->vm;
 	return 0;
 }
@@ -288,9 +298,40 @@ int sys_prog_open(uint32_t id, struct vm_prog **out)
 	fd_inside_begin();
 	err = objfd_map_id(OBJECT_PROG, id, O_RDWR, &obj);
 	if (!err)
-		err = prog_open_object(&obj, out);
+		err = prog_open_object(&obj, out, true, NULL);
 	fd_inside_end();
 	return err;
+}
+
+int prog_open_unheld(uint32_t id, struct vm_prog **out, uint64_t *owner)
+{
+	struct object obj;
+	int fd, err;
+
+	fd_inside_begin();
+	fd = object_open_id(OBJECT_PROG, id, O_RDWR);
+	err = fd < 0 ? fd : object_map(fd, &obj);
+	if (!err)
+		err = prog_open_object(&obj, out, false, owner);
+	if (fd >= 0) {
+		/* The mapping goes on without a hold. */
+		raw_flock(fd, LOCK_UN);
+		raw_close(fd);
+		object_collect(OBJECT_PROG, id);
+	}
+	fd_inside_end();
+	return err;
+}
+
+uint64_t prog_owner(uint32_t type, uint32_t expected, uint32_t flags, uint32_t attach_btf_id)
+{
+	const struct btf *btf = attach_btf_id ? btf_vmlinux() : NULL;
+	const struct btf_type *t = btf ? btf__type_by_id(btf, attach_btf_id) : NULL;
+
+	return objref_owner_make(type, expected,
+				 (flags & BPF_F_XDP_HAS_FRAGS ? OBJREF_OWNER_FRAGS : 0) |
+					 (flags & BPF_F_SLEEPABLE ? OBJREF_OWNER_SLEEPABLE : 0),
+				 t ? t->type : 0);
 }
 
 int sys_prog_open_fd(int fd, struct vm_prog **out)
@@ -301,7 +342,7 @@ int sys_prog_open_fd(int fd, struct vm_prog **out)
 
 	if (!err)
 		err = object_map(fd, &obj);
-	return err ? err : prog_open_object(&obj, out);
+	return err ? err : prog_open_object(&obj, out, true, NULL);
 }
 
 void sys_prog_put(struct vm_prog *p)

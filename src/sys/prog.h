@@ -72,6 +72,15 @@ struct sys_prog {
 /* The open program behind a caller's fd: 0; -EBADF, -EINVAL (no program)... */
 int sys_prog_open_fd(int fd, struct vm_prog **out);
 
+/*
+ * A verified copy of program `id` that does not hold it: for the slot of a prog
+ * array, which does. *owner: see map/objref.h. sys_prog_put() closes it.
+ */
+int prog_open_unheld(uint32_t id, struct vm_prog **out, uint64_t *owner);
+/* What a prog array asks of its programs. */
+uint64_t prog_owner(uint32_t type, uint32_t expected_attach_type, uint32_t flags,
+		    uint32_t attach_btf_id);
+
 /* A checked private copy of the body of a mapped program. */
 int prog_read_body(const struct object *obj, struct prog_body *body);
 

@@ -10,6 +10,7 @@
 #include "base/errors.h"
 #include "base/rawsys.h"
 #include "base/uaccess.h"
+#include "map/objref.h"
 #include "sys/btf_obj.h"
 #include "sys/check.h"
 #include "sys/objfd.h"
@@ -332,6 +333,11 @@ static int resolve_load(struct prog_load *l, struct bpf_insn *insn)
 	index = prog_maps_add(&l->maps, fd, log);
 	if (index < 0)
 		return index;
+	if (l->p->sleepable && l->maps.maps[index]->ops->not_sleepable) {
+		vm_logf(log, "Sleepable programs can only use array, hash, ringbuf and local "
+			     "storage maps\n");
+		return -EINVAL;
+	}
 	if (value) {
 		err = prog_map_value_check(l->maps.maps[index], insn[1].imm, log);
 		if (err)
@@ -398,6 +404,23 @@ static int load_verify(struct prog_load *l)
 		"processed 0 insns (limit %u) max_states_per_insn 0 total_states 0 "
 		"peak_states 0 mark_read 0\n",
 		PROG_INSNS_MAX);
+	return err;
+}
+
+/* Prog arrays take programs of one sort; a program that uses one is of that sort. */
+static int load_adopt(struct prog_load *l)
+{
+	const struct vm_prog *p = l->p;
+	uint64_t owner = prog_owner(p->type, p->expected_attach_type, l->attr->prog_load.prog_flags,
+				    p->attach_btf_id);
+	int err = 0;
+
+	for (uint32_t i = 0; !err && i < p->map_cnt; i++) {
+		struct map *m = p->maps[i];
+
+		if (m->ops->objref && m->ops->objref->adopt)
+			err = m->ops->objref->adopt(m, owner);
+	}
 	return err;
 }
 
@@ -481,6 +504,8 @@ static long load_run(struct prog_load *l, unsigned int size)
 	    uaccess_copy(sys_field(l->uattr, prog_load.log_true_size), &true_size,
 			 sizeof(true_size)))
 		err = -EFAULT;
+	if (!err)
+		err = load_adopt(l);
 	/* only programs that stay need the object that stands for the kernel's BTF */
 	if (!err && l->p->attach_btf_id && l->vmlinux.fd < 0)
 		err = sys_btf_open_vmlinux(&l->vmlinux);

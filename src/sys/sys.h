@@ -52,6 +52,37 @@ int fd_mmap_check(int fd, uint64_t offset, uint64_t len, int prot, int flags);
  * its copies in children) lives. -errno; -EPERM when the map was frozen meanwhile. */
 int fd_mmap_open(int fd, int prot);
 
+/* The mapping itself, by the fd that fd_mmap_open() made: the address or -errno. */
+void *fd_mmap_map(int fd, int own, void *addr, size_t len, int prot, int flags, uint64_t offset);
+
+/*
+ * Waiting for a map fd (watch.c). The fd in it becomes readable when the map's
+ * sleepers are woken, once they have said so (watch_arm), and stays it until then; it
+ * is -1 where the system gave none: then look at the level from time to time.
+ */
+struct perf_event;
+struct map_watch {
+	struct map *map;
+	struct perf_event *event; /* in a map's place: a perf event that programs write to */
+	int fd;
+};
+/* fd is a map (or such an event) that has something to wait for. */
+bool fd_has_events(int fd);
+/* -ENOTSUPP: the map has no events; it polls as POLLERR. */
+int watch_open(int fd, struct map_watch *w);
+void watch_close(struct map_watch *w);
+/* What poll(2) says of the map now. */
+uint32_t watch_level(const struct map_watch *w);
+/* The client has been told of it: a perf event says so once. */
+void watch_taken(const struct map_watch *w);
+/* Forgets wake-ups of the past and waits for new ones. Look at the level after it. */
+void watch_arm(const struct map_watch *w);
+/* Wakes all sleepers, oneself too. false: could not. */
+bool watch_ring(const struct map_watch *w);
+/* Every WATCH_LOOK_MS: did somebody die who should have woken us? */
+#define WATCH_LOOK_MS 500
+bool watch_due(const struct map_watch *w);
+
 /* Statistics (BPF_ENABLE_STATS) are on. */
 bool sys_stats_enabled(void);
 
@@ -108,5 +139,9 @@ const char *perf_tracepoint_name(int id);
 int sys_perf_event_open(const void *attr, pid_t pid, int cpu, int group_fd, unsigned long flags);
 /* 1: not ours (pass on); else 0 or -errno */
 int sys_perf_ioctl(int fd, unsigned long request, unsigned long arg, long *ret);
+/* mmap(2) and read(2) of events that programs write to. 1: not ours; else 0 (*ret: the
+ * address) or the number of bytes, or -errno. */
+int sys_perf_mmap(int fd, void *addr, size_t len, int prot, int flags, off_t off, long *ret);
+long sys_perf_read(int fd, void *buf, size_t size);
 
 #endif

@@ -320,7 +320,8 @@ static int run_xdp(struct test_run *t, struct xdp_md *user, uint8_t *mem, uint32
 	struct xdp_md md = {.ingress_ifindex = 1, .rx_queue_index = user->rx_queue_index};
 	/* what does not fit a page stands in fragments, which no pointer reaches */
 	uint32_t linear = size < XDP_LINEAR_MAX + meta ? size : XDP_LINEAR_MAX + meta;
-	struct vm_env env = {.pkt = mem + HEADROOM + meta, .pkt_end = mem + HEADROOM + linear};
+	struct vm_env env = {.pkt = mem + HEADROOM + meta, .pkt_end = mem + HEADROOM + linear,
+			     .pkt_last = mem + HEADROOM + size};
 	int err;
 
 	err = run_repeated(t, &md, &env, t->attr->test.repeat);
@@ -435,7 +436,7 @@ static int test_syscall(struct test_run *t)
 	err = copy_ctx(attr, 0, &ctx);
 	if (err)
 		return err;
-	err = run_repeated(t, ctx, &(struct vm_env){0}, 1);
+	err = run_repeated(t, ctx, &(struct vm_env){.ctx_size = attr->test.ctx_size_in}, 1);
 	if (!err)
 		err = put_u32(sys_field(t->uattr, test.retval), t->retval);
 	/* the context comes back where it came from */

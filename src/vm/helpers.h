@@ -21,6 +21,8 @@
 /* The helper with that id; NULL: there is none. */
 vm_helper_fn vm_helper(int32_t id);
 
+/* The run ends: the consumer of vc->ring (not NULL) sees what it submitted. */
+void ringbuf_publish(struct vm_context *vc);
 /* The run has failed: what it reserved and did not submit is discarded. */
 void ringbuf_abandon(struct vm_context *vc);
 
@@ -48,9 +50,14 @@ int fmt_check(const char *fmt, size_t fmt_size, uint32_t arg_cnt);
 	H(14, get_current_pid_tgid)                                                                \
 	H(15, get_current_uid_gid)                                                                 \
 	H(16, get_current_comm)                                                                    \
+	H(22, perf_event_read)                                                                     \
+	H(25, perf_event_output)                                                                   \
+	H(27, get_stackid)                                                                         \
 	H(36, probe_write_user)                                                                    \
 	H(42, get_numa_node_id)                                                                    \
 	H(45, probe_read_str)                                                                      \
+	H(55, perf_event_read_value)                                                               \
+	H(67, get_stack)                                                                           \
 	H(80, get_current_cgroup_id)                                                               \
 	H(87, map_push_elem)                                                                       \
 	H(88, map_pop_elem)                                                                        \

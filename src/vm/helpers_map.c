@@ -2,6 +2,7 @@
 /* Helpers on maps, their locks, and the loops that call back. */
 #include "base/bits.h"
 #include "base/errors.h"
+#include "map/objref.h"
 #include "sync/lock.h"
 #include "vm/helpers.h"
 
@@ -99,9 +100,9 @@ HELPER(loop)
 static void lock_died(struct vm_context *vc, uint8_t *word)
 {
 	for (uint32_t i = 0; i < vc->prog->map_cnt; i++) {
-		struct map *m = vc->prog->maps[i];
+		struct map *m = objref_map_of(vc->prog->maps[i], word);
 
-		if (word < m->obj.base || (size_t)(word - m->obj.base) >= m->obj.size)
+		if (!m)
 			continue;
 		if (m->ops->lock_died && m->attr.spin_lock_off >= 0)
 			m->ops->lock_died(m, word - m->attr.spin_lock_off);

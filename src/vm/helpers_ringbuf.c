@@ -20,9 +20,19 @@ struct dynptr {
 
 _Static_assert(sizeof(struct dynptr) == sizeof(struct bpf_dynptr), "as programs know it");
 
-static void *reserve(struct vm_context *vc, struct map *m, uint64_t size)
+/* m is the ring in use: the only one in which this run has something to publish. */
+static inline void use(struct vm_context *vc, struct map *m)
 {
-	vc->ring = m;
+	if (unlikely(vc->ring != m)) {
+		if (vc->ring)
+			vc->ring->ops->ring->publish(vc->ring);
+		vc->ring = m;
+	}
+}
+
+static inline void *reserve(struct vm_context *vc, struct map *m, uint64_t size)
+{
+	use(vc, m);
 	return m->ops->ring->reserve(m, size);
 }
 
@@ -47,8 +57,10 @@ static void commit(struct vm_context *vc, void *sample, uint64_t flags, bool dis
 {
 	struct map *m = ring_of(vc, sample);
 
-	if (likely(m))
-		m->ops->ring->commit(m, sample, flags, discard);
+	if (unlikely(!m))
+		return;
+	use(vc, m);
+	m->ops->ring->commit(m, sample, flags, discard);
 }
 
 HELPER(ringbuf_output)
@@ -58,7 +70,7 @@ HELPER(ringbuf_output)
 
 	if (d & ~(uint64_t)RING_FLAGS)
 		return ERR(-EINVAL);
-	sample = m->ops->ring->reserve(m, c);
+	sample = reserve(vc, m, c);
 	if (!sample)
 		return ERR(-EAGAIN);
 	memcpy(sample, PTR(b), c);
@@ -200,6 +212,11 @@ HELPER(user_ringbuf_drain)
 	ring->drain_end(m,
 			d & BPF_RB_FORCE_WAKEUP || (!(d & BPF_RB_NO_WAKEUP) && seen - skipped > 0));
 	return (uint64_t)(seen - skipped);
+}
+
+void ringbuf_publish(struct vm_context *vc)
+{
+	vc->ring->ops->ring->publish(vc->ring);
 }
 
 void ringbuf_abandon(struct vm_context *vc)

@@ -40,6 +40,9 @@ const struct icode *interp_tail_call(struct vm_context *vc, uint64_t map, uint32
 	if (vc->tail_calls >= VM_TAIL_CALLS || !target)
 		return NULL;
 	p = target(PTR(map), index);
+	/* The verifier knew only the type of this program, not this run. */
+	if (p && vc->env->ctx_size && p->aux && p->aux[0].max_ctx_off > vc->env->ctx_size)
+		return NULL;
 	code = p ? interp_code(p, &err) : NULL;
 	if (!code)
 		return NULL;
@@ -144,6 +147,8 @@ int vm_run(struct vm_prog *p, void *ctx, const struct vm_env *env, uint64_t *ret
 		return run_failed(&vc);
 	fault_guard_enter(&vc.guard);
 	*ret = interp_exec(&vc, &code->ins[0], (uintptr_t)ctx, 0, 0, 0, 0);
+	if (unlikely(vc.ring))
+		ringbuf_publish(&vc);
 	fault_guard_leave(&vc.guard);
 	return 0;
 }

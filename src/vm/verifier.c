@@ -185,7 +185,7 @@ static int check_ld_imm64(struct verifier *v, const struct bpf_insn *insn)
 		}
 		return 0;
 	}
-	err = check_map_type(v, v->prog->maps[insn->imm]);
+	err = check_map_type(v, ver_map(v, insn->imm));
 	if (err)
 		return err;
 	if (insn->src_reg == BPF_PSEUDO_MAP_FD) {
@@ -193,7 +193,7 @@ static int check_ld_imm64(struct verifier *v, const struct bpf_insn *insn)
 	} else {
 		reg_mark_pointer(dst, REG_MAP_VALUE);
 		dst->off = insn[1].imm;
-		if (v->prog->maps[insn->imm]->attr.spin_lock_off >= 0)
+		if (ver_map(v, insn->imm)->attr.spin_lock_off >= 0)
 			dst->id = ++v->id_gen;
 	}
 	dst->map = insn->imm;

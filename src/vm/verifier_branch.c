@@ -348,8 +348,13 @@ static void settle_null(struct verifier *v, struct state *s, uint32_t id, bool n
 			continue;
 		}
 		r->or_null = false;
+		/* what a map of maps holds */
+		if (r->kind == REG_MAP_VALUE && ver_map(v, r->map)->inner) {
+			r->kind = REG_MAP_PTR;
+			r->map |= VER_MAP_INNER;
+		}
 		/* the id goes on to name a value with a lock, and a reference */
-		if (!(r->kind == REG_MAP_VALUE && v->prog->maps[r->map]->attr.spin_lock_off >= 0))
+		if (!(r->kind == REG_MAP_VALUE && ver_map(v, r->map)->attr.spin_lock_off >= 0))
 			r->id = 0;
 	}
 	if (ref)

@@ -132,7 +132,7 @@ int call_callback(struct verifier *v, const struct helper_proto *p, uint32_t sub
 	reg_mark_pointer(&f->regs[2], REG_MAP_KEY);
 	reg_mark_pointer(&f->regs[3], REG_MAP_VALUE);
 	f->regs[1].map = f->regs[2].map = f->regs[3].map = map;
-	if (v->prog->maps[map]->attr.spin_lock_off >= 0)
+	if (ver_map(v, map)->attr.spin_lock_off >= 0)
 		f->regs[3].id = ++v->id_gen;
 	f->regs[4] = caller[3];
 	return 0;

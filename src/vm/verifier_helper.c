@@ -71,7 +71,7 @@ static int check_helper_mem(struct verifier *v, const struct call *c, int regno,
 			verbose(v, "R%d cannot write into %s\n", regno, reg_kind_name(r));
 			return -EACCES;
 		}
-		return check_region(v, regno, 0, size, v->prog->maps[r->map]->attr.key_size,
+		return check_region(v, regno, 0, size, ver_map(v, r->map)->attr.key_size,
 				    zero_ok);
 	case REG_MAP_VALUE:
 		err = check_map_flags(v, regno, r->off, size, write);
@@ -163,7 +163,7 @@ static int check_const_str(struct verifier *v, int regno)
 
 	if (r->kind != REG_MAP_VALUE || r->or_null)
 		return wrong_type(v, regno, "map_value");
-	m = v->prog->maps[r->map];
+	m = ver_map(v, r->map);
 	if (!map_const_bytes(v, r, 0, 1, &byte)) {
 		verbose(v, "R%d does not point to a readonly map'\n", regno);
 		return -EACCES;
@@ -190,7 +190,7 @@ static int check_spin_lock(struct verifier *v, int regno, bool lock)
 
 	if (r->kind != REG_MAP_VALUE || r->or_null)
 		return wrong_type(v, regno, "map_value, ptr_");
-	m = v->prog->maps[r->map];
+	m = ver_map(v, r->map);
 	if (!tnum_is_const(r->var_off)) {
 		verbose(v,
 			"R%d doesn't have constant offset. bpf_spin_lock has to be at the constant "
@@ -313,7 +313,7 @@ static int check_arg(struct verifier *v, struct call *c, int i)
 		if (r->kind != REG_MAP_PTR || r->or_null)
 			return wrong_type(v, regno, "map_ptr");
 		c->map_index = r->map;
-		c->map = v->prog->maps[r->map];
+		c->map = ver_map(v, r->map);
 		return 0;
 	case HARG_MAP_KEY:
 	case HARG_MAP_VALUE:
@@ -499,6 +499,11 @@ static int set_result(struct verifier *v, const struct call *c)
 			r0->smax = r0->s32_max = c->max_size;
 			reg_sync(r0);
 			break;
+		case BPF_FUNC_get_stack:
+			r0->smin = r0->s32_min = -4095;
+			r0->smax = r0->s32_max = c->max_size;
+			reg_sync(r0);
+			break;
 		}
 		return 0;
 	case HRET_MAP_VALUE_OR_NULL:
@@ -551,6 +556,8 @@ static void note_map(struct vm_aux *aux, uint32_t map_index)
 {
 	if (aux->map_poisoned)
 		return;
+	if (map_index & VER_MAP_INNER) /* nobody knows which one it will be */
+		map_index = VM_MAP_UNKNOWN, aux->map_poisoned = true;
 	if (aux->map_index == VM_MAP_UNKNOWN) {
 		aux->map_index = map_index;
 	} else if (aux->map_index != map_index) {

@@ -82,7 +82,7 @@ struct reg {
 	/* Packets: bytes from the base that were compared with the end, -1 (at end)
 	 * or -2 (beyond it). */
 	int32_t range;
-	uint32_t map;		/* REG_MAP_*: index into maps[] */
+	uint32_t map;		/* REG_MAP_*: see ver_map() */
 	uint32_t btf_id;	/* REG_BTF_ID: type in vmlinux */
 	uint32_t mem_size;	/* REG_MEM */
 	uint32_t subprog;	/* REG_FUNC */
@@ -250,6 +250,20 @@ struct verifier {
 	uint32_t max_ctx_off;
 	bool zero_stack;
 };
+
+/*
+ * The map that a register's (or a lock's) map number means: an index into the program's
+ * maps, or, with VER_MAP_INNER, what the maps in that map of maps are like. Of
+ * those there are only ops and attr.
+ */
+#define VER_MAP_INNER (1U << 31)
+
+static inline const struct map *ver_map(const struct verifier *v, uint32_t map)
+{
+	const struct map *m = v->prog->maps[map & ~VER_MAP_INNER];
+
+	return map & VER_MAP_INNER ? m->inner : m;
+}
 
 #define verbose(v, ...) vm_logf((v)->log, __VA_ARGS__)
 

@@ -93,7 +93,7 @@ int check_region(struct verifier *v, int regno, int32_t off, uint32_t size, uint
 
 int check_map_flags(struct verifier *v, int regno, int32_t off, uint32_t size, bool write)
 {
-	const struct map *m = v->prog->maps[cur_regs(v)[regno].map];
+	const struct map *m = ver_map(v, cur_regs(v)[regno].map);
 	const uint32_t forbids = write ? BPF_F_RDONLY_PROG : BPF_F_WRONLY_PROG;
 
 	if (!(m->attr.map_flags & forbids))
@@ -106,7 +106,7 @@ int check_map_flags(struct verifier *v, int regno, int32_t off, uint32_t size, b
 int check_map_region(struct verifier *v, int regno, int32_t off, uint32_t size, bool zero_ok)
 {
 	const struct reg *r = &cur_regs(v)[regno];
-	const struct map *m = v->prog->maps[r->map];
+	const struct map *m = ver_map(v, r->map);
 	int err = check_region(v, regno, off, size, m->attr.value_size, zero_ok);
 
 	if (err || m->attr.spin_lock_off < 0)
@@ -143,13 +143,13 @@ int check_packet(struct verifier *v, int regno, int32_t off, uint32_t size, bool
 bool map_const_bytes(struct verifier *v, const struct reg *r, uint64_t off, uint32_t size,
 		     uint64_t *out)
 {
-	struct map *m = v->prog->maps[r->map];
+	const struct map *m = ver_map(v, r->map);
 	const uint8_t *value;
 
 	if (!(m->attr.map_flags & BPF_F_RDONLY_PROG) || m->attr.max_entries != 1 ||
 	    !m->ops->direct_value || !m->shared || !m->shared->frozen || m->shared->writers)
 		return false;
-	value = m->ops->direct_value(m);
+	value = m->ops->direct_value((struct map *)m);
 	if (!value || off > m->attr.value_size || size > m->attr.value_size - off)
 		return false;
 	*out = 0;
@@ -345,7 +345,7 @@ static int access_mem(struct verifier *v, uint32_t insn, int regno, int32_t off,
 			verbose(v, "write to change key R%d not allowed\n", regno);
 			return -EACCES;
 		}
-		err = check_region(v, regno, off, size, v->prog->maps[r->map]->attr.key_size,
+		err = check_region(v, regno, off, size, ver_map(v, r->map)->attr.key_size,
 				   false);
 		break;
 	case REG_MEM:

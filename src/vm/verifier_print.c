@@ -125,7 +125,7 @@ static void print_reg(struct verifier *v, const struct reg *r)
 	if (r->ref_id)
 		verbose(v, "%sref_obj_id=%u", sep, r->ref_id), sep = ",";
 	if (r->kind == REG_MAP_PTR || r->kind == REG_MAP_VALUE || r->kind == REG_MAP_KEY) {
-		const struct map_attr *a = &v->prog->maps[r->map]->attr;
+		const struct map_attr *a = &ver_map(v, r->map)->attr;
 
 		if (a->name[0])
 			verbose(v, "%smap=%.16s", sep, a->name), sep = ",";

@@ -79,11 +79,20 @@ struct vm_env {
 	 * process within a page of ctx, and elsewhere tries read_user first. */
 	int (*read_user)(const struct vm_env *env, void *dst, uint64_t addr, size_t len);
 	int (*write_user)(const struct vm_env *env, uint64_t addr, const void *src, size_t len);
+	/* the traced thread's own instruction pointer and frame pointer, where it entered
+	 * the kernel: bpf_get_stack(). 0 or -errno; NULL: there is no such stack */
+	int (*user_regs)(const struct vm_env *env, uint64_t *ip, uint64_t *fp);
+	/* the build id of the file that an address of the traced process is mapped from, and
+	 * the offset in that file. 0 or -errno; NULL: unknown */
+	int (*build_id)(const struct vm_env *env, uint64_t ip, uint8_t id[20], uint64_t *offset);
 	void *priv;
 	uint64_t ip;			/* bpf_get_func_ip */
 	uint64_t cookie;		/* bpf_get_attach_cookie */
+	uint32_t ctx_size;		/* bytes of ctx, for the targets of tail calls: one that
+					 * touches more is not called. 0: all of its type */
 	/* packet programs (test run) */
 	uint8_t *pkt, *pkt_end;
+	uint8_t *pkt_last;		/* where its fragments end; NULL: it has none */
 };
 
 /*

@@ -16,7 +16,7 @@
 #include "base/atomic.h"
 #include "base/bits.h"
 #include "harness.h"
-#include "map/map.h"
+#include "map/lpm.h"
 #include "sync/lease.h"
 
 struct prefix {
@@ -43,11 +43,14 @@ static const struct variant {
 	const char *name;
 	uint32_t value_size, max_entries;
 	bool aged;
+	uint32_t more; /* prefixes beside the keys, in their part */
 } variants[] = {
 	{"one-part", 24, 14, false},
 	{"one-part-aged", 8, 14, true},
 	{"parts", 8, 40, false}, /* most of the keys in one of them: it needs gifts */
 	{"parts-aged", 24, 40, true},
+	{"index", 8, 120, false, 70}, /* large enough for tables of two levels */
+	{"index-aged", 24, 120, true, 40},
 };
 
 /* Which version of its value each key has; 0: not there. */
@@ -61,6 +64,7 @@ enum need {
 	FULL = 4,    /* starts with max_entries prefixes */
 	EMPTY = 8,   /* starts with none */
 	LONE = 16,   /* starts with one */
+	GIFT = 32,   /* the keys' part starts without quota, others have some */
 };
 
 struct fixture;
@@ -140,8 +144,8 @@ static void run_next_key(struct fixture *f)
 	end(f->m->ops->next_key(f->m, &keys[4], &next), 0);
 }
 
-static uint8_t batch_values[64 * VALUE_MAX];
-static struct prefix batch_keys[64], batch_token;
+static uint8_t batch_values[128 * VALUE_MAX];
+static struct prefix batch_keys[128], batch_token;
 
 static struct map_batch batch_of(struct fixture *f, uint32_t n)
 {
@@ -155,7 +159,7 @@ static struct map_batch batch_of(struct fixture *f, uint32_t n)
 
 static void run_lookup_batch(struct fixture *f)
 {
-	struct map_batch b = batch_of(f, 64);
+	struct map_batch b = batch_of(f, 128);
 
 	end(f->m->ops->lookup_batch(f->m, &b), -ENOENT);
 }
@@ -251,6 +255,7 @@ static const struct op ops[] = {
 	{"update-new-below", 0, run_update, {NEW_BELOW + 1}, 2},
 	{"update-new-above", 0, run_update_noexist, {NEW_ABOVE + 1}, 2},
 	{"update-new-aside", 0, run_update_noexist, {NEW_ASIDE + 1}, 2},
+	{"update-new-by-gift", GIFT, run_update_noexist, {NEW_BELOW + 1}, 2},
 	{"update-first", EMPTY, run_update, {2}, 2},
 	{"update-second", LONE, run_update, {2}, 2},
 	{"update-refused", QUIET, run_update_refused},
@@ -419,9 +424,24 @@ static void setup(void *arg)
 		REQUIRE(!o->write(f->m, &keys[k], value_of(k, 1), 0));
 		f->old.ver[k] = 1;
 	}
+	for (uint32_t i = 0; i < f->v->more; i++) {
+		struct prefix p = {24, {i % 3 ? 10 : 12, (uint8_t)(i * 37 + 16), (uint8_t)i, 0}};
+
+		REQUIRE(!o->write(f->m, &p, value_of(0, 8), 0));
+		n++;
+	}
+	REQUIRE(!lpm_part(f->m, 0)->fine == !f->v->more);
 	for (uint32_t i = 0; f->op->need & FULL && n + i < f->v->max_entries; i++) {
 		struct prefix p = filler(i);
 
+		REQUIRE(!o->write(f->m, &p, value_of(0, 9), 0));
+	}
+	for (uint32_t i = 0; f->op->need & GIFT; i++) {
+		struct prefix p = {24, {13, 0, (uint8_t)i, 0}};
+		struct lpm_part *part = lpm_part(f->m, 0);
+
+		if (part->live == part->quota)
+			break;
 		REQUIRE(!o->write(f->m, &p, value_of(0, 9), 0));
 	}
 	f->new = f->old;
@@ -602,7 +622,9 @@ int main(int argc, char **argv)
 	unsigned int n = 0;
 
 	for (size_t v = 0; v < ARRAY_SIZE(variants); v++) {
-		for (size_t o = 0; o < ARRAY_SIZE(ops); o++, n++) {
+		for (size_t o = 0; o < ARRAY_SIZE(ops); o++) {
+			if (ops[o].need & GIFT && variants[v].max_entries < LPM_PARTS_FROM)
+				continue;
 			fixtures[n].v = &variants[v];
 			fixtures[n].op = &ops[o];
 			snprintf(names[n], sizeof(names[n]), "%s/%s", variants[v].name, ops[o].name);
@@ -614,6 +636,7 @@ int main(int argc, char **argv)
 				.peek = peek,
 				.check = check,
 				.points = ops[o].need & (QUIET | PARTIAL) ? 150 : 0};
+			n++;
 		}
 	}
 	kill_begin = begin;

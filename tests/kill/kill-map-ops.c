@@ -97,6 +97,11 @@ static void run_update_extra(struct fixture *f)
 	write_key(f, EXTRA_KEY(f), BPF_ANY, -E2BIG);
 }
 
+static void run_update_evicts(struct fixture *f)
+{
+	write_key(f, EXTRA_KEY(f), BPF_ANY, 0);
+}
+
 static void run_update_noexist_fails(struct fixture *f)
 {
 	write_key(f, OLD_KEY, BPF_NOEXIST, -EEXIST);
@@ -234,6 +239,11 @@ static void run_prog_update_new(struct fixture *f)
 	prog_update(f, NEW_KEY(f), BPF_ANY, 0);
 }
 
+static void run_prog_update_evicts(struct fixture *f)
+{
+	prog_update(f, EXTRA_KEY(f), BPF_ANY, 0);
+}
+
 static void run_prog_update_lock(struct fixture *f)
 {
 	prog_update(f, OLD_KEY, BPF_F_LOCK, 0);
@@ -287,6 +297,12 @@ static void expect_erased(struct fixture *f, struct state *s)
 	s->ver[OLD_KEY][0] = s->ver[OLD_KEY][1] = ABSENT;
 }
 
+/* The first that was inserted; it may be gone although the new one has not come. */
+static void expect_evicted(struct fixture *f, struct state *s)
+{
+	s->ver[0][0] = s->ver[0][1] = ABSENT;
+}
+
 static void expect_erased_last(struct fixture *f, struct state *s)
 {
 	s->ver[n_initial(f) - 1][0] = s->ver[n_initial(f) - 1][1] = ABSENT;
@@ -328,7 +344,10 @@ const struct op kill_ops[] = {
 	{"update-new-f-lock", HASH | LOCK, run_update_new_lock, expect_new},
 	{"update-noexist-refused", QUIET, run_update_noexist_fails},
 	{"update-when-full", HASH | FULL, run_update, expect_updated},
-	{"update-new-when-full", QUIET | HASH | FULL, run_update_extra},
+	{"update-new-when-full", QUIET | HASH | FULL | NO_LRU, run_update_extra},
+	{"update-new-evicts", LRU | FULL | PARTIAL, run_update_evicts, expect_evicted},
+	{"program-update-new-evicts", PROG | LRU | FULL | PARTIAL, run_prog_update_evicts,
+	 expect_evicted},
 	{"delete", HASH, run_erase, expect_erased},
 	{"delete-last", HASH, run_erase_last, expect_erased_last},
 	{"delete-missing", QUIET | HASH, run_erase_missing},

@@ -30,6 +30,10 @@ static const struct variant variants[] = {
 	{"no-prealloc-crowd", BPF_MAP_TYPE_HASH, BPF_F_NO_PREALLOC, 24, 16, -1, .crowd = true},
 	{"percpu-hash", BPF_MAP_TYPE_PERCPU_HASH, 0, 20, 16, -1},
 	{"percpu-hash-aged", BPF_MAP_TYPE_PERCPU_HASH, 0, 8, 16, -1, .aged = true},
+	{"lru", BPF_MAP_TYPE_LRU_HASH, 0, 24, 16, -1},
+	{"lru-aged", BPF_MAP_TYPE_LRU_HASH, 0, 8, 16, -1, .aged = true},
+	{"lru-chain", BPF_MAP_TYPE_LRU_HASH, 0, 24, 16, -1, .aged = true, .chain = true},
+	{"lru-percpu", BPF_MAP_TYPE_LRU_PERCPU_HASH, 0, 20, 16, -1, .aged = true},
 	{"percpu-no-prealloc", BPF_MAP_TYPE_PERCPU_HASH, BPF_F_NO_PREALLOC, 20, 16, -1},
 };
 
@@ -209,6 +213,33 @@ static bool fail(const char *what, long ret)
 	return false;
 }
 
+/* A full map takes one more, and one of the others gives way; and back. */
+static bool exercise_eviction(struct fixture *f)
+{
+	const struct map_ops *o = f->m->ops;
+	uint32_t n = n_keys(f), gone = n, absent = 0;
+	uint8_t ver[2];
+	long ret;
+
+	for (uint32_t k = 0; k < n; k++)
+		if ((ret = observe_key(f, k, ver, 0)))
+			return fail("lookup of the full map", ret);
+	if ((ret = o->write(f->m, &f->keys[n], kill_value(f, 3, n), 0)))
+		return fail("update beyond max_entries", ret);
+	for (uint32_t k = 0; k < n; k++)
+		if ((ret = observe_key(f, k, ver, 0))) {
+			gone = k;
+			absent++;
+		}
+	if (absent != 1)
+		return fail("count of the evicted", absent);
+	if ((ret = o->erase(f->m, &f->keys[n])))
+		return fail("delete of what evicted", ret);
+	if ((ret = o->write(f->m, &f->keys[gone], kill_value(f, 3, gone), BPF_NOEXIST)))
+		return fail("update of what was evicted", ret);
+	return true;
+}
+
 /* All operations of the type, from an empty map to a full one and back. */
 static bool exercise_hash(struct fixture *f)
 {
@@ -222,13 +253,18 @@ static bool exercise_hash(struct fixture *f)
 	for (uint32_t k = 0; k < n; k++)
 		if ((ret = o->erase(f->m, &f->keys[k])) && ret != -ENOENT)
 			return fail("delete", ret);
+	/* what an evicting operation may have put there */
+	if (is_lru(f) && (ret = o->erase(f->m, &f->keys[n])) && ret != -ENOENT)
+		return fail("delete", ret);
 	if ((ret = o->next_key(f->m, NULL, &next)) != -ENOENT)
 		return fail("next_key of the empty map", ret);
 	/* capacity is exact: nothing is lost, nothing counted twice */
 	for (uint32_t k = 0; k < n; k++)
 		if ((ret = o->write(f->m, &f->keys[k], kill_value(f, 3, k), BPF_NOEXIST)))
 			return fail("update up to max_entries", ret);
-	if ((ret = o->write(f->m, &f->keys[n], kill_value(f, 3, n), 0)) != -E2BIG)
+	if (is_lru(f) && !exercise_eviction(f))
+		return false;
+	if (!is_lru(f) && (ret = o->write(f->m, &f->keys[n], kill_value(f, 3, n), 0)) != -E2BIG)
 		return fail("update beyond max_entries", ret);
 	for (prev = NULL; !o->next_key(f->m, prev, &next) && seen <= n;
 	     prev = memcpy(buf, &next, 4))
@@ -508,7 +544,9 @@ int main(int argc, char **argv)
 			f->v = &variants[v];
 			f->op = &kill_ops[o];
 			if ((f->op->need & HASH && !is_hash(f)) ||
-			    (f->op->need & LOCK && f->v->lock_off < 0))
+			    (f->op->need & LOCK && f->v->lock_off < 0) ||
+			    (f->op->need & NO_LRU && is_lru(f)) ||
+			    (f->op->need & LRU && !is_lru(f)))
 				continue;
 			snprintf(names[n], sizeof(names[n]), "%s/%s", f->v->name, f->op->name);
 			cases[n] = (struct kill_case){
@@ -518,7 +556,9 @@ int main(int argc, char **argv)
 				.op = run,
 				.peek = peek,
 				.check = check,
-				.points = f->op->need & (QUIET | PARTIAL) ? 250 : 0};
+				.points = !(f->op->need & LRU) && f->op->need & (QUIET | PARTIAL)
+						  ? 250
+						  : 0};
 			n++;
 		}
 	}

@@ -45,6 +45,8 @@ enum need {
 	PARTIAL = 64, /* each key by itself */
 	FULL = 128,   /* starts with max_entries elements */
 	OWN = 256,    /* of per-CPU values, this CPU's alone */
+	NO_LRU = 512, /* a full map refuses */
+	LRU = 1024,   /* a full map evicts */
 };
 
 struct op {
@@ -54,9 +56,15 @@ struct op {
 	void (*expect)(struct fixture *f, struct state *s);
 };
 
+static inline bool is_lru(const struct fixture *f)
+{
+	return f->v->type == BPF_MAP_TYPE_LRU_HASH || f->v->type == BPF_MAP_TYPE_LRU_PERCPU_HASH;
+}
+
 static inline bool is_hash(const struct fixture *f)
 {
-	return f->v->type == BPF_MAP_TYPE_HASH || f->v->type == BPF_MAP_TYPE_PERCPU_HASH;
+	return f->v->type == BPF_MAP_TYPE_HASH || f->v->type == BPF_MAP_TYPE_PERCPU_HASH ||
+	       is_lru(f);
 }
 
 static inline uint32_t n_keys(const struct fixture *f)

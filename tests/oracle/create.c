@@ -87,6 +87,27 @@ static void attr_note(const char *what, unsigned int size)
 	     a->map_create.map_name[3]);
 }
 
+static bool is_lru(uint32_t type)
+{
+	return type == BPF_MAP_TYPE_LRU_HASH || type == BPF_MAP_TYPE_LRU_PERCPU_HASH;
+}
+
+/*
+ * So many that the kernel evicts none of ENTRIES_MAX keys: it takes up to 128 free elements
+ * to each CPU at a time, and under NO_COMMON_LRU gives each CPU its share.
+ */
+static uint32_t lru_max(void)
+{
+	uint32_t cpus = sysconf(_SC_NPROCESSORS_CONF);
+
+	return cpus * (ENTRIES_MAX + 256) + rnd(64);
+}
+
+static bool is_hash(uint32_t type)
+{
+	return type == BPF_MAP_TYPE_HASH || type == BPF_MAP_TYPE_PERCPU_HASH || is_lru(type);
+}
+
 /* A map as users make them. lock: -1, or the layout of its value. */
 static void attr_good(uint32_t type, int lock)
 {
@@ -95,12 +116,16 @@ static void attr_good(uint32_t type, int lock)
 	static const uint32_t key_sizes[] = {1, 2, 3, 4, 4, 4, 7, 8, 8, 12, 16, 24, 33, 64};
 	static const uint32_t some_flags[] = {BPF_F_RDONLY, BPF_F_WRONLY, BPF_F_RDONLY_PROG,
 					      BPF_F_WRONLY_PROG};
-	bool hash = type == BPF_MAP_TYPE_HASH || type == BPF_MAP_TYPE_PERCPU_HASH;
+	bool hash = is_hash(type);
 	uint32_t flags = 0, key = hash ? pick(key_sizes) : 4, value = pick(value_sizes);
 	uint32_t max = one_in(3) ? 1 + rnd(4) : 1 + rnd(one_in(4) ? ENTRIES_MAX : 40);
 	uint32_t named = rnd(2), letter = rnd(26);
 
-	if (hash && one_in(2)) {
+	if (is_lru(type)) {
+		max = lru_max();
+		if (one_in(2))
+			flags |= BPF_F_NO_COMMON_LRU;
+	} else if (hash && one_in(2)) {
 		flags |= BPF_F_NO_PREALLOC;
 		/* above, the kernel's count is a per-CPU estimate */
 		max = max > 100 ? 100 : max;
@@ -110,6 +135,21 @@ static void attr_good(uint32_t type, int lock)
 
 		key = pick(lpm_keys);
 		flags |= BPF_F_NO_PREALLOC;
+	}
+	if (type == BPF_MAP_TYPE_PERF_EVENT_ARRAY) {
+		value = 4;
+		flags |= one_in(4) ? BPF_F_PRESERVE_ELEMS : 0;
+	}
+	if (type == BPF_MAP_TYPE_STACK_TRACE) {
+		flags |= one_in(3) ? BPF_F_STACK_BUILD_ID : 0;
+		value = (1 + rnd(20)) * (flags & BPF_F_STACK_BUILD_ID ? 32 : 8);
+	}
+	if (type == BPF_MAP_TYPE_ARENA) {
+		static const uint32_t arena_flags[] = {0, 0, SHMAP_F_SEGV_ON_FAULT,
+						       SHMAP_F_NO_USER_CONV};
+
+		key = value = 0;
+		flags |= BPF_F_MMAPABLE | pick(arena_flags);
 	}
 	if (type == BPF_MAP_TYPE_ARRAY && one_in(3))
 		flags |= BPF_F_MMAPABLE;
@@ -161,13 +201,19 @@ void create_both(uint32_t type)
 	twin.flags = a->map_create.map_flags;
 	twin.lock_off = lock >= 0 ? lock_layouts[lock].lock_off : -1;
 	twin.lock_layout = lock;
-	twin.hash = type == BPF_MAP_TYPE_HASH || type == BPF_MAP_TYPE_PERCPU_HASH;
-	twin.per_cpu = type == BPF_MAP_TYPE_PERCPU_ARRAY || type == BPF_MAP_TYPE_PERCPU_HASH;
+	twin.hash = is_hash(type);
+	twin.per_cpu = type == BPF_MAP_TYPE_PERCPU_ARRAY || type == BPF_MAP_TYPE_PERCPU_HASH ||
+		       type == BPF_MAP_TYPE_LRU_PERCPU_HASH;
 	twin.user_value = twin.value_size;
 	if (twin.per_cpu)
 		twin.user_value = (twin.value_size + 7) / 8 * 8 * sysconf(_SC_NPROCESSORS_CONF);
 	twin.usable = twin.key_size <= KEY_MAX && twin.user_value <= VALUE_MAX;
 	twin.key_room = twin.max_entries + 1 + rnd(twin.max_entries + 2);
+	if (is_lru(type)) {
+		/* nothing is evicted: see lru_max() */
+		twin.key_room = 1 + rnd(ENTRIES_MAX);
+		difference_used(DIFF_LRU_VICTIMS);
+	}
 	if (twin.key_size == 1 && twin.key_room > 256)
 		twin.key_room = 256;
 	twin.ops = 50 + rnd(1500);
@@ -214,6 +260,7 @@ static bool kernel_may_be_asked(const union sys_attr *a)
 		return true;
 	switch (a->map_create.map_type) {
 	case BPF_MAP_TYPE_LPM_TRIE: /* nothing is allocated ahead */
+	case BPF_MAP_TYPE_ARENA:
 		return true;
 	case BPF_MAP_TYPE_ARRAY:
 		/* E2BIG; or one allocation of 64 TiB and more: ENOMEM at once */
@@ -222,8 +269,10 @@ static bool kernel_may_be_asked(const union sys_attr *a)
 	case BPF_MAP_TYPE_PERCPU_ARRAY:
 		return values > 32768;
 	case BPF_MAP_TYPE_HASH:
+	case BPF_MAP_TYPE_LRU_HASH:
 		return max > 1u << 27 || key + values >= 8u << 20;
 	case BPF_MAP_TYPE_PERCPU_HASH:
+	case BPF_MAP_TYPE_LRU_PERCPU_HASH:
 		return max > 1u << 27 || values > 32768 || key >= 8u << 20;
 	default:
 		return false;

@@ -17,6 +17,11 @@ const struct difference_text differences[DIFF_COUNT] = {
 	[DIFF_FAULT_PREFIX] = {"bytes written before EFAULT",
 			       "when the user's memory ends in the middle, how much of it was "
 			       "written is not defined"},
+	[DIFF_LRU_VICTIMS] = {"what a full LRU map evicts, and when",
+			      "the kernel frees up to 128 elements at once, per CPU, and for "
+			      "updates of existing keys too; ours one, when the map is full: "
+			      "the random operations are made on maps with room for all keys, "
+			      "and evictions.c compares counts and what use protects"},
 	[DIFF_IDS] = {"ids", "the kernel's are the system's, ours the runtime directory's"},
 };
 

@@ -2,9 +2,12 @@
 /* The element commands, and walks over all keys. */
 #include <stdlib.h>
 #include <string.h>
+#include <linux/perf_event.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "oracle.h"
+#include "sys/sys.h"
 
 #define ELEM_END (offsetof(union sys_attr, elem.flags) + 8)
 
@@ -42,9 +45,34 @@ void random_key(uint32_t at)
 	put_both(at, key, twin.key_size <= KEY_MAX ? twin.key_size : KEY_MAX);
 }
 
+/* The value of a PERF_EVENT_ARRAY: the fd of a perf event, or of something else. */
+static void random_event(uint32_t at)
+{
+	static int events[SIDES][3];
+	struct perf_event_attr like = {
+		.type = PERF_TYPE_SOFTWARE,
+		.size = sizeof(like),
+		.config = PERF_COUNT_SW_BPF_OUTPUT,
+		.sample_type = PERF_SAMPLE_RAW,
+	};
+	uint32_t i = rnd(ARRAY_SIZE(events[0]) + 2);
+
+	for (int e = 0; !events[KERNEL][e] && e < 3; e++) {
+		events[KERNEL][e] = syscall(SYS_perf_event_open, &like, -1, 0, -1, 8);
+		events[SHMAP][e] = sys_perf_event_open(&like, -1, 0, -1, 8);
+	}
+	fill_both(at, 4);
+	for (int s = 0; s < SIDES && i < ARRAY_SIZE(events[0]); s++)
+		if (events[KERNEL][i] > 0)
+			memcpy(sides[s].mem + at, &events[s][i], 4);
+}
+
 void random_value(uint32_t at)
 {
-	fill_both(at, twin.user_value);
+	if (twin.type == BPF_MAP_TYPE_PERF_EVENT_ARRAY)
+		random_event(at);
+	else
+		fill_both(at, twin.user_value);
 }
 
 bool key_exists(uint32_t at)
@@ -132,7 +160,7 @@ void op_elem(void)
 
 	if (!twin.usable)
 		return;
-	if (next && one_in(8))
+	if ((next && one_in(8)) || (!twin.key_size && !one_in(4)))
 		key = PTR_NULL;
 	no_value = cmd == BPF_MAP_DELETE_ELEM && !one_in(30);
 	random_key(AT_KEY);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * oracle TYPE [programs]: random bpf(2) operations on maps of one type, on the
- * kernel and on shmap; or programs that use the map.
+ * oracle TYPE [programs | evictions]: random bpf(2) operations on maps of one type, on
+ * the kernel and on shmap; or programs that use the map; or LRU maps that evict.
  *
  *   SHMAP_TEST_OPS   how many (100000; programs: 20000)
  *   SHMAP_TEST_SEED  where the sequence starts
@@ -289,6 +289,8 @@ int main(int argc, char **argv)
 	for (int s = 0; s < SIDES; s++)
 		side_memory(&sides[s]);
 	btf_load_both();
+	if (argc > 2 && !strcmp(argv[2], "evictions"))
+		return evictions_oracle(type, ops_text ? ops / 1000 : 60) || check_failures;
 	if (programs)
 		return programs_oracle(type, ops) || check_failures;
 	for (op_no = 0; op_no < ops && !oracle_failed; op_no++)

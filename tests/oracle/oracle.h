@@ -75,6 +75,7 @@ enum difference {
 	DIFF_BATCH_ROOM,
 	DIFF_FAULT_PREFIX,
 	DIFF_IDS,
+	DIFF_LRU_VICTIMS,
 	DIFF_COUNT,
 };
 struct difference_text {
@@ -138,5 +139,6 @@ void op_walk(void);
 void op_batch(void);
 void op_other(void);
 int programs_oracle(uint32_t type, unsigned long ops);
+int evictions_oracle(uint32_t type, unsigned long rounds);
 
 #endif

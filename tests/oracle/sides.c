@@ -78,10 +78,10 @@ static void *shmap_mmap(int fd, size_t len, int prot, int flags, uint64_t offset
 		*err = own;
 		return MAP_FAILED;
 	}
-	p = mmap(NULL, len, prot, flags, own, offset);
-	*err = p == MAP_FAILED ? -errno : 0;
+	p = fd_mmap_map(fd, own, NULL, len, prot, flags, offset);
+	*err = (uintptr_t)p > (uintptr_t)-4096L ? (int)(intptr_t)p : 0;
 	shmap_close(own);
-	return p;
+	return *err ? MAP_FAILED : p;
 }
 
 const struct side shmap_side = {

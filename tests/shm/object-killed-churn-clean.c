@@ -106,7 +106,7 @@ static void __attribute__((noreturn)) worker(unsigned int seed)
 				object_collect(kind, obj.id);
 			break;
 		case 2:
-			if (object_next_id(kind, rand() % 2 ? 0 : rundir_ids()->next[kind] - 4,
+			if (object_next_id(kind, rand() % 2 ? 0 : *rundir_next_id(kind) - 4,
 					   &id))
 				break;
 			fd = object_open_id(kind, id, rand() % 2 ? O_RDWR : O_RDONLY);

@@ -49,6 +49,9 @@ static const struct stress_map maps[] = {
 	{"hash-no-prealloc", BPF_MAP_TYPE_HASH, BPF_F_NO_PREALLOC, 200, -1, NONE},
 	{"hash-lock", BPF_MAP_TYPE_HASH, 0, 32, 0, LOCKED},
 	{"percpu-hash", BPF_MAP_TYPE_PERCPU_HASH, 0, 8, -1, ADD},
+	/* with room for all: nothing is ever evicted */
+	{"lru", BPF_MAP_TYPE_LRU_HASH, 0, 24, -1, ADD},
+	{"lru-percpu", BPF_MAP_TYPE_LRU_PERCPU_HASH, 0, 16, -1, ADD},
 	{"percpu-hash-no-prealloc", BPF_MAP_TYPE_PERCPU_HASH, BPF_F_NO_PREALLOC, 40, -1, ADD},
 };
 #define MAPS ARRAY_SIZE(maps)
@@ -90,7 +93,9 @@ static void __attribute__((format(printf, 1, 2))) violation(const char *fmt, ...
 
 static bool is_hash(uint32_t i)
 {
-	return maps[i].type == BPF_MAP_TYPE_HASH || maps[i].type == BPF_MAP_TYPE_PERCPU_HASH;
+	return maps[i].type == BPF_MAP_TYPE_HASH || maps[i].type == BPF_MAP_TYPE_PERCPU_HASH ||
+	       maps[i].type == BPF_MAP_TYPE_LRU_HASH ||
+	       maps[i].type == BPF_MAP_TYPE_LRU_PERCPU_HASH;
 }
 
 /* ---- values: each 8-byte word says which map, key and version it belongs to ---- */
@@ -403,7 +408,8 @@ static void hold(struct ledger *l, uint32_t i)
 	uint64_t first, *v;
 	double begin;
 
-	if (maps[i].type != BPF_MAP_TYPE_HASH || maps[i].lock_off >= 0 || !program_begin(l))
+	if ((maps[i].type != BPF_MAP_TYPE_HASH && maps[i].type != BPF_MAP_TYPE_LRU_HASH) ||
+	    maps[i].lock_off >= 0 || !program_begin(l))
 		return;
 	begin = area_now();
 	v = map_of[i]->ops->lookup(map_of[i], &key);

@@ -1,0 +1,482 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The order of the LRU hash tables, and eviction: see htab_lru.h. */
+#include "map/htab_lru.h"
+
+#include <stdio.h>
+
+#include "map/htab_key.h"
+#include "map/htab_ops.h"
+#include "map/lru_ops.h"
+
+#define LRU_ELSEWHERE_TRIES 64
+
+uint64_t htab_lru_layout(struct map *m, uint64_t end)
+{
+	m->htab.lru_off = round_up_u64(end, CACHE_LINE);
+	return m->htab.lru_off + (1 + (uint64_t)m->htab.stripes) * CACHE_LINE +
+	       (uint64_t)m->htab.elems * sizeof(struct lru_node);
+}
+
+int htab_lru_format(struct map *m)
+{
+	int err = object_populate(&m->obj, m->htab.lru_off,
+				  (1 + (uint64_t)m->htab.stripes) * CACHE_LINE);
+
+	/* The quotas are split evenly, the keys are not. */
+	if (!err)
+		htab_lru_head(m)->room = LRU_ROOM;
+	return err;
+}
+
+int htab_lru_populate(struct map *m, uint64_t first, uint32_t n)
+{
+	return object_populate(&m->obj,
+			       (uint64_t)((uint8_t *)htab_lru_node(m, 0) - m->obj.base) +
+				       first * sizeof(struct lru_node),
+			       n * sizeof(struct lru_node));
+}
+
+/* ---- the lists ---- */
+
+/* Takes the element off its list: false when the links around it make no sense. */
+static bool order_unlink(struct map *m, struct lru_order *o, uint32_t index1)
+{
+	struct lru_node *node = htab_lru_node(m, index1 - 1);
+	uint32_t word = load_relaxed(&node->newer), older1 = load_relaxed(&node->older);
+	uint32_t bit = word & LRU_NODE_ACTIVE, newer1 = word & ~LRU_NODE_ACTIVE;
+	struct lru_list *list = &o->list[bit ? LRU_ACTIVE : LRU_INACTIVE];
+	struct lru_node *newer = NULL, *older = NULL;
+
+	if (newer1 > m->htab.elems || older1 > m->htab.elems || !list->count)
+		return false;
+	if (newer1)
+		newer = htab_lru_node(m, newer1 - 1);
+	if (older1)
+		older = htab_lru_node(m, older1 - 1);
+	if ((newer ? newer->older : list->newest) != index1 ||
+	    (older ? older->newer & ~LRU_NODE_ACTIVE : list->oldest) != index1)
+		return false;
+	if (newer)
+		newer->older = older1;
+	else
+		list->newest = older1;
+	if (older)
+		older->newer = newer1 | bit;
+	else
+		list->oldest = newer1;
+	list->count--;
+	return true;
+}
+
+static bool order_push(struct map *m, struct lru_order *o, enum lru_list_id id, uint32_t index1)
+{
+	uint32_t bit = id == LRU_ACTIVE ? LRU_NODE_ACTIVE : 0;
+	struct lru_list *list = &o->list[id];
+	struct lru_node *node = htab_lru_node(m, index1 - 1);
+	uint32_t newest1 = load_relaxed(&list->newest);
+
+	if (newest1 > m->htab.elems || newest1 == index1)
+		return false;
+	node->newer = bit;
+	node->older = newest1;
+	if (newest1)
+		htab_lru_node(m, newest1 - 1)->newer = index1 | bit;
+	else
+		list->oldest = index1;
+	list->newest = index1;
+	list->count++;
+	return true;
+}
+
+/*
+ * What is in the stripe's buckets, each element once: a second link to one, which damage
+ * could have made, is found by the count of elements that there can be.
+ */
+void htab_lru_rebuild(struct map *m, uint32_t stripe)
+{
+	struct lru_order *o = htab_lru_order(m, stripe);
+	uint32_t bucket, place, steps, n = 0;
+	struct htab_hit hit;
+	uint64_t link;
+
+	o->list[LRU_INACTIVE] = o->list[LRU_ACTIVE] = (struct lru_list){0};
+	for (bucket = stripe; bucket < m->htab.buckets; bucket += m->htab.stripes) {
+		struct bucket *b = htab_bucket(m, bucket);
+
+		if (!htab_bucket_there(m, bucket))
+			continue;
+		for (place = 0, link = 0, steps = 0; place < HTAB_SLOTS || link; place++) {
+			if (place < HTAB_SLOTS)
+				link = load_relaxed(&b->slot[place]);
+			if (link) {
+				if (htab_follow(m, link, &hit) != FOLLOW_ELEM ||
+				    ++n > m->htab.elems || ++steps > m->htab.elems)
+					goto damaged;
+				order_push(m, o,
+					   load_relaxed(&hit.e->stamp) == 1 ? LRU_ACTIVE
+									    : LRU_INACTIVE,
+					   hit.index + 1);
+			}
+			if (place >= HTAB_SLOTS)
+				link = load_relaxed(&hit.e->next);
+			else if (place == HTAB_SLOTS - 1)
+				link = load_relaxed(&b->chain);
+		}
+	}
+	/* What the dead one deleted may not have been announced. */
+	store_relaxed(&htab_lru_head(m)->room, LRU_ROOM);
+	return;
+
+damaged:
+	o->list[LRU_INACTIVE] = o->list[LRU_ACTIVE] = (struct lru_list){0};
+	htab_damaged(m);
+}
+
+/*
+ * Partner of room_look(): the fence puts what the deletion left in the stripe before the
+ * look at the word. Either the word changes after the mark, or who marked it
+ * sees the room.
+ */
+static void room_announce(struct map *m)
+{
+	struct lru_head *head = htab_lru_head(m);
+
+	fence_seq_cst();
+	if ((load_relaxed(&head->room) & LRU_STATE) != LRU_ROOM)
+		store_release(&head->room, LRU_ROOM);
+}
+
+void htab_lru_changed(struct map *m, uint32_t stripe, uint32_t new1, uint32_t old1, bool deleted)
+{
+	struct lru_order *o = htab_lru_order(m, stripe);
+
+	if (unlikely((old1 && !order_unlink(m, o, old1)) ||
+		     (new1 && !order_push(m, o, LRU_INACTIVE, new1))))
+		htab_lru_rebuild(m, stripe);
+	if (deleted)
+		room_announce(m);
+}
+
+/* ---- eviction ---- */
+
+/* What the run has looked up, in all maps; n counts all of it. */
+static __thread struct {
+	uint32_t run, n;
+	struct {
+		uint32_t map_id, index;
+	} at[LRU_HELD];
+} held __attribute__((tls_model("initial-exec")));
+
+void htab_lru_hold(struct map *m, uint32_t index)
+{
+	uint32_t run = lease_tenancy(), last = (held.n - 1) % LRU_HELD;
+
+	if (held.run != run) {
+		held.run = run;
+		held.n = 0;
+	} else if (held.n && held.at[last].index == index && held.at[last].map_id == m->obj.id) {
+		return;
+	}
+	held.at[held.n % LRU_HELD].map_id = m->obj.id;
+	held.at[held.n % LRU_HELD].index = index;
+	/* A signal handler has no lease of its own, and looks nothing up. */
+	held.n = held.n < 2 * LRU_HELD ? held.n + 1 : held.n - LRU_HELD + 1;
+}
+
+/* How many are remembered of the thread's present run. */
+static uint32_t held_now(void)
+{
+	uint32_t run = held.n ? lease_tenancy() : LEASE_NO_TENANCY;
+
+	if (likely(run == LEASE_NO_TENANCY || run != held.run))
+		return 0;
+	return held.n < LRU_HELD ? held.n : LRU_HELD;
+}
+
+static bool is_held(const struct map *m, uint32_t index1, uint32_t n)
+{
+	while (n--) {
+		if (held.at[n].index + 1 == index1 && held.at[n].map_id == m->obj.id)
+			return true;
+	}
+	return false;
+}
+
+/* The element's reference bit, which is cleared. */
+static bool referenced(struct map *m, uint32_t index1)
+{
+	struct elem *e = htab_elem(m, index1 - 1);
+
+	if (!load_relaxed(&e->stamp))
+		return false;
+	store_relaxed(&e->stamp, 0);
+	return true;
+}
+
+/* From the end of one list to the beginning of one. */
+static bool order_move(struct map *m, struct lru_order *o, uint32_t index1, enum lru_list_id to)
+{
+	return order_unlink(m, o, index1) && order_push(m, o, to, index1);
+}
+
+/* *index1 gets the element that gives way, or 0 when there is none; false: the lists
+ * make no sense. */
+static bool order_victim(struct map *m, struct lru_order *o, uint32_t *index1)
+{
+	struct lru_list *inactive = &o->list[LRU_INACTIVE], *active = &o->list[LRU_ACTIVE];
+	uint32_t scan, v, ours = held_now();
+
+	for (scan = 0; scan < LRU_SCAN && inactive->count < active->count; scan++) {
+		v = load_relaxed(&active->oldest);
+		if (!v || v > m->htab.elems ||
+		    !order_move(m, o, v, referenced(m, v) ? LRU_ACTIVE : LRU_INACTIVE))
+			return false;
+	}
+	for (scan = 0; scan < LRU_SCAN; scan++) {
+		v = load_relaxed(&inactive->oldest);
+		if (!v)
+			break;
+		if (v > m->htab.elems)
+			return false;
+		*index1 = v;
+		if (!referenced(m, v) && likely(!ours || !is_held(m, v, ours)))
+			return true;
+		if (!order_move(m, o, v, LRU_ACTIVE))
+			return false;
+	}
+	/* All that was looked at is in use: the oldest goes all the same, but rather one
+	 * that this run has not in its hands. */
+	v = load_relaxed(&inactive->oldest);
+	if (!v)
+		v = load_relaxed(&active->oldest);
+	*index1 = v;
+	for (scan = 0; v && v <= m->htab.elems && scan <= ours; scan++) {
+		if (!is_held(m, v, ours)) {
+			*index1 = v;
+			break;
+		}
+		v = load_relaxed(&htab_lru_node(m, v - 1)->newer) & ~LRU_NODE_ACTIVE;
+	}
+	return *index1 <= m->htab.elems;
+}
+
+/* The place of an element that is in the table, by its own key. */
+static int victim_place(struct map *m, uint32_t stripe, uint32_t index1, struct htab_place *p)
+{
+	struct elem *e = htab_elem(m, index1 - 1);
+	uint64_t hash = htab_key_hash(m, e->key), *word;
+	struct bucket *b;
+	uint32_t i, steps;
+	struct htab_hit hit;
+
+	*p = (struct htab_place){.bucket = (uint32_t)hash & (m->htab.buckets - 1),
+				 .stripe = stripe,
+				 .evicted = true};
+	if ((p->bucket & (m->htab.stripes - 1)) != stripe || !htab_bucket_there(m, p->bucket))
+		return -EIO;
+	b = htab_bucket(m, p->bucket);
+	for (i = 0; i < HTAB_SLOTS; i++) {
+		if (link_index1(load_relaxed(&b->slot[i])) != index1)
+			continue;
+		p->where = &b->slot[i];
+		p->link = load_relaxed(p->where);
+		return link_fits(p->link, e->gen) ? 0 : -EIO;
+	}
+	word = &b->chain;
+	for (steps = 0; load_relaxed(word) && steps <= m->htab.elems; steps++) {
+		if (htab_follow(m, load_relaxed(word), &hit) != FOLLOW_ELEM)
+			return -EIO;
+		if (hit.index + 1 == index1) {
+			p->where = word;
+			p->link = load_relaxed(word);
+			return 0;
+		}
+		word = &hit.e->next;
+	}
+	return -EIO;
+}
+
+/*
+ * The stripe's next victims stand far apart in memory, and the next eviction is some
+ * operations away: time to fetch the next one's bucket, and the element after it, whose
+ * turn for that comes then.
+ */
+static void prefetch_next(struct map *m, struct lru_order *o)
+{
+	uint32_t v = load_relaxed(&o->list[LRU_INACTIVE].oldest), after;
+
+	if (unlikely(!v || v > m->htab.elems))
+		return;
+	prefetch_write(htab_bucket(m, (uint32_t)htab_key_hash(m, htab_elem(m, v - 1)->key) &
+					      (m->htab.buckets - 1)));
+	after = load_relaxed(&htab_lru_node(m, v - 1)->newer) & ~LRU_NODE_ACTIVE;
+	if (likely(after && after <= m->htab.elems)) {
+		prefetch_write(htab_elem(m, after - 1));
+		prefetch_write(htab_lru_node(m, after - 1));
+	}
+}
+
+int htab_lru_evict(struct map *m, uint32_t stripe, uint32_t *bucket)
+{
+	struct lru_order *o = htab_lru_order(m, stripe);
+	struct htab_place p;
+	uint32_t v = 0, tries, ours;
+
+	for (tries = 0; tries < 2; tries++) {
+		if (order_victim(m, o, &v)) {
+			if (!v)
+				return -ENOMEM;
+			if (!victim_place(m, stripe, v, &p)) {
+				*bucket = p.bucket;
+				ours = held_now();
+				p.held = ours && (held.n > LRU_HELD || is_held(m, v, ours));
+				htab_delete_locked(m, &p);
+				store_relaxed(&o->evictions, o->evictions + 1);
+				prefetch_next(m, o);
+				return 0;
+			}
+		}
+		/* Not what a sound order says. */
+		htab_lru_rebuild(m, stripe);
+	}
+	htab_damaged(m);
+	return -EIO;
+}
+
+/*
+ * Looks for room in the whole map: 0 when the stripe has some now, -E2BIG, or another
+ * error when it could not be had. Without a lock.
+ */
+static int room_look(struct map *m, uint32_t stripe)
+{
+	struct lru_head *head = htab_lru_head(m);
+	uint32_t old = load_relaxed(&head->room), mark;
+	int ret;
+
+	do {
+		mark = ((old & ~(uint32_t)LRU_STATE) + LRU_LOOK) | LRU_LOOKING;
+	} while (!cas_seq_cst(&head->room, &old, mark));
+	fence_after_rmw();
+	ret = htab_steal(m, stripe, false);
+	if (!ret)
+		store_release(&head->room, LRU_ROOM); /* there may be more */
+	else if (ret == -E2BIG)
+		cas_seq_cst(&head->room, &mark, mark & ~(uint32_t)LRU_STATE);
+	return ret;
+}
+
+/* Nothing to evict here: all of the quota is elsewhere. Without a lock. */
+static int evict_elsewhere(struct map *m, uint32_t stripe)
+{
+	uint32_t n = m->htab.stripes, i, bucket;
+	int err, none = -ENOMEM;
+
+	for (i = 1; i < n; i++) {
+		uint32_t from = (stripe + i) % n;
+
+		if (!load_relaxed(&htab_stripe(m, from)->live))
+			continue;
+		err = htab_lock(m, from);
+		if (err) {
+			none = err;
+			continue;
+		}
+		err = htab_lru_evict(m, from, &bucket);
+		if (!err)
+			room_announce(m);
+		htab_unlock(m, from);
+		if (!err)
+			return 0;
+		none = err;
+	}
+	return none;
+}
+
+int htab_lru_full(struct map *m, uint32_t stripe, uint32_t *looked)
+{
+	struct lru_order *o = htab_lru_order(m, stripe);
+	int err;
+
+	if (!*looked && (load_relaxed(&htab_lru_head(m)->room) & LRU_STATE) != LRU_FULL) {
+		htab_unlock(m, stripe);
+		err = room_look(m, stripe);
+		/* Whoever gets here more than once has lost races: it evicts. */
+		*looked = 1;
+		return err == -EIO ? err : 1;
+	}
+	if (likely(o->list[LRU_INACTIVE].oldest || o->list[LRU_ACTIVE].oldest))
+		return 0;
+	htab_unlock(m, stripe);
+	/* Others may take what is made free there: some tries. */
+	if (++*looked > LRU_ELSEWHERE_TRIES)
+		return -ENOMEM;
+	err = evict_elsewhere(m, stripe);
+	if (!err)
+		room_look(m, stripe);
+	return err ? err : 1;
+}
+
+/* ---- the table of operations: what LRU_HASH and LRU_PERCPU_HASH share ---- */
+
+int lru_stats(struct map *m, struct map_stats *stats)
+{
+	int err = htab_stats(m, stats);
+	uint32_t i;
+
+	for (i = 0; i < m->htab.stripes; i++)
+		stats->evictions += load_relaxed(&htab_lru_order(m, i)->evictions);
+	return err;
+}
+
+/* One list of a quiet stripe: its length, or -1 with a message. */
+static long audit_list(struct map *m, uint32_t stripe, enum lru_list_id id, char *why, size_t size)
+{
+	const struct lru_list *list = &htab_lru_order(m, stripe)->list[id];
+	uint32_t at, newer = 0, n = 0;
+
+	for (at = list->newest; at; newer = at, at = htab_lru_node(m, at - 1)->older, n++) {
+		const struct lru_node *node;
+		const struct elem *e;
+
+		if (at > m->htab.elems || n >= list->count) {
+			snprintf(why, size, "stripe %u, order %d: element %u, number %u of %u",
+				 stripe, id, at, n, list->count);
+			return -1;
+		}
+		node = htab_lru_node(m, at - 1);
+		e = htab_elem(m, at - 1);
+		if ((node->newer & ~LRU_NODE_ACTIVE) != newer ||
+		    !!(node->newer & LRU_NODE_ACTIVE) != (id == LRU_ACTIVE) || !(e->gen & 1) ||
+		    (htab_hash(m, e->key) & (m->htab.stripes - 1)) != stripe) {
+			snprintf(why, size, "stripe %u, order %d: element %u is out of place",
+				 stripe, id, at - 1);
+			return -1;
+		}
+	}
+	if (n != list->count || newer != list->oldest) {
+		snprintf(why, size, "stripe %u, order %d: %u elements of %u, the oldest %u not %u",
+			 stripe, id, n, list->count, newer, list->oldest);
+		return -1;
+	}
+	return n;
+}
+
+int lru_validate(struct map *m, char *why, size_t size)
+{
+	uint32_t i;
+	int err = htab_validate(m, why, size);
+
+	for (i = 0; !err && i < m->htab.stripes; i++) {
+		long inactive = audit_list(m, i, LRU_INACTIVE, why, size);
+		long active = inactive < 0 ? -1 : audit_list(m, i, LRU_ACTIVE, why, size);
+
+		if (active < 0)
+			return -EINVAL;
+		if (inactive + active != htab_stripe(m, i)->live) {
+			snprintf(why, size, "stripe %u: %ld elements in order of %u", i,
+				 inactive + active, htab_stripe(m, i)->live);
+			return -EINVAL;
+		}
+	}
+	return err;
+}

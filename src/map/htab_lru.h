@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What the LRU types add to the hash table of htab.h: the order in which a stripe's
+ * elements give way, and the eviction that makes room in a full map.
+ *
+ *   lru_off  | struct lru_head                  one line: is there room anywhere?
+ *            | struct lru_order [stripes]       one line each: two lists, counters
+ *            | struct lru_node  [elems]         the links of the lists
+ *
+ * The order is the kernel's scheme, stripe by stripe: a new element enters the
+ * inactive list; what is found referenced when it comes to that list's end moves to
+ * the active list, whose oldest come back while the inactive list is the shorter
+ * one. The victim is the oldest inactive element that has not been referenced. The
+ * reference bit is elem.stamp while the element is in the table: programs set it
+ * when they look the element up, bpf(2) only by updating it.
+ *
+ * Owner: everything but the bit and the head belongs to the holder of the stripe's
+ * lock. Death: the lists follow the buckets, not the other way round. Whoever
+ * takes the lock of a dead owner builds them anew from the stripe's buckets
+ * (htab_lru_rebuild()); the recency of that stripe is lost then, nothing else.
+ * Distrust: every link is checked against its neighbour before it is followed; lists
+ * that make no sense are built anew.
+ *
+ * Full (G6). A stripe that has used its quota evicts from itself only when the map is
+ * full, and asks one word for that: lru_head.room. A deletion sets it, after a
+ * full fence, if it is not set; a stripe that finds it set looks everywhere
+ * (htab_steal()). It marks the word before it looks, and clears it afterwards if
+ * nothing was found and the mark still stands. So a deletion that the look has
+ * passed by has changed the mark, and a death in between leaves the word set.
+ *
+ * Reuse (G2). What a run evicts it may use again at once, as what it deletes, and for
+ * that it passes by what it has looked up itself: each thread remembers the last
+ * LRU_HELD of its run. Where it has looked up more, or everything else has gone, the
+ * evicted element waits for the run's end like those that others have evicted.
+ *
+ * The bit and the stamp share a word: a program that is late may want to set the bit
+ * of an element that has left the table. It does so by compare-and-swap from 0, and
+ * 0 in limbo is the stamp 0 or none: 1 instead waits longer, never shorter.
+ */
+#ifndef SHMAP_MAP_HTAB_LRU_H
+#define SHMAP_MAP_HTAB_LRU_H
+
+#include "map/htab.h"
+
+#define LRU_STRIPE_MIN 64  /* elements per stripe, or there are fewer stripes */
+#define LRU_SPARES_SHIFT 4 /* one element in 16 more, for those that wait in limbo */
+#define LRU_SCAN 128	   /* referenced elements that one eviction passes by */
+#define LRU_HELD 16
+#define LRU_NODE_ACTIVE (1U << 31)
+
+enum lru_list_id { LRU_INACTIVE, LRU_ACTIVE, LRU_LISTS };
+
+struct lru_list {
+	uint32_t newest; /* element + 1, or 0 */
+	uint32_t oldest;
+	uint32_t count;
+};
+
+struct lru_order {
+	struct lru_list list[LRU_LISTS];
+	uint64_t evictions;
+	uint64_t pad[4];
+};
+
+/* The sequence number of the last look above, the state below. */
+enum { LRU_FULL, LRU_ROOM, LRU_LOOKING, LRU_STATE = 3, LRU_LOOK = 4 };
+
+struct lru_head {
+	uint32_t room;
+	uint32_t pad[15];
+};
+
+struct lru_node {
+	uint32_t newer; /* element + 1, LRU_NODE_ACTIVE; the newest: 0 */
+	uint32_t older;
+};
+
+_Static_assert(sizeof(struct lru_order) == CACHE_LINE, "stripes do not share lines");
+_Static_assert(sizeof(struct lru_head) == CACHE_LINE, "the head has its own line");
+
+static inline struct lru_head *htab_lru_head(const struct map *m)
+{
+	return (struct lru_head *)(m->obj.base + m->htab.lru_off);
+}
+
+static inline struct lru_order *htab_lru_order(const struct map *m, uint32_t stripe)
+{
+	return (struct lru_order *)(htab_lru_head(m) + 1) + stripe;
+}
+
+static inline struct lru_node *htab_lru_node(const struct map *m, uint32_t index)
+{
+	return (struct lru_node *)htab_lru_order(m, m->htab.stripes) + index;
+}
+
+/* Is this a map that evicts? */
+static inline bool htab_lru(const struct map *m)
+{
+	return m->htab.lru_off != 0;
+}
+
+/* A program has looked the element up, or somebody has updated it in place. */
+static inline void htab_lru_touch(const struct map *m, struct elem *e)
+{
+	uint32_t none = 0;
+
+	if (htab_lru(m) && !load_relaxed(&e->stamp) && m->writable)
+		cas_relaxed(&e->stamp, &none, 1);
+}
+
+/* The calling thread's run has a pointer to the element. */
+void htab_lru_hold(struct map *m, uint32_t index);
+
+static inline void htab_lru_looked_up(struct map *m, const struct htab_hit *hit)
+{
+	if (!htab_lru(m))
+		return;
+	htab_lru_touch(m, hit->e);
+	htab_lru_hold(m, hit->index);
+}
+
+/* Where the order stands in a file whose other parts end at `end`; the new end. */
+uint64_t htab_lru_layout(struct map *m, uint64_t end);
+int htab_lru_format(struct map *m);
+/* Pages for the nodes of n elements. */
+int htab_lru_populate(struct map *m, uint64_t first, uint32_t n);
+
+/* The rest is called under the stripe's lock, but where it is said. */
+
+/* A change is committed: new1 came into the table and old1 left it (element + 1; 0: none);
+ * deleted: what left makes room. */
+void htab_lru_changed(struct map *m, uint32_t stripe, uint32_t new1, uint32_t old1, bool deleted);
+/* Builds the order anew after a death. */
+void htab_lru_rebuild(struct map *m, uint32_t stripe);
+
+/*
+ * The stripe has used its quota and needs room for one element. 0: the caller is to call
+ * htab_lru_evict() once it has memory for the new one; the lock is still held. 1: the lock
+ * was released, the caller begins again. < 0: released, -ENOMEM (nothing to evict), -EIO.
+ * *looked: 0 at first.
+ */
+int htab_lru_full(struct map *m, uint32_t stripe, uint32_t *looked);
+/* Evicts one element; *bucket: it was in this one. 0, -ENOMEM, -EIO. */
+int htab_lru_evict(struct map *m, uint32_t stripe, uint32_t *bucket);
+
+#endif

@@ -1,0 +1,323 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * histories MAP [deaths]: two processes of two threads each do random operations
+ * on a few keys, through bpf(2) and as programs do, and write down what they did
+ * and when. Each key's history (the whole map's, where it has no keys) must be
+ * linearizable, and no value a mixture. With deaths the processes are killed and
+ * started again meanwhile.
+ *
+ *   SHMAP_TEST_OPS   by each thread (4000)
+ */
+#include <pthread.h>
+#include <sys/prctl.h>
+
+#include "../shm/area.h"
+#include "base/atomic.h"
+#include "base/bits.h"
+#include "base/errors.h"
+#include "base/uapi.h"
+#include "linear.h"
+#include "sync/lease.h"
+#include "sys/attr.h"
+#include "sys/fd.h"
+#include "sys/sys.h"
+
+#define PROCESSES 2
+#define THREADS 2
+#define WORKERS (PROCESSES * THREADS)
+#define KEYS 4
+#define DEATHS 12
+#define WORDS 5 /* of a value: one number, five times over */
+
+struct subject {
+	const char *name;
+	uint32_t type, flags, key_size, max;
+	linear_step step;
+	bool keyless, no_take;
+};
+
+static const struct subject subjects[] = {
+	{"hash", BPF_MAP_TYPE_HASH, 0, 4, 16, linear_register},
+	{"hash-no-prealloc", BPF_MAP_TYPE_HASH, BPF_F_NO_PREALLOC, 4, 16, linear_register},
+	{"hash-key16", BPF_MAP_TYPE_HASH, 0, 16, 16, linear_register},
+	{"lpm-trie", BPF_MAP_TYPE_LPM_TRIE, BPF_F_NO_PREALLOC, 8, 16, linear_register,
+	 .no_take = true},
+	{"lru-hash", BPF_MAP_TYPE_LRU_HASH, 0, 4, 64, linear_register},
+	{"queue", BPF_MAP_TYPE_QUEUE, 0, 0, LINEAR_ROOM, linear_queue, .keyless = true},
+	{"stack", BPF_MAP_TYPE_STACK, 0, 0, LINEAR_ROOM, linear_stack, .keyless = true},
+};
+
+/* One thread's history; shared, so that it outlives its process. */
+struct history {
+	uint32_t n, mixed;
+	struct linear_event event[];
+};
+
+static const struct subject *subject;
+static struct history *histories[WORKERS];
+static uint32_t ops = 4000;
+static int fd;
+static struct map *map;
+
+static uint64_t now_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
+}
+
+static uint32_t rnd(uint64_t *state)
+{
+	*state = *state * 6364136223846793005ULL + 1442695040888963407ULL;
+	return (uint32_t)(*state >> 33);
+}
+
+static void make_key(uint8_t key, uint8_t *out)
+{
+	memset(out, 0, 16);
+	if (subject->type == BPF_MAP_TYPE_LPM_TRIE) {
+		out[0] = 32;
+		out[7] = key;
+	} else {
+		out[0] = key;
+	}
+}
+
+static const uint8_t kinds[] = {LINEAR_READ,	LINEAR_READ,	LINEAR_PUT,   LINEAR_PUT,
+				LINEAR_PUT_NEW, LINEAR_PUT_OLD, LINEAR_ERASE, LINEAR_TAKE};
+
+static uint64_t op_flags(uint8_t op)
+{
+	return op == LINEAR_PUT_NEW ? BPF_NOEXIST : op == LINEAR_PUT_OLD ? BPF_EXIST : BPF_ANY;
+}
+
+static int by_syscall(uint8_t op, const void *key, uint64_t *value)
+{
+	switch (op) {
+	case LINEAR_READ:
+		return (int)sys_map_lookup(fd, key, value, 0);
+	case LINEAR_ERASE:
+		return (int)sys_map_delete(fd, key);
+	case LINEAR_TAKE:
+		return (int)sys_map_lookup_and_delete(fd, key, value, 0);
+	default:
+		return (int)sys_map_update(fd, key, value, op_flags(op));
+	}
+}
+
+/* As a helper does it; -EAGAIN: programs cannot, or do not get a CPU now. */
+static int as_program(uint8_t op, const void *key, uint64_t *value)
+{
+	int ret = -EAGAIN;
+	void *found;
+
+	if (op == LINEAR_TAKE && !map->ops->take)
+		return -EAGAIN;
+	if (lease_acquire() < 0)
+		return -EAGAIN;
+	switch (op) {
+	case LINEAR_READ:
+		if (map->ops->peek) {
+			ret = (int)map->ops->peek(map, value);
+			break;
+		}
+		found = map->ops->lookup(map, key);
+		ret = found ? 0 : -ENOENT;
+		for (int i = 0; found && i < WORDS; i++)
+			value[i] = load_relaxed((uint64_t *)found + i);
+		break;
+	case LINEAR_ERASE:
+		ret = (int)map->ops->delete (map, key);
+		break;
+	case LINEAR_TAKE:
+		ret = (int)map->ops->take(map, value);
+		break;
+	default:
+		ret = (int)(map->ops->push ? map->ops->push(map, value, op_flags(op))
+					   : map->ops->update(map, key, value, op_flags(op)));
+	}
+	lease_release();
+	return ret;
+}
+
+static bool may(uint8_t op)
+{
+	if (subject->keyless)
+		return op != LINEAR_ERASE && op != LINEAR_PUT_NEW;
+	return op != LINEAR_TAKE || !subject->no_take;
+}
+
+static void *worker(void *arg)
+{
+	uint32_t me = (uint32_t)(uintptr_t)arg;
+	struct history *h = histories[me];
+	uint64_t seed = (uint64_t)(me + 1) << 32 | h->n;
+
+	while (h->n < ops) {
+		struct linear_event *e = &h->event[h->n];
+		uint64_t value[WORDS];
+		uint8_t key[16];
+		bool program;
+
+		do
+			e->op = kinds[rnd(&seed) % ARRAY_SIZE(kinds)];
+		while (!may(e->op));
+		program = rnd(&seed) % 3 == 0;
+		e->key = subject->keyless ? 0 : (uint8_t)(rnd(&seed) % KEYS);
+		make_key(e->key, key);
+		e->value = (uint64_t)(me + 1) << 32 | h->n;
+		e->ret_time = 0;
+		for (int i = 0; i < WORDS; i++)
+			value[i] = e->value;
+		e->call = now_ns();
+		/* From here on it may happen; a death leaves it so. */
+		store_release(&h->n, h->n + 1);
+		e->ret = program ? as_program(e->op, key, value) : -EAGAIN;
+		if (e->ret == -EAGAIN)
+			e->ret = by_syscall(e->op, subject->keyless ? NULL : key, value);
+		if (!e->ret && (e->op == LINEAR_READ || e->op == LINEAR_TAKE)) {
+			for (int i = 1; i < WORDS; i++)
+				if (value[i] != value[0])
+					store_relaxed(&h->mixed, 1);
+			e->value = value[0];
+		}
+		/* Whoever learns of the return learns of the change: by memory, after
+		 * it. The clock is no such way: our stores may still be on theirs. */
+		fence_seq_cst();
+		e->ret_time = now_ns();
+	}
+	return NULL;
+}
+
+static pid_t start(int process)
+{
+	pid_t pid = fork();
+	pthread_t threads[THREADS];
+
+	REQUIRE(pid >= 0);
+	if (pid)
+		return pid;
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	for (int i = 0; i < THREADS; i++)
+		pthread_create(&threads[i], NULL, worker,
+			       (void *)(uintptr_t)(process * THREADS + i));
+	for (int i = 0; i < THREADS; i++)
+		pthread_join(threads[i], NULL);
+	_exit(0);
+}
+
+static uint32_t progress(void)
+{
+	uint32_t n = 0;
+
+	for (int i = 0; i < WORKERS; i++)
+		n += load_relaxed(&histories[i]->n);
+	return n;
+}
+
+/* Kills one of the processes whenever a share of the operations has been done. */
+static void run(bool deaths)
+{
+	uint32_t killed = 0, share = WORKERS * ops / (DEATHS + 1);
+	pid_t pids[PROCESSES];
+	int status, left = PROCESSES;
+
+	for (int i = 0; i < PROCESSES; i++)
+		pids[i] = start(i);
+	while (left) {
+		int i;
+
+		if (deaths && killed < DEATHS && progress() > (killed + 1) * share) {
+			i = killed++ % PROCESSES;
+			if (pids[i])
+				kill(pids[i], SIGKILL);
+		}
+		for (i = 0; i < PROCESSES; i++) {
+			if (!pids[i] || waitpid(pids[i], &status, WNOHANG) <= 0)
+				continue;
+			if (WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL) {
+				pids[i] = start(i);
+				continue;
+			}
+			REQUIRE(WIFEXITED(status) && !WEXITSTATUS(status));
+			pids[i] = 0;
+			left--;
+		}
+		sched_yield();
+	}
+}
+
+static void print_around(const struct linear_event *e, size_t n, const struct linear_event *bad)
+{
+	for (size_t i = 0; i < n; i++)
+		if (e[i].call <= bad->ret_time + 20000 &&
+		    (!e[i].ret_time || e[i].ret_time + 20000 >= bad->call))
+			fprintf(stderr, "%s %llu..%llu op %u value %#llx: %d\n",
+				&e[i] == bad ? "->" : "  ", (unsigned long long)e[i].call,
+				(unsigned long long)e[i].ret_time, e[i].op,
+				(unsigned long long)e[i].value, e[i].ret);
+}
+
+static void check_key(uint8_t key)
+{
+	struct linear_event *all = malloc(WORKERS * ops * sizeof(*all));
+	static const struct linear_state empty;
+	size_t n = 0;
+	long bad;
+
+	REQUIRE(all);
+	for (int w = 0; w < WORKERS; w++)
+		for (uint32_t i = 0; i < histories[w]->n; i++)
+			if (histories[w]->event[i].key == key)
+				all[n++] = histories[w]->event[i];
+	bad = linear_check(all, n, subject->step, &empty, subject->max);
+	if (bad != -1)
+		fprintf(stderr, "%s, key %u, %zu operations: not linearizable (%ld)\n",
+			subject->name, key, n, bad);
+	if (bad >= 0)
+		print_around(all, n, &all[bad]);
+	CHECK(bad == -1);
+	free(all);
+}
+
+int main(int argc, char **argv)
+{
+	bool deaths = argc > 2 && !strcmp(argv[2], "deaths");
+	const char *env = getenv("SHMAP_TEST_OPS");
+	union sys_attr attr = {0};
+	size_t size;
+	char why[256];
+
+	for (size_t i = 0; argc > 1 && i < ARRAY_SIZE(subjects); i++)
+		if (!strcmp(subjects[i].name, argv[1]))
+			subject = &subjects[i];
+	REQUIRE(subject);
+	if (env)
+		ops = (uint32_t)strtoul(env, NULL, 0);
+	check_private_rundir();
+	attr.map_create.map_type = subject->type;
+	attr.map_create.key_size = subject->key_size;
+	attr.map_create.value_size = WORDS * 8;
+	attr.map_create.max_entries = subject->max;
+	attr.map_create.map_flags = subject->flags;
+	fd = (int)sys_bpf(BPF_MAP_CREATE, &attr, sizeof(attr.map_create));
+	REQUIRE(fd >= 0);
+	REQUIRE(!map_open(fd, &map));
+	size = sizeof(struct history) + ops * sizeof(struct linear_event);
+	for (int i = 0; i < WORKERS; i++) {
+		histories[i] =
+			mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+		REQUIRE(histories[i] != MAP_FAILED);
+	}
+	run(deaths);
+	for (int i = 0; i < WORKERS; i++)
+		CHECK(!histories[i]->mixed);
+	for (uint8_t key = 0; key < (subject->keyless ? 1 : KEYS); key++)
+		check_key(key);
+	if (map->ops->recover)
+		CHECK_EQ(map->ops->recover(map), 0);
+	if (map->ops->validate && map->ops->validate(map, why, sizeof(why)))
+		CHECK(!fprintf(stderr, "%s\n", why));
+	return check_done();
+}
