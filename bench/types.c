@@ -110,6 +110,18 @@ const struct bench_type bench_types[] = {
 	 .key = route,
 	 .ops = {&op_longest, &op_lookup, &op_update, &op_insert_delete, &op_next_key,
 		 &op_lookup_batch, &op_update_batch}},
+	{.name = "QUEUE",
+	 .type = BPF_MAP_TYPE_QUEUE,
+	 .value_size = 8,
+	 .ops = {&op_push_pop, &op_peek}},
+	{.name = "STACK",
+	 .type = BPF_MAP_TYPE_STACK,
+	 .value_size = 8,
+	 .ops = {&op_push_pop, &op_peek}},
+	{.name = "BLOOM_FILTER",
+	 .type = BPF_MAP_TYPE_BLOOM_FILTER,
+	 .value_size = 8,
+	 .ops = {&op_push, &op_member}},
 };
 
 const unsigned int bench_type_count = sizeof(bench_types) / sizeof(bench_types[0]);

@@ -144,7 +144,8 @@ static void change_commit(struct map *m, struct htab_place *p, uint64_t link,
 	in->op = INTENT_NONE;
 	if (htab_lru(m))
 		htab_lru_changed(m, p->stripe, new_elem ? new_elem->index + 1 : 0,
-				 link_index1(p->link), live_delta < 0 && !p->evicted);
+				 p->evicted ? 0 : link_index1(p->link),
+				 live_delta < 0 && !p->evicted);
 }
 
 int htab_place(struct map *m, uint32_t stripe, uint32_t index, uint32_t cpu, const void *value)
@@ -327,6 +328,8 @@ static inline __attribute__((always_inline)) void fetch_place(struct map *m, uin
 
 	prefetch_write(b);
 	prefetch_write(st);
+	if (htab_lru(m))
+		prefetch_write(htab_lru_order(m, stripe));
 	if (!fill)
 		return;
 	index1 = heads_free(load_relaxed(&st->heads));
@@ -363,9 +366,9 @@ static int refused(struct map *m, uint32_t stripe, int err)
  * only_cpu: -1, or the CPU whose value a program gives (PERCPU_HASH). swap: the
  * value is the 8 bytes that an element has room for; it learns what it replaces.
  */
-static inline __attribute__((always_inline)) int
-change(struct map *m, const void *key, const void *value, uint64_t flags, int only_cpu,
-       const struct htab_swap *swap)
+static inline __attribute__((always_inline)) int change(struct map *m, const void *key,
+							const void *value, uint64_t flags,
+							int only_cpu, const struct htab_swap *swap)
 {
 	uint64_t hash = htab_key_hash(m, key);
 	uint32_t stripe = (uint32_t)hash & (m->htab.buckets - 1) & (m->htab.stripes - 1);
@@ -406,6 +409,8 @@ again:
 	if (unlikely(ret))
 		goto out;
 	if (p.link) {
+		if (htab_lru(m))
+			htab_lru_fetch(m, link_index1(p.link) - 1);
 		if (flags & BPF_NOEXIST) {
 			ret = -EEXIST;
 			goto out;

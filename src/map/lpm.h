@@ -153,8 +153,8 @@ struct lpm_part {
 	uint32_t pad0[12];
 
 	uint32_t lock;
-	uint32_t live;	/* elements in the trie */
-	uint32_t quota; /* how many there may be */
+	uint32_t live;	   /* elements in the trie */
+	uint32_t quota;	   /* how many there may be */
 	uint32_t arrivals; /* times that capacity came to this part */
 	/* In one word so that they change by one store: the free list's head (low
 	 * half) and limbo's (high half), numbers + 1. */
@@ -165,10 +165,10 @@ struct lpm_part {
 	uint32_t fresh;	     /* elements of this part's region never used: fresh..per_part */
 	uint32_t node_fresh; /* nodes of it */
 	uint32_t backed, node_backed; /* of the region, that have pages */
-	uint32_t limbo_top;   /* what limbo_stamp was taken for */
+	uint32_t limbo_top;	      /* what limbo_stamp was taken for */
 	uint32_t limbo_stamp;
 
-	uint64_t failed; /* updates refused for want of room */
+	uint64_t failed;    /* updates refused for want of room */
 	uint32_t limbo_len; /* a hint */
 	uint32_t grow_at;   /* elements from which a finer table is worth while; 0: not known */
 	uint32_t pad1[12];
@@ -255,20 +255,22 @@ static inline uint32_t *lpm_slot(const struct map *m, uint32_t level, uint32_t s
 
 static inline bool lpm_level_ok(const struct map *m, uint32_t level)
 {
-	return level - LPM_LEVEL_MIN <= m->lpm.level_max - LPM_LEVEL_MIN && !(level & 1);
+	return level >= LPM_LEVEL_MIN && level <= m->lpm.level_max && !(level & 1);
 }
 
 /* A key, taken apart; data is the caller's private memory. */
 struct lpm_key {
 	const uint8_t *data;
 	uint32_t plen;
+	uint32_t stem;
 };
 
-static inline struct lpm_key lpm_key(const void *key)
+static inline struct lpm_key lpm_key(const struct map *m, const void *key)
 {
 	struct lpm_key k = {.data = (const uint8_t *)key + 4};
 
 	memcpy(&k.plen, key, 4);
+	k.stem = lpm_stem(m, k.data);
 	return k;
 }
 
@@ -276,7 +278,7 @@ static inline uint32_t lpm_part_of(const struct map *m, const struct lpm_key *k)
 {
 	if (m->lpm.parts == 1)
 		return 0;
-	return k->plen < LPM_PART_BITS ? LPM_SHORT_PART : k->data[0] >> (8 - LPM_PART_BITS);
+	return k->plen < LPM_PART_BITS ? LPM_SHORT_PART : k->stem >> (32 - LPM_PART_BITS);
 }
 
 /* How many of the first `limit` bits are equal. a may be shared. */
@@ -339,8 +341,8 @@ int lpm_next_key(struct map *m, const void *key, void *next);
 /* Under the part's lock; p->part is set. 0 or -EIO. */
 int lpm_find_locked(struct map *m, const struct lpm_key *k, struct lpm_place *p, bool to_delete);
 
-/* What comes after k, which is the last of its part or, in the part of the short ones, any (-ENOENT:
- * it is gone): 1, 0, -errno. */
+/* What comes after k, which is the last of its part or, in the part of the short ones, any
+ * (-ENOENT: it is gone): 1, 0, -errno. */
 int lpm_next_part(struct map *m, const struct lpm_key *k, uint8_t *found);
 
 /* lpm_batch.c */

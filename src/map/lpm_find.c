@@ -51,17 +51,44 @@ RACY uint32_t lpm_common(const uint8_t *a, const uint8_t *b, uint32_t limit)
 }
 
 /*
+ * What a search has in its hand. The functions below exist twice: for keys of 4 bytes, which
+ * fit a register, and for all others.
+ */
+#define INLINE static inline __attribute__((always_inline))
+
+INLINE uint32_t key_bit(const struct lpm_key *k, uint32_t pos, bool four)
+{
+	return four ? k->stem >> (~pos & 31) & 1 : lpm_bit(k->data, pos);
+}
+
+INLINE RACY uint32_t key_common(struct map *m, const struct lpm_key *k, uint32_t elem, uint32_t limit,
+				bool four)
+{
+	uint32_t bits, common;
+
+	if (!four)
+		return lpm_common(lpm_data(m, elem), k->data, limit);
+	bits = load_relaxed((uint32_t *)lpm_data(m, elem));
+	bits = __builtin_bswap32(bits) ^ k->stem;
+	common = bits ? (uint32_t)__builtin_clz(bits) : 32;
+	return common < limit ? common : limit;
+}
+
+/*
  * The way down by the key's bits, as far as prefixes of up to `limit` bits stand there.
  * *last gets the link of the last one that ended on the way, *last_pos its length; the link
  * at the end is an element's, or 0: everything below is longer. -EIO: not a trie.
+ *
+ * Which child comes next cannot be predicted, so there is no branch for it: an END is taken as
+ * a BIT that is 1, and leaves its child[0] behind as the last.
  */
-static inline int descend(struct map *m, const struct lpm_key *k, uint32_t limit, uint32_t link,
-			  uint32_t *last, uint32_t *last_pos, uint32_t *end)
+INLINE int descend(struct map *m, const struct lpm_key *k, uint32_t limit, uint32_t link,
+		   uint32_t *last, uint32_t *last_pos, uint32_t *end, bool four)
 {
 	int64_t above = -1;
 
-	while (link && !lpm_link_is_elem(link)) {
-		uint32_t i = link - 1, rank, pos;
+	while (!lpm_link_is_elem(link)) {
+		uint32_t i = link - 1, rank, pos, is_bit, first;
 		const struct lpm_node *n;
 
 		if (unlikely(i >= m->lpm.elems))
@@ -72,21 +99,18 @@ static inline int descend(struct map *m, const struct lpm_key *k, uint32_t limit
 			return -EIO;
 		above = rank;
 		pos = rank >> 1;
-		if (rank & 1) {
-			if (pos >= limit) {
-				link = 0;
-				break;
-			}
-			link = load_acquire(&n->child[lpm_bit(k->data, pos)]);
-			continue;
-		}
-		if (pos > limit) {
+		is_bit = rank & 1;
+		if (pos + is_bit > limit) {
 			link = 0;
 			break;
 		}
-		*last = load_acquire(&n->child[0]);
-		*last_pos = pos;
-		link = pos == limit ? 0 : load_acquire(&n->child[1]);
+		first = load_acquire(&n->child[0]);
+		*last = is_bit ? *last : first;
+		*last_pos = is_bit ? *last_pos : pos;
+		/* an END at the end of the key has no bit there: pos may be max_plen's */
+		if (!four && unlikely(pos >= m->lpm.max_plen))
+			return -EIO;
+		link = load_acquire(&n->child[(key_bit(k, pos, four) | !is_bit) & 1]);
 	}
 	*end = link;
 	return 0;
@@ -94,13 +118,13 @@ static inline int descend(struct map *m, const struct lpm_key *k, uint32_t limit
 
 /* The longest match of up to `limit` bits in a subtree, as it is read: 1, 0 or -EIO; believed
  * when seq allows. */
-static inline int match_below(struct map *m, uint32_t link, const struct lpm_key *k, uint32_t limit,
-			      struct lpm_hit *hit)
+INLINE int match_below(struct map *m, uint32_t link, const struct lpm_key *k, uint32_t limit,
+		       struct lpm_hit *hit, bool four)
 {
 	uint32_t last = 0, last_pos = 0, end, plen, common;
 	int err;
 
-	err = descend(m, k, limit, link, &last, &last_pos, &end);
+	err = descend(m, k, limit, link, &last, &last_pos, &end, four);
 	if (unlikely(err))
 		return err;
 	if (!end && !last)
@@ -110,8 +134,8 @@ static inline int match_below(struct map *m, uint32_t link, const struct lpm_key
 	if (unlikely(err < 0))
 		return err;
 	plen = hit->meta & LPM_PLEN_MASK;
-	common = lpm_common(lpm_data(m, hit->index), k->data, plen < limit ? plen : limit);
-	if (common >= plen)
+	common = key_common(m, k, hit->index, plen < limit ? plen : limit, four);
+	if (likely(common >= plen))
 		return 1;
 	if (!last)
 		return 0;
@@ -120,29 +144,28 @@ static inline int match_below(struct map *m, uint32_t link, const struct lpm_key
 	if (last_pos <= common)
 		return lpm_link_elem(m, last, hit);
 	last = 0;
-	err = descend(m, k, common, link, &last, &last_pos, &end);
+	err = descend(m, k, common, link, &last, &last_pos, &end, four);
 	if (unlikely(err))
 		return err;
 	return last ? lpm_link_elem(m, last, hit) : 0;
 }
 
 /* The longest match in one trie: by the index, from its finest table on, then from the root. */
-static int match(struct map *m, const struct lpm_part *part, const struct lpm_key *k,
-		 struct lpm_hit *hit)
+INLINE int match_sized(struct map *m, const struct lpm_part *part, const struct lpm_key *k,
+		       struct lpm_hit *hit, bool four)
 {
-	uint32_t limit = k->plen, level = load_relaxed(&part->fine), root, stem, slot;
+	uint32_t limit = k->plen, level = load_relaxed(&part->fine), root, slot;
 	int ret;
 
-	if (lpm_level_ok(m, level)) {
-		stem = lpm_stem(m, k->data);
+	if (likely(lpm_level_ok(m, level))) {
 		for (; level >= LPM_LEVEL_MIN; level -= LPM_LEVEL_STEP) {
 			if (level > limit)
 				continue;
-			slot = load_acquire(lpm_slot(m, level, stem));
+			slot = load_acquire(lpm_slot(m, level, k->stem));
 			if (!slot)
 				continue;
 			if (slot != LPM_NONE) {
-				ret = match_below(m, slot, k, limit, hit);
+				ret = match_below(m, slot, k, limit, hit, four);
 				if (ret)
 					return ret;
 			}
@@ -150,7 +173,14 @@ static int match(struct map *m, const struct lpm_part *part, const struct lpm_ke
 		}
 	}
 	root = load_acquire(&part->root);
-	return root ? match_below(m, root, k, limit, hit) : 0;
+	return root ? match_below(m, root, k, limit, hit, four) : 0;
+}
+
+static int match(struct map *m, const struct lpm_part *part, const struct lpm_key *k,
+		 struct lpm_hit *hit)
+{
+	return likely(m->lpm.data_size == 4) ? match_sized(m, part, k, hit, true)
+					     : match_sized(m, part, k, hit, false);
 }
 
 /* match() of one instant, without a lock: 1, 0, -EIO; -EAGAIN when the trie did not keep still.
@@ -226,7 +256,7 @@ static int read_excluding(struct map *m, const struct lpm_key *k, uint32_t part,
 
 int lpm_read(struct map *m, const void *key, void *value, uint64_t flags)
 {
-	struct lpm_key k = lpm_key(key);
+	struct lpm_key k = lpm_key(m, key);
 	struct lpm_hit hit;
 	uint32_t part, tries;
 	int ret;
@@ -255,13 +285,13 @@ int lpm_read(struct map *m, const void *key, void *value, uint64_t flags)
 /* The caller has a lease: the element is not given to another prefix meanwhile. */
 void *lpm_lookup(struct map *m, const void *key)
 {
-	struct lpm_key k = lpm_key(key);
+	struct lpm_key k = lpm_key(m, key);
 	struct lpm_hit hit;
 
 	if (unlikely(k.plen > m->lpm.max_plen))
 		return NULL;
 	return search(m, &k, lpm_part_of(m, &k), &hit, LPM_RESTARTS) > 0 ? lpm_elem(m, hit.index)
-									  : NULL;
+									 : NULL;
 }
 
 /* Any element of a subtree, the nearest. 1 or -EIO. */
@@ -379,7 +409,7 @@ int lpm_find_locked(struct map *m, const struct lpm_key *k, struct lpm_place *p,
 	if (!part->root)
 		return 0;
 	if (lpm_level_ok(m, level)) {
-		stem = lpm_stem(m, k->data);
+		stem = k->stem;
 		for (; ret > 0 && level >= LPM_LEVEL_MIN; level -= LPM_LEVEL_STEP) {
 			slot = level <= k->plen ? load_relaxed(lpm_slot(m, level, stem)) : 0;
 			if (slot && !lpm_link_is_elem(slot))
@@ -466,7 +496,7 @@ static int after(struct map *m, const struct lpm_part *part, const struct lpm_ke
 	int ret;
 
 	if (lpm_level_ok(m, level)) {
-		stem = lpm_stem(m, k->data);
+		stem = k->stem;
 		for (; level >= LPM_LEVEL_MIN; level -= LPM_LEVEL_STEP) {
 			slot = level <= k->plen ? load_acquire(lpm_slot(m, level, stem)) : 0;
 			if (!slot || lpm_link_is_elem(slot))
@@ -545,14 +575,14 @@ static int short_after(struct map *m, const struct lpm_key *k, uint8_t *found)
 again:
 	ret = step(m, LPM_SHORT_PART, NULL, found);
 	for (i = 0; ret > 0; i++) {
-		struct lpm_key brief = lpm_key(found);
+		struct lpm_key brief = lpm_key(m, found);
 
 		if (i > LPM_LONG_PARTS)
 			return -EIO;
 		if (short_is_after(&brief, k))
 			return 1;
 		memcpy(at, found, m->attr.key_size);
-		brief = lpm_key(at);
+		brief = lpm_key(m, at);
 		ret = step(m, LPM_SHORT_PART, &brief, found);
 		if (ret == -ENOENT)
 			goto again; /* it has just been deleted */
@@ -587,14 +617,14 @@ static int next_of_parts(struct map *m, const struct lpm_key *k, bool last, uint
 		longer = step(m, from, NULL, found);
 	if (longer < 0)
 		return longer;
-	a = lpm_key(found);
+	a = lpm_key(m, found);
 	if (own != LPM_SHORT_PART) {
 		/* after k, or, if that is the beginning, any */
 		shorter = k ? short_after(m, k, brief) : step(m, LPM_SHORT_PART, NULL, brief);
 		if (shorter < 0)
 			return shorter;
 	}
-	b = lpm_key(brief);
+	b = lpm_key(m, brief);
 	if (!shorter || (longer && short_is_after(&b, &a)))
 		return longer;
 	memcpy(found, brief, m->attr.key_size);
@@ -615,14 +645,15 @@ int lpm_next_key(struct map *m, const void *key, void *next)
 	int ret = -ENOENT;
 
 	if (key) {
-		k = lpm_key(key);
+		k = lpm_key(m, key);
 		if (k.plen <= m->lpm.max_plen)
 			ret = m->lpm.parts == 1 ? step(m, 0, &k, found)
 						: next_of_parts(m, &k, false, found);
 	}
 	/* No key, or one that is not there: the first. */
 	if (ret == -ENOENT)
-		ret = m->lpm.parts == 1 ? step(m, 0, NULL, found) : next_of_parts(m, NULL, false, found);
+		ret = m->lpm.parts == 1 ? step(m, 0, NULL, found)
+					: next_of_parts(m, NULL, false, found);
 	if (ret == -EIO)
 		lpm_damaged(m);
 	if (ret > 0) {

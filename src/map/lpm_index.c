@@ -66,7 +66,7 @@ void lpm_index_plan(struct map *m, uint32_t i, const struct lpm_key *k, uint32_t
 	if (!lpm_level_ok(m, level))
 		return;
 	in->fine = level;
-	in->stem = lpm_stem(m, k->data);
+	in->stem = k->stem;
 	for (n = 0; n < LPM_LEVELS && level >= LPM_LEVEL_MIN; n++, level -= LPM_LEVEL_STEP) {
 		in->slot_old[n] = in->slot_new[n] = 0;
 		if (level > k->plen)
@@ -118,7 +118,8 @@ static bool fill(struct map *m, uint32_t level, uint32_t link, int64_t above)
 		if ((int64_t)rank <= above || rank > LPM_RANK_BIT(m->lpm.max_plen))
 			return false;
 		if (rank >> 1 < level)
-			return fill(m, level, n->child[0], rank) && fill(m, level, n->child[1], rank);
+			return fill(m, level, n->child[0], rank) &&
+			       fill(m, level, n->child[1], rank);
 		/* any element below has the stem */
 		for (; !lpm_link_is_elem(at); at = n->child[0]) {
 			i = lpm_link_index(m, at);

@@ -250,6 +250,10 @@ struct map {
 			uint64_t index_off;
 			uint32_t level_max, slack;
 		} lpm;
+		struct {
+			uint64_t seed, chunk_off; /* chunk_off 0: all pages are there */
+			uint32_t mask, hashes;
+		} bloom;
 	};
 };
 

@@ -47,6 +47,8 @@ static const struct helper_proto protos[] = {
 	H(get_numa_node_id, INTEGER, false, ALL),
 	H(probe_read_str, INTEGER, true, TRACING, HARG_MEM_WRITE, HARG_SIZE_OR_ZERO, HARG_ANYTHING),
 	H(get_current_cgroup_id, INTEGER, false, ALL),
+	H(skb_under_cgroup, INTEGER, false, HPROG_TC, HARG_CTX, HARG_MAP_PTR, HARG_ANYTHING),
+	H(current_task_under_cgroup, INTEGER, false, ALL, HARG_MAP_PTR, HARG_ANYTHING),
 	H(map_push_elem, INTEGER, false, ALL, HARG_MAP_PTR, HARG_MAP_VALUE, HARG_ANYTHING),
 	H(map_pop_elem, INTEGER, false, ALL, HARG_MAP_PTR, HARG_MAP_VALUE_UNINIT),
 	H(map_peek_elem, INTEGER, false, ALL, HARG_MAP_PTR, HARG_MAP_VALUE_UNINIT),

@@ -53,8 +53,10 @@ int fmt_check(const char *fmt, size_t fmt_size, uint32_t arg_cnt);
 	H(22, perf_event_read)                                                                     \
 	H(25, perf_event_output)                                                                   \
 	H(27, get_stackid)                                                                         \
+	H(33, skb_under_cgroup)                                                                    \
 	H(35, get_current_task)                                                                    \
 	H(36, probe_write_user)                                                                    \
+	H(37, current_task_under_cgroup)                                                           \
 	H(42, get_numa_node_id)                                                                    \
 	H(45, probe_read_str)                                                                      \
 	H(55, perf_event_read_value)                                                               \

@@ -121,6 +121,8 @@ static bool is_cgroup_storage(uint32_t type)
 
 static bool is_hash(uint32_t type)
 {
+	if (type == BPF_MAP_TYPE_HASH_OF_MAPS)
+		return true;
 	return type == BPF_MAP_TYPE_HASH || type == BPF_MAP_TYPE_PERCPU_HASH || is_lru(type);
 }
 
@@ -152,6 +154,8 @@ static void attr_good(uint32_t type, int lock)
 		key = pick(lpm_keys);
 		flags |= BPF_F_NO_PREALLOC;
 	}
+	if (objects_type(type))
+		value = 4;
 	if (type == BPF_MAP_TYPE_PERF_EVENT_ARRAY) {
 		value = 4;
 		flags |= one_in(4) ? BPF_F_PRESERVE_ELEMS : 0;
@@ -198,6 +202,8 @@ static void attr_good(uint32_t type, int lock)
 			a->map_create.btf_key_type_id = 1;
 		}
 	}
+	if (objects_type(type))
+		objects_template();
 }
 
 void create_both(uint32_t type)
@@ -228,6 +234,7 @@ void create_both(uint32_t type)
 	twin.lock_off = lock >= 0 ? lock_layouts[lock].lock_off : -1;
 	twin.lock_layout = lock;
 	twin.hash = is_hash(type);
+	twin.objects = objects_type(type);
 	twin.per_cpu = type == BPF_MAP_TYPE_PERCPU_ARRAY || type == BPF_MAP_TYPE_PERCPU_HASH ||
 		       type == BPF_MAP_TYPE_LRU_PERCPU_HASH ||
 		       type == BPF_MAP_TYPE_PERCPU_CGROUP_STORAGE;
@@ -302,6 +309,7 @@ static bool kernel_may_be_asked(const union sys_attr *a)
 	case BPF_MAP_TYPE_PERCPU_ARRAY:
 		return values > 32768;
 	case BPF_MAP_TYPE_HASH:
+	case BPF_MAP_TYPE_HASH_OF_MAPS:
 	case BPF_MAP_TYPE_LRU_HASH:
 		return max > 1u << 27 || key + values >= 8u << 20;
 	case BPF_MAP_TYPE_PERCPU_HASH:

@@ -75,7 +75,9 @@ static void random_event(uint32_t at)
 
 void random_value(uint32_t at)
 {
-	if (twin.type == BPF_MAP_TYPE_PERF_EVENT_ARRAY)
+	if (twin.objects)
+		objects_value(at);
+	else if (twin.type == BPF_MAP_TYPE_PERF_EVENT_ARRAY)
 		random_event(at);
 	else
 		fill_both(at, twin.user_value);
@@ -226,6 +228,8 @@ void op_elem(void)
 		}
 		return;
 	}
+	if (value == PTR_GOOD && twin.objects && !next)
+		objects_names(value_at, value_len);
 	if (value == PTR_GOOD)
 		same_bytes(value_at, value_len, next ? "next key" : "value");
 }
@@ -279,7 +283,10 @@ void op_walk(void)
 			attr_of(s)->elem.key = (uintptr_t)sides[s].mem + AT_KEY;
 			attr_of(s)->elem.value = (uintptr_t)sides[s].mem + AT_VALUE;
 		}
-		if (call_both(BPF_MAP_LOOKUP_ELEM, ELEM_END, ret, true))
-			same_bytes(AT_VALUE, twin.user_value, "value in a walk");
+		if (!call_both(BPF_MAP_LOOKUP_ELEM, ELEM_END, ret, true))
+			continue;
+		if (twin.objects)
+			objects_names(AT_VALUE, twin.user_value);
+		same_bytes(AT_VALUE, twin.user_value, "value in a walk");
 	}
 }

@@ -54,6 +54,7 @@ enum fd_mode { FD_RW, FD_RO, FD_WO, FD_MODES };
 /* A map that exists on both sides. */
 struct twin {
 	bool live, hash, per_cpu, usable, frozen;
+	bool objects; /* values are fds and ids: objects.c */
 	int fd[SIDES][FD_MODES]; /* -1: not opened */
 	uint32_t id[SIDES];
 	uint32_t type, key_size, value_size, max_entries, flags;
@@ -128,6 +129,13 @@ void random_key(uint32_t at);
 void random_value(uint32_t at);
 /* Is the key at `at` in the map? Asks both, which must agree. */
 bool key_exists(uint32_t at);
+
+/* objects.c: types whose values are objects. */
+bool objects_type(uint32_t type);
+void objects_prepare(uint32_t type);
+void objects_value(uint32_t at);			/* an fd of each side */
+void objects_template(void);				/* MAP_CREATE's inner_map_fd */
+void objects_names(uint32_t at, uint32_t n);		/* ids become what they stand for */
 
 /* The operations. */
 void create_both(uint32_t type);

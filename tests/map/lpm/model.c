@@ -275,8 +275,8 @@ static void one_map(unsigned long ops)
 
 int main(int argc, char **argv)
 {
-	unsigned long ops = getenv("SHMAP_TEST_OPS") ? strtoul(getenv("SHMAP_TEST_OPS"), NULL, 0)
-						     : 200000;
+	unsigned long ops =
+		getenv("SHMAP_TEST_OPS") ? strtoul(getenv("SHMAP_TEST_OPS"), NULL, 0) : 200000;
 
 	check_private_rundir();
 	rng = (argc > 1 ? strtoull(argv[1], NULL, 0) : 1) * 0x9e3779b97f4a7c15ull + 1;
