@@ -383,8 +383,14 @@ static void program_make(void)
 	code_len = 0;
 	if (twin.objects)
 		STX(BPF_DW, 10, 1, INNER_KEY);
-	LDX(BPF_W, 7, 1, offsetof(struct xdp_md, data));
-	LDX(BPF_W, 8, 1, offsetof(struct xdp_md, data_end));
+	if (program_type() == BPF_PROG_TYPE_XDP) {
+		LDX(BPF_W, 7, 1, offsetof(struct xdp_md, data));
+		LDX(BPF_W, 8, 1, offsetof(struct xdp_md, data_end));
+	} else {
+		STX(BPF_DW, 10, 1, -KEY_ROOM - VALUE_ROOM - 8);
+		LDX(BPF_W, 7, 1, offsetof(struct __sk_buff, data));
+		LDX(BPF_W, 8, 1, offsetof(struct __sk_buff, data_end));
+	}
 	MOV(2, 7);
 	ADD_K(2, PKT_SIZE);
 	long_enough = emit(BPF_JMP | BPF_JLE | BPF_X, 2, 8, 0, 0);
