@@ -73,6 +73,8 @@ static uint64_t place_all(struct map *m, uint64_t stripes, uint64_t spares)
 	uint64_t max = m->attr.max_entries, value = m->elem_size, buckets, elems, end;
 
 	buckets = pow2_at_least((max + 3) / 4);
+	if (m->htab.bucket_max && buckets > m->htab.bucket_max)
+		buckets = m->htab.bucket_max;
 	if (buckets < stripes)
 		buckets = stripes;
 	m->htab.stripes = (uint32_t)stripes;
