@@ -24,8 +24,10 @@
 #include "base/bits.h"
 #include "base/errors.h"
 #include "map/map.h"
+#include "map/objref.h"
 #include "sync/lease.h"
 #include "sync/lock.h"
+#include "sys/fd.h"
 
 #define GUARD (1UL << 20)
 #define FILE_MAX (1UL << 20)
@@ -66,6 +68,9 @@ static const struct {
 	{BPF_MAP_TYPE_LPM_TRIE, 8, 8, 12, BPF_F_NO_PREALLOC, -1},
 	{BPF_MAP_TYPE_LPM_TRIE, 8, 20, 60, BPF_F_NO_PREALLOC, -1},
 	{BPF_MAP_TYPE_LPM_TRIE, 20, 5, 40, BPF_F_NO_PREALLOC, -1},
+	{BPF_MAP_TYPE_ARRAY_OF_MAPS, 4, 4, 20, 0, -1},
+	{BPF_MAP_TYPE_HASH_OF_MAPS, 4, 4, 40, BPF_F_ZERO_SEED, -1},
+	{BPF_MAP_TYPE_PROG_ARRAY, 4, 4, 20, 0, -1},
 };
 
 /* A good map's file and its bytes. */
@@ -94,6 +99,30 @@ int __wrap_nanosleep(const struct timespec *nap, struct timespec *rest);
 int __wrap_nanosleep(const struct timespec *nap, struct timespec *rest)
 {
 	return 0;
+}
+
+int __wrap_claim_wait(unsigned int round, int64_t *until);
+int __wrap_claim_wait(unsigned int round, int64_t *until)
+{
+	return -EBUSY;
+}
+
+/* What stands in maps of maps. */
+static int inner_fd = -1;
+static struct map *inner;
+
+static void make_inner(void)
+{
+	struct map_attr attr = {
+		.map_type = BPF_MAP_TYPE_ARRAY,
+		.key_size = 4,
+		.value_size = 8,
+		.max_entries = 4,
+		.spin_lock_off = -1,
+	};
+
+	REQUIRE(!map_create(&attr, -1, &inner, &inner_fd));
+	objref_host_init();
 }
 
 static void make_key(const struct map *m, uint8_t *key, uint32_t i)
@@ -125,11 +154,16 @@ static void make_file(unsigned int kind)
 	struct stat st;
 	struct map *m;
 
+	if (attr.map_type == BPF_MAP_TYPE_ARRAY_OF_MAPS ||
+	    attr.map_type == BPF_MAP_TYPE_HASH_OF_MAPS)
+		REQUIRE(!objref_take_inner(&attr, inner));
 	REQUIRE(!map_create(&attr, -1, &m, &files[kind].fd));
 	value = calloc(1, m->user_value_size);
 	for (uint32_t i = 0; i < 3 * KEYS; i++) {
 		make_key(m, key, i);
 		memset(value, i, m->user_value_size);
+		if (m->inner)
+			memcpy(value, &inner_fd, sizeof(inner_fd));
 		m->ops->write(m, key, value, 0);
 		if (i % 3 == 2)
 			m->ops->erase(m, key);
@@ -164,6 +198,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 		setenv("SHMAP_DIR", dir, 1);
 		atexit(cleanup);
 	}
+	make_inner();
 	for (unsigned int i = 0; i < ARRAY_SIZE(kinds); i++)
 		make_file(i);
 	return 0;
@@ -205,6 +240,14 @@ static void touch(struct map *m, uint8_t *p)
 
 	if (!p)
 		return;
+	if (m->inner) { /* a map of the right kind */
+		struct map *found = (struct map *)p;
+		uint32_t zero = 0;
+
+		REQUIRE(objref_inner_fits(m, found));
+		REQUIRE(found->ops->lookup(found, &zero));
+		return;
+	}
 	REQUIRE(p >= m->obj.base &&
 		p + m->attr.value_size <= m->obj.base + m->obj.size - OBJECT_TRAILER_SIZE);
 	for (uint32_t i = 0; i < m->attr.value_size; i++) {
@@ -265,6 +308,8 @@ static void one_op(struct map *m, uint8_t op, uint8_t arg)
 
 	make_key(m, key, arg % KEYS * 3);
 	memset(value, arg, m->user_value_size);
+	if (m->inner && arg & 1)
+		memcpy(value, &inner_fd, sizeof(inner_fd));
 	switch (op % 20) {
 	case 0:
 		good(m->ops->read(m, key, value, lock));
@@ -317,17 +362,21 @@ static void one_op(struct map *m, uint8_t op, uint8_t arg)
 		switch (op % 20) {
 		case 12:
 		case 13:
-			p = m->ops->lookup(m, key);
+			if (m->ops->objref && m->ops->objref->at)
+				m->ops->objref->at(m, arg);
+			p = m->ops->lookup ? m->ops->lookup(m, key) : NULL;
 			touch(m, p);
 			if (p && m->ops->lock_died && m->writable && m->attr.spin_lock_off >= 0)
 				m->ops->lock_died(m, p);
 			break;
 		case 14:
 		case 15:
-			good(m->ops->update(m, key, value, flags | lock));
+			if (m->ops->update)
+				good(m->ops->update(m, key, value, flags | lock));
 			break;
 		case 16:
-			good(m->ops->delete (m, key));
+			if (m->ops->delete)
+				good(m->ops->delete (m, key));
 			break;
 		case 17:
 			if (m->ops->lookup_percpu)

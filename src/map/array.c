@@ -543,6 +543,7 @@ const struct map_ops array_map_ops = {
 	.update = array_update,
 	.delete = array_delete,
 	.for_each = array_for_each,
+	.stats = array_stats,
 	.lock_died = array_lock_died,
 	.lookup_batch = generic_lookup_batch,
 	.update_batch = generic_update_batch,

@@ -23,5 +23,7 @@ int array_check_update(const struct map *m, uint32_t index, uint64_t flags);
 int array_next_key(struct map *m, const void *key, void *next);
 int array_erase(struct map *m, const void *key);
 long array_delete(struct map *m, const void *key);
+/* All elements are there, always. */
+int array_stats(struct map *m, struct map_stats *stats);
 
 #endif

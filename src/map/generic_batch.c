@@ -53,13 +53,13 @@ int generic_lookup_batch(struct map *m, struct map_batch *b)
 		err = m->ops->next_key(m, have_prev, key);
 		if (err)
 			break;
-		err = uaccess_copy(uaccess_at(b->keys, (uint64_t)done * key_size), key, key_size);
+		/* the value first: a slot that is empty, or was deleted since, leaves
+		 * no key behind */
+		err = m->ops->read(m, key, uaccess_at(b->values, (uint64_t)done * value_size),
+				   b->elem_flags);
 		if (!err)
-			err = m->ops->read(m, key,
-					   uaccess_at(b->values, (uint64_t)done * value_size),
-					   b->elem_flags);
-		/* deleted since next_key: its key's place is written again, or is
-		 * past the count that the caller gets */
+			err = uaccess_copy(uaccess_at(b->keys, (uint64_t)done * key_size), key,
+					   key_size);
 		if (err && err != -ENOENT)
 			goto out;
 		if (!err)

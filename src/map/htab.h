@@ -105,7 +105,7 @@ struct bucket {
 
 struct elem {
 	uint32_t gen;	/* odd: in the table */
-	uint32_t stamp; /* in limbo, if next says so: lease_stamp() */
+	uint32_t stamp; /* in limbo, if next says so: lease_stamp(); LRU, in the table: 1: used */
 	/* in a chain: the next link. In a pool: next element + 1 in the low half;
 	 * in limbo also ELEM_STAMPED and the deleting program's CPU + 1. */
 	uint64_t next;

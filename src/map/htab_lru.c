@@ -213,6 +213,30 @@ static bool referenced(struct map *m, uint32_t index1)
 	return true;
 }
 
+/* Takes the oldest of a list out, where that makes sense. */
+static inline bool order_pop(struct map *m, struct lru_list *list, uint32_t index1)
+{
+	uint32_t newer1 = load_relaxed(&htab_lru_node(m, index1 - 1)->newer) & ~LRU_NODE_ACTIVE;
+
+	if (unlikely(newer1 > m->htab.elems || !list->count || list->oldest != index1))
+		return false;
+	list->oldest = newer1;
+	list->count--;
+	if (likely(newer1))
+		htab_lru_node(m, newer1 - 1)->older = 0;
+	else
+		list->newest = 0;
+	return true;
+}
+
+/* Takes a victim off its list. A death from here on has the lists built anew. */
+static inline bool order_take(struct map *m, struct lru_order *o, uint32_t index1)
+{
+	if (likely(o->list[LRU_INACTIVE].oldest == index1))
+		return order_pop(m, &o->list[LRU_INACTIVE], index1);
+	return order_unlink(m, o, index1);
+}
+
 /* From the end of one list to the beginning of one. */
 static bool order_move(struct map *m, struct lru_order *o, uint32_t index1, enum lru_list_id to)
 {
@@ -260,33 +284,47 @@ static bool order_victim(struct map *m, struct lru_order *o, uint32_t *index1)
 	return *index1 <= m->htab.elems;
 }
 
-/* The place of an element that is in the table, by its own key. */
-static int victim_place(struct map *m, uint32_t stripe, uint32_t index1, struct htab_place *p)
+/* Is the element in one of the bucket's slots? Without a branch per slot. */
+static inline bool slot_of(struct map *m, uint32_t bucket, uint32_t index1, struct htab_place *p)
 {
-	struct elem *e = htab_elem(m, index1 - 1);
-	uint64_t hash = htab_key_hash(m, e->key), *word;
-	struct bucket *b;
-	uint32_t i, steps;
-	struct htab_hit hit;
+	struct bucket *b = htab_bucket(m, bucket);
+	unsigned int i, found = 0;
 
-	*p = (struct htab_place){.bucket = (uint32_t)hash & (m->htab.buckets - 1),
-				 .stripe = stripe,
-				 .evicted = true};
-	if ((p->bucket & (m->htab.stripes - 1)) != stripe || !htab_bucket_there(m, p->bucket))
+#pragma GCC unroll 7
+	for (i = 0; i < HTAB_SLOTS; i++)
+		found |= (unsigned int)(link_index1(load_relaxed(&b->slot[i])) == index1) << i;
+	if (!found)
+		return false;
+	p->bucket = bucket;
+	p->where = &b->slot[__builtin_ctz(found)];
+	p->link = load_relaxed(p->where);
+	return link_fits(p->link, htab_elem(m, index1 - 1)->gen);
+}
+
+/* The place of an element that is in the table, by its own key. */
+static int victim_place(struct map *m, uint32_t index1, struct htab_place *p)
+{
+	const struct lru_order *o = htab_lru_order(m, p->stripe);
+	struct elem *e = htab_elem(m, index1 - 1);
+	uint32_t bucket = load_relaxed(&o->next_bucket), steps, mask = m->htab.stripes - 1;
+	struct htab_hit hit;
+	uint64_t *word;
+
+	if (likely(o->next == index1 && bucket < m->htab.buckets && (bucket & mask) == p->stripe &&
+		   htab_bucket_there(m, bucket)) &&
+	    likely(slot_of(m, bucket, index1, p)))
+		return 0;
+	bucket = htab_key_bucket(m, htab_key_hash(m, e->key));
+	if ((bucket & mask) != p->stripe || !htab_bucket_there(m, bucket))
 		return -EIO;
-	b = htab_bucket(m, p->bucket);
-	for (i = 0; i < HTAB_SLOTS; i++) {
-		if (link_index1(load_relaxed(&b->slot[i])) != index1)
-			continue;
-		p->where = &b->slot[i];
-		p->link = load_relaxed(p->where);
-		return link_fits(p->link, e->gen) ? 0 : -EIO;
-	}
-	word = &b->chain;
+	if (slot_of(m, bucket, index1, p))
+		return 0;
+	word = &htab_bucket(m, bucket)->chain;
 	for (steps = 0; load_relaxed(word) && steps <= m->htab.elems; steps++) {
 		if (htab_follow(m, load_relaxed(word), &hit) != FOLLOW_ELEM)
 			return -EIO;
 		if (hit.index + 1 == index1) {
+			p->bucket = bucket;
 			p->where = word;
 			p->link = load_relaxed(word);
 			return 0;
@@ -298,17 +336,19 @@ static int victim_place(struct map *m, uint32_t stripe, uint32_t index1, struct 
 
 /*
  * The stripe's next victims stand far apart in memory, and the next eviction is some
- * operations away: time to fetch the next one's bucket, and the element after it, whose
- * turn for that comes then.
+ * operations away: time to find and fetch the next one's bucket, and to fetch the element
+ * after it, whose turn for that comes then.
  */
-static void prefetch_next(struct map *m, struct lru_order *o)
+static inline void prefetch_next(struct map *m, struct lru_order *o)
 {
-	uint32_t v = load_relaxed(&o->list[LRU_INACTIVE].oldest), after;
+	uint32_t v = load_relaxed(&o->list[LRU_INACTIVE].oldest), bucket, after;
 
 	if (unlikely(!v || v > m->htab.elems))
 		return;
-	prefetch_write(htab_bucket(m, (uint32_t)htab_key_hash(m, htab_elem(m, v - 1)->key) &
-					      (m->htab.buckets - 1)));
+	bucket = htab_key_bucket(m, htab_key_hash(m, htab_elem(m, v - 1)->key));
+	prefetch_write(htab_bucket(m, bucket));
+	o->next = v;
+	o->next_bucket = bucket;
 	after = load_relaxed(&htab_lru_node(m, v - 1)->newer) & ~LRU_NODE_ACTIVE;
 	if (likely(after && after <= m->htab.elems)) {
 		prefetch_write(htab_elem(m, after - 1));
@@ -319,28 +359,30 @@ static void prefetch_next(struct map *m, struct lru_order *o)
 int htab_lru_evict(struct map *m, uint32_t stripe, uint32_t *bucket)
 {
 	struct lru_order *o = htab_lru_order(m, stripe);
-	struct htab_place p;
+	struct htab_place p = {.stripe = stripe, .evicted = true};
 	uint32_t v = 0, tries, ours;
 
 	for (tries = 0; tries < 2; tries++) {
-		if (order_victim(m, o, &v)) {
+		if (likely(order_victim(m, o, &v))) {
 			if (!v)
 				return -ENOMEM;
-			if (!victim_place(m, stripe, v, &p)) {
-				*bucket = p.bucket;
-				ours = held_now();
-				p.held = ours && (held.n > LRU_HELD || is_held(m, v, ours));
-				htab_delete_locked(m, &p);
-				store_relaxed(&o->evictions, o->evictions + 1);
-				prefetch_next(m, o);
-				return 0;
-			}
+			if (likely(!victim_place(m, v, &p) && order_take(m, o, v)))
+				break;
 		}
 		/* Not what a sound order says. */
 		htab_lru_rebuild(m, stripe);
 	}
-	htab_damaged(m);
-	return -EIO;
+	if (tries == 2) {
+		htab_damaged(m);
+		return -EIO;
+	}
+	ours = held_now();
+	p.held = ours && (held.n > LRU_HELD || is_held(m, v, ours));
+	htab_delete_locked(m, &p);
+	store_relaxed(&o->evictions, o->evictions + 1);
+	prefetch_next(m, o);
+	*bucket = p.bucket;
+	return 0;
 }
 
 /*

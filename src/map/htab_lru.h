@@ -58,8 +58,10 @@ struct lru_list {
 
 struct lru_order {
 	struct lru_list list[LRU_LISTS];
+	uint32_t next;	      /* a guess: the next victim, element + 1 ... */
+	uint32_t next_bucket; /* ... and where it is */
 	uint64_t evictions;
-	uint64_t pad[4];
+	uint64_t pad[3];
 };
 
 /* The sequence number of the last look above, the state below. */
@@ -127,8 +129,21 @@ int htab_lru_populate(struct map *m, uint64_t first, uint32_t n);
 
 /* The rest is called under the stripe's lock, but where it is said. */
 
-/* A change is committed: new1 came into the table and old1 left it (element + 1; 0: none);
- * deleted: what left makes room. */
+/* An update replaces this element: what its order needs is fetched. */
+static inline void htab_lru_fetch(const struct map *m, uint32_t index)
+{
+	const struct lru_node *node = htab_lru_node(m, index);
+	uint32_t newer1 = load_relaxed(&node->newer) & ~LRU_NODE_ACTIVE;
+	uint32_t older1 = load_relaxed(&node->older);
+
+	if (likely(newer1 - 1 < m->htab.elems))
+		prefetch_write(htab_lru_node(m, newer1 - 1));
+	if (likely(older1 - 1 < m->htab.elems))
+		prefetch_write(htab_lru_node(m, older1 - 1));
+}
+
+/* A change is committed: new1 came into the table and old1 left it (element + 1; 0: none,
+ * or one that was evicted); deleted: what left makes room. */
 void htab_lru_changed(struct map *m, uint32_t stripe, uint32_t new1, uint32_t old1, bool deleted);
 /* Builds the order anew after a death. */
 void htab_lru_rebuild(struct map *m, uint32_t stripe);

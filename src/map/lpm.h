@@ -29,8 +29,8 @@
  * element's link.
  *
  * The index. A large part also has tables of links, by the first k bits of a prefix, for k =
- * fine, fine - 4, fine - 8 ... (lpm_index.c): a slot has the link to all prefixes of k bits and
- * more that begin so, LPM_NONE when there are none, or 0: look elsewhere. A search begins
+ * fine, fine - 2, fine - 6, fine - 10 ... (lpm_index.c): a slot has the link to all prefixes of k
+ * bits and more that begin so, LPM_NONE when there are none, or 0: look elsewhere. A search begins
  * there, with the finest table, and goes on to the next only for what is shorter than k bits.
  * A table says nothing that the trie does not: while a change is under way its slots are 0.
  *
@@ -52,7 +52,8 @@
  * element that it came to was in the trie then. An odd seq means nothing: a
  * writer that stands still in the middle keeps nobody waiting. What is copied out
  * of an element afterwards is believed when the element's meta word has not changed:
- * it counts the element's lives (G1).
+ * it counts the element's lives (G1), up to 2^19: a copy would have to stand still for a multiple
+ * of that many lives of its element, and go on in one of the same prefix length, to be wrong.
  *
  * Death (G5). Before anything changes the part's intent says what is about to
  * happen. Whoever takes the lock over looks whether the link was stored: then
@@ -95,8 +96,7 @@
 
 #define LPM_LEVEL_MIN 8U /* bits that a table of the index is by */
 #define LPM_LEVEL_MAX 24U
-#define LPM_LEVEL_STEP 4U
-#define LPM_LEVELS 5 /* 24, 20, 16, 12, 8 */
+#define LPM_LEVELS 5 /* 24, 22, 18, 14, 10; or 22, 20, 16, 12, 8 */
 
 #define LPM_ELEM (1U << 31)
 #define LPM_NONE LPM_ELEM /* in the index: there is nothing */
@@ -153,8 +153,8 @@ struct lpm_part {
 	uint32_t pad0[12];
 
 	uint32_t lock;
-	uint32_t live;	/* elements in the trie */
-	uint32_t quota; /* how many there may be */
+	uint32_t live;	   /* elements in the trie */
+	uint32_t quota;	   /* how many there may be */
 	uint32_t arrivals; /* times that capacity came to this part */
 	/* In one word so that they change by one store: the free list's head (low
 	 * half) and limbo's (high half), numbers + 1. */
@@ -165,10 +165,10 @@ struct lpm_part {
 	uint32_t fresh;	     /* elements of this part's region never used: fresh..per_part */
 	uint32_t node_fresh; /* nodes of it */
 	uint32_t backed, node_backed; /* of the region, that have pages */
-	uint32_t limbo_top;   /* what limbo_stamp was taken for */
+	uint32_t limbo_top;	      /* what limbo_stamp was taken for */
 	uint32_t limbo_stamp;
 
-	uint64_t failed; /* updates refused for want of room */
+	uint64_t failed;    /* updates refused for want of room */
 	uint32_t limbo_len; /* a hint */
 	uint32_t grow_at;   /* elements from which a finer table is worth while; 0: not known */
 	uint32_t pad1[12];
@@ -253,22 +253,30 @@ static inline uint32_t *lpm_slot(const struct map *m, uint32_t level, uint32_t s
 	return (uint32_t *)(m->obj.base + m->lpm.index_off) + before + (stem >> (32 - level));
 }
 
+/* The next coarser level that a part of this finest one uses. */
+static inline uint32_t lpm_level_below(uint32_t level, uint32_t fine)
+{
+	return level - (level == fine ? 2 : 4);
+}
+
 static inline bool lpm_level_ok(const struct map *m, uint32_t level)
 {
-	return level - LPM_LEVEL_MIN <= m->lpm.level_max - LPM_LEVEL_MIN && !(level & 1);
+	return level >= LPM_LEVEL_MIN && level <= m->lpm.level_max && !(level & 1);
 }
 
 /* A key, taken apart; data is the caller's private memory. */
 struct lpm_key {
 	const uint8_t *data;
 	uint32_t plen;
+	uint32_t stem;
 };
 
-static inline struct lpm_key lpm_key(const void *key)
+static inline struct lpm_key lpm_key(const struct map *m, const void *key)
 {
 	struct lpm_key k = {.data = (const uint8_t *)key + 4};
 
 	memcpy(&k.plen, key, 4);
+	k.stem = lpm_stem(m, k.data);
 	return k;
 }
 
@@ -276,7 +284,7 @@ static inline uint32_t lpm_part_of(const struct map *m, const struct lpm_key *k)
 {
 	if (m->lpm.parts == 1)
 		return 0;
-	return k->plen < LPM_PART_BITS ? LPM_SHORT_PART : k->data[0] >> (8 - LPM_PART_BITS);
+	return k->plen < LPM_PART_BITS ? LPM_SHORT_PART : k->stem >> (32 - LPM_PART_BITS);
 }
 
 /* How many of the first `limit` bits are equal. a may be shared. */
@@ -339,8 +347,8 @@ int lpm_next_key(struct map *m, const void *key, void *next);
 /* Under the part's lock; p->part is set. 0 or -EIO. */
 int lpm_find_locked(struct map *m, const struct lpm_key *k, struct lpm_place *p, bool to_delete);
 
-/* What comes after k, which is the last of its part or, in the part of the short ones, any (-ENOENT:
- * it is gone): 1, 0, -errno. */
+/* What comes after k, which is the last of its part or, in the part of the short ones, any
+ * (-ENOENT: it is gone): 1, 0, -errno. */
 int lpm_next_part(struct map *m, const struct lpm_key *k, uint8_t *found);
 
 /* lpm_batch.c */

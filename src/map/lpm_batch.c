@@ -213,7 +213,7 @@ static int deliver_part(struct map *m, struct delivery *d, uint32_t max)
 		bool moved = d->done != before;
 
 		/* behind what was delivered; or at what was asked for */
-		k = lpm_key(moved ? d->key : from);
+		k = lpm_key(m, moved ? d->key : from);
 		if (++tries > LPM_READ_TRIES && m->writable && !locked) {
 			ret = lpm_lock(m, lpm_part_of(m, &k));
 			if (ret)
@@ -255,7 +255,7 @@ int lpm_lookup_batch(struct map *m, struct map_batch *b)
 	err = lpm_next_key(m, b->in_batch ? token : NULL, d.key);
 	while (!err) {
 		/* Between two short ones there may be long ones. */
-		k = lpm_key(d.key);
+		k = lpm_key(m, d.key);
 		before = d.done;
 		brief = m->lpm.parts > 1 && lpm_part_of(m, &k) == LPM_SHORT_PART;
 		err = deliver_part(m, &d, brief && d.done < max ? d.done + 1 : max);
@@ -266,7 +266,7 @@ int lpm_lookup_batch(struct map *m, struct map_batch *b)
 			err = -EIO;
 			break;
 		}
-		k = lpm_key(d.key);
+		k = lpm_key(m, d.key);
 		err = lpm_next_part(m, &k, found);
 		if (err == -ENOENT && d.done) {
 			err = 0; /* a short one, just deleted: the next call sees to it */

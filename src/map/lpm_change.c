@@ -211,7 +211,7 @@ static void change_insert(struct map *m, const struct lpm_place *p, const struct
 		in->node_fresh_after = a->node_fresh_after;
 	}
 	lpm_index_plan(m, p->part, k, p->elem ? LPM_ELEM | p->elem : p->link, (uint32_t)in->link,
-		       p->elem ? UINT32_MAX
+		       p->elem	 ? UINT32_MAX
 		       : p->link ? p->rank >> 1
 				 : 0,
 		       link);
@@ -251,7 +251,7 @@ static int change_delete(struct map *m, const struct lpm_place *p, const struct 
 
 int lpm_write(struct map *m, const void *key, const void *value, uint64_t flags)
 {
-	struct lpm_key k = lpm_key(key);
+	struct lpm_key k = lpm_key(m, key);
 	uint32_t stamp = 0, tries = 0;
 	struct lpm_place p;
 	struct lpm_part *part;
@@ -298,9 +298,15 @@ again:
 		if (ret != -EAGAIN)
 			return ret;
 		lease_wait(stamp, lease_cpu());
-		/* The second time round what lease_wait() gave up on is taken. */
+		/* The second time round what lease_wait() gave up on is taken. More times: others
+		 * have freed and taken elements meanwhile. */
 		force = true;
-		if (++tries > 100)
+		if (++tries > 20) {
+			struct timespec nap = {0, 500000};
+
+			nanosleep(&nap, NULL);
+		}
+		if (tries > 20000)
 			return -EBUSY;
 		goto again;
 	}
@@ -314,7 +320,7 @@ out:
 
 int lpm_erase(struct map *m, const void *key)
 {
-	struct lpm_key k = lpm_key(key);
+	struct lpm_key k = lpm_key(m, key);
 	struct lpm_place p;
 	int ret;
 

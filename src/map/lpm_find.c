@@ -51,17 +51,44 @@ RACY uint32_t lpm_common(const uint8_t *a, const uint8_t *b, uint32_t limit)
 }
 
 /*
+ * What a search has in its hand. The functions below exist twice: for keys of 4 bytes, which
+ * fit a register, and for all others.
+ */
+#define INLINE static inline __attribute__((always_inline))
+
+INLINE uint32_t key_bit(const struct lpm_key *k, uint32_t pos, bool four)
+{
+	return four ? k->stem >> (~pos & 31) & 1 : lpm_bit(k->data, pos);
+}
+
+INLINE RACY uint32_t key_common(struct map *m, const struct lpm_key *k, uint32_t elem,
+				uint32_t limit, bool four)
+{
+	uint32_t bits, common;
+
+	if (!four)
+		return lpm_common(lpm_data(m, elem), k->data, limit);
+	bits = load_relaxed((uint32_t *)lpm_data(m, elem));
+	bits = __builtin_bswap32(bits) ^ k->stem;
+	common = bits ? (uint32_t)__builtin_clz(bits) : 32;
+	return common < limit ? common : limit;
+}
+
+/*
  * The way down by the key's bits, as far as prefixes of up to `limit` bits stand there.
  * *last gets the link of the last one that ended on the way, *last_pos its length; the link
  * at the end is an element's, or 0: everything below is longer. -EIO: not a trie.
+ *
+ * Which child comes next cannot be predicted, so there is no branch for it: an END is taken as
+ * a BIT that is 1, and leaves its child[0] behind as the last.
  */
-static inline int descend(struct map *m, const struct lpm_key *k, uint32_t limit, uint32_t link,
-			  uint32_t *last, uint32_t *last_pos, uint32_t *end)
+INLINE int descend(struct map *m, const struct lpm_key *k, uint32_t limit, uint32_t link,
+		   uint32_t *last, uint32_t *last_pos, uint32_t *end, bool four)
 {
 	int64_t above = -1;
 
-	while (link && !lpm_link_is_elem(link)) {
-		uint32_t i = link - 1, rank, pos;
+	while (!lpm_link_is_elem(link)) {
+		uint32_t i = link - 1, rank, pos, is_bit, first;
 		const struct lpm_node *n;
 
 		if (unlikely(i >= m->lpm.elems))
@@ -72,21 +99,18 @@ static inline int descend(struct map *m, const struct lpm_key *k, uint32_t limit
 			return -EIO;
 		above = rank;
 		pos = rank >> 1;
-		if (rank & 1) {
-			if (pos >= limit) {
-				link = 0;
-				break;
-			}
-			link = load_acquire(&n->child[lpm_bit(k->data, pos)]);
-			continue;
-		}
-		if (pos > limit) {
+		is_bit = rank & 1;
+		if (pos + is_bit > limit) {
 			link = 0;
 			break;
 		}
-		*last = load_acquire(&n->child[0]);
-		*last_pos = pos;
-		link = pos == limit ? 0 : load_acquire(&n->child[1]);
+		first = load_acquire(&n->child[0]);
+		*last = is_bit ? *last : first;
+		*last_pos = is_bit ? *last_pos : pos;
+		/* an END at the end of the key has no bit there: pos may be max_plen's */
+		if (!four && unlikely(pos >= m->lpm.max_plen))
+			return -EIO;
+		link = load_acquire(&n->child[(key_bit(k, pos, four) | !is_bit) & 1]);
 	}
 	*end = link;
 	return 0;
@@ -94,13 +118,13 @@ static inline int descend(struct map *m, const struct lpm_key *k, uint32_t limit
 
 /* The longest match of up to `limit` bits in a subtree, as it is read: 1, 0 or -EIO; believed
  * when seq allows. */
-static inline int match_below(struct map *m, uint32_t link, const struct lpm_key *k, uint32_t limit,
-			      struct lpm_hit *hit)
+INLINE int match_below(struct map *m, uint32_t link, const struct lpm_key *k, uint32_t limit,
+		       struct lpm_hit *hit, bool four)
 {
 	uint32_t last = 0, last_pos = 0, end, plen, common;
 	int err;
 
-	err = descend(m, k, limit, link, &last, &last_pos, &end);
+	err = descend(m, k, limit, link, &last, &last_pos, &end, four);
 	if (unlikely(err))
 		return err;
 	if (!end && !last)
@@ -110,8 +134,8 @@ static inline int match_below(struct map *m, uint32_t link, const struct lpm_key
 	if (unlikely(err < 0))
 		return err;
 	plen = hit->meta & LPM_PLEN_MASK;
-	common = lpm_common(lpm_data(m, hit->index), k->data, plen < limit ? plen : limit);
-	if (common >= plen)
+	common = key_common(m, k, hit->index, plen < limit ? plen : limit, four);
+	if (likely(common >= plen))
 		return 1;
 	if (!last)
 		return 0;
@@ -120,29 +144,28 @@ static inline int match_below(struct map *m, uint32_t link, const struct lpm_key
 	if (last_pos <= common)
 		return lpm_link_elem(m, last, hit);
 	last = 0;
-	err = descend(m, k, common, link, &last, &last_pos, &end);
+	err = descend(m, k, common, link, &last, &last_pos, &end, four);
 	if (unlikely(err))
 		return err;
 	return last ? lpm_link_elem(m, last, hit) : 0;
 }
 
 /* The longest match in one trie: by the index, from its finest table on, then from the root. */
-static int match(struct map *m, const struct lpm_part *part, const struct lpm_key *k,
-		 struct lpm_hit *hit)
+INLINE int match_sized(struct map *m, const struct lpm_part *part, const struct lpm_key *k,
+		       struct lpm_hit *hit, bool four)
 {
-	uint32_t limit = k->plen, level = load_relaxed(&part->fine), root, stem, slot;
+	uint32_t limit = k->plen, fine = load_relaxed(&part->fine), level = fine, root, slot;
 	int ret;
 
-	if (lpm_level_ok(m, level)) {
-		stem = lpm_stem(m, k->data);
-		for (; level >= LPM_LEVEL_MIN; level -= LPM_LEVEL_STEP) {
+	if (likely(lpm_level_ok(m, fine))) {
+		for (; level >= LPM_LEVEL_MIN; level = lpm_level_below(level, fine)) {
 			if (level > limit)
 				continue;
-			slot = load_acquire(lpm_slot(m, level, stem));
+			slot = load_acquire(lpm_slot(m, level, k->stem));
 			if (!slot)
 				continue;
 			if (slot != LPM_NONE) {
-				ret = match_below(m, slot, k, limit, hit);
+				ret = match_below(m, slot, k, limit, hit, four);
 				if (ret)
 					return ret;
 			}
@@ -150,7 +173,14 @@ static int match(struct map *m, const struct lpm_part *part, const struct lpm_ke
 		}
 	}
 	root = load_acquire(&part->root);
-	return root ? match_below(m, root, k, limit, hit) : 0;
+	return root ? match_below(m, root, k, limit, hit, four) : 0;
+}
+
+static int match(struct map *m, const struct lpm_part *part, const struct lpm_key *k,
+		 struct lpm_hit *hit)
+{
+	return likely(m->lpm.data_size == 4) ? match_sized(m, part, k, hit, true)
+					     : match_sized(m, part, k, hit, false);
 }
 
 /* match() of one instant, without a lock: 1, 0, -EIO; -EAGAIN when the trie did not keep still.
@@ -226,7 +256,7 @@ static int read_excluding(struct map *m, const struct lpm_key *k, uint32_t part,
 
 int lpm_read(struct map *m, const void *key, void *value, uint64_t flags)
 {
-	struct lpm_key k = lpm_key(key);
+	struct lpm_key k = lpm_key(m, key);
 	struct lpm_hit hit;
 	uint32_t part, tries;
 	int ret;
@@ -255,13 +285,13 @@ int lpm_read(struct map *m, const void *key, void *value, uint64_t flags)
 /* The caller has a lease: the element is not given to another prefix meanwhile. */
 void *lpm_lookup(struct map *m, const void *key)
 {
-	struct lpm_key k = lpm_key(key);
+	struct lpm_key k = lpm_key(m, key);
 	struct lpm_hit hit;
 
 	if (unlikely(k.plen > m->lpm.max_plen))
 		return NULL;
 	return search(m, &k, lpm_part_of(m, &k), &hit, LPM_RESTARTS) > 0 ? lpm_elem(m, hit.index)
-									  : NULL;
+									 : NULL;
 }
 
 /* Any element of a subtree, the nearest. 1 or -EIO. */
@@ -282,59 +312,96 @@ static int any_elem(struct map *m, uint32_t link, int64_t above, struct lpm_hit 
 	return lpm_link_elem(m, link, hit);
 }
 
-/*
- * lpm_find_locked() in the subtree of a link, which has all prefixes that begin as the key does;
- * word: what holds the link, or NULL: not known. 1: what is asked for stands at that word, or
- * above it.
- */
-static int find_below(struct map *m, const struct lpm_key *k, struct lpm_place *p, uint32_t *from,
-		      uint32_t from_link, bool to_delete)
+/* Where a new node of p->rank goes, down from a word, or (NULL) what the caller knows the link
+ * of only: 0, 1, -EIO as find_below(). */
+static int find_far(struct map *m, const struct lpm_key *k, struct lpm_place *p, uint32_t *from)
 {
-	uint32_t *word = from, *above = NULL;
-	uint32_t node1 = 0, link = from_link, plen, common;
-	int64_t rank_above = -1;
-	struct lpm_hit hit;
-	struct lpm_node *n;
+	uint32_t *word = from, link;
+	int64_t above = -1;
 
-	/* Down by the key's bits, to where it would end, or to an element. */
-	while (!lpm_link_is_elem(link)) {
-		uint32_t i = lpm_link_index(m, link), rank, pos;
+	if (!from)
+		return 1;
+	while (!lpm_link_is_elem(link = load_relaxed(word))) {
+		uint32_t i = lpm_link_index(m, link), rank;
+		struct lpm_node *node;
 
 		if (unlikely(i == UINT32_MAX))
 			return -EIO;
-		n = lpm_node(m, i);
-		rank = load_relaxed(&n->rank);
-		if (unlikely((int64_t)rank <= rank_above))
+		node = lpm_node(m, i);
+		rank = load_relaxed(&node->rank);
+		if (unlikely((int64_t)rank <= above || rank == p->rank))
+			return -EIO;
+		if (rank > p->rank)
+			break;
+		above = rank;
+		word = &node->child[rank & 1 ? lpm_bit(k->data, rank >> 1) : 1];
+	}
+	p->elem = 0;
+	p->word = word;
+	p->link = link;
+	return 0;
+}
+
+#define PATH_MAX_KEPT 64
+
+/*
+ * lpm_find_locked() in the subtree of a link, which has all prefixes that begin as the key does;
+ * from: what holds the link, or NULL: not known. 1: what is asked for stands at that word, or
+ * above it.
+ */
+INLINE int find_below(struct map *m, const struct lpm_key *k, struct lpm_place *p, uint32_t *from,
+		      uint32_t link, bool to_delete, bool four)
+{
+	/* The nodes of the way: ranks, and the words that lead to them; the last ones of a long
+	 * way. */
+	uint32_t ranks[PATH_MAX_KEPT], *words[PATH_MAX_KEPT];
+	uint32_t n = 0, node1 = 0, plen, common, at, back;
+	uint32_t *word = from;
+	int64_t above = -1;
+	struct lpm_hit hit;
+
+	/* Down by the key's bits, to where it would end, or to an element. */
+	while (!lpm_link_is_elem(link)) {
+		uint32_t i = link - 1, rank, pos, is_bit, side;
+		struct lpm_node *node;
+
+		if (unlikely(i >= m->lpm.elems))
+			return -EIO;
+		node = lpm_node(m, i);
+		rank = load_relaxed(&node->rank);
+		if (unlikely((int64_t)rank <= above))
 			return -EIO;
 		pos = rank >> 1;
-		if (rank & 1 ? pos >= k->plen : pos > k->plen)
+		is_bit = rank & 1;
+		if (pos + is_bit > k->plen)
 			break;
-		rank_above = rank;
-		above = word;
+		above = rank;
+		ranks[n % PATH_MAX_KEPT] = rank;
+		words[n % PATH_MAX_KEPT] = word;
+		n++;
 		node1 = i + 1;
-		if (rank & 1)
-			word = &n->child[lpm_bit(k->data, pos)];
-		else
-			word = &n->child[pos < k->plen];
+		/* an END at the very end of the key has its element on side 0 */
+		side = pos < k->plen;
+		if (likely(side))
+			side = (key_bit(k, pos, four) | !is_bit) & 1;
+		word = &node->child[side];
 		link = load_relaxed(word);
-		if (unlikely(!link))
-			return -EIO;
 	}
-	if (unlikely(any_elem(m, link, rank_above, &hit) < 0))
+	if (unlikely((likely(lpm_link_is_elem(link)) ? lpm_link_elem(m, link, &hit)
+						     : any_elem(m, link, above, &hit)) < 0))
 		return -EIO;
 	plen = hit.meta & LPM_PLEN_MASK;
-	common = lpm_common(lpm_data(m, hit.index), k->data, plen < k->plen ? plen : k->plen);
+	common = key_common(m, k, hit.index, plen < k->plen ? plen : k->plen, four);
 	if (common == k->plen && common == plen) {
-		if (!word || (to_delete && node1 && !above))
+		if (!word || (to_delete && n && !words[(n - 1) % PATH_MAX_KEPT]))
 			return 1;
 		p->elem = hit.index + 1;
 		p->word = word;
 		p->link = link;
-		p->above = above;
+		p->above = n ? words[(n - 1) % PATH_MAX_KEPT] : NULL;
 		p->node = node1;
 		return lpm_link_is_elem(link) ? 0 : -EIO;
 	}
-	/* Where they part: the first link on the way that leads to a higher rank. */
 	if (common == k->plen) {
 		p->rank = LPM_RANK_END(common);
 		p->side = 0;
@@ -343,51 +410,53 @@ static int find_below(struct map *m, const struct lpm_key *k, struct lpm_place *
 		p->side = 1;
 	} else {
 		p->rank = LPM_RANK_BIT(common);
-		p->side = lpm_bit(k->data, common);
+		p->side = key_bit(k, common, four);
 	}
-	word = from;
-	link = from_link;
-	rank_above = -1;
-	while (!lpm_link_is_elem(link)) {
-		uint32_t i = lpm_link_index(m, link), rank;
-
-		if (unlikely(i == UINT32_MAX))
-			return -EIO;
-		n = lpm_node(m, i);
-		rank = load_relaxed(&n->rank);
-		if (unlikely((int64_t)rank <= rank_above || rank == p->rank))
-			return -EIO;
-		if (rank > p->rank)
+	/* Where they part: the first link on the way that leads to a higher rank. */
+	for (at = n, back = 0; at; at--, back++) {
+		if (unlikely(back == PATH_MAX_KEPT))
+			return find_far(m, k, p, from);
+		if (ranks[(at - 1) % PATH_MAX_KEPT] <= p->rank)
 			break;
-		rank_above = rank;
-		word = rank & 1 ? &n->child[lpm_bit(k->data, rank >> 1)] : &n->child[1];
-		link = load_relaxed(word);
+		word = words[(at - 1) % PATH_MAX_KEPT];
 	}
+	if (unlikely(at && ranks[(at - 1) % PATH_MAX_KEPT] == p->rank))
+		return -EIO;
+	if (!word)
+		return 1;
 	p->elem = 0;
 	p->word = word;
-	p->link = link;
-	return word ? 0 : 1;
+	p->link = load_relaxed(word);
+	return 0;
+}
+
+INLINE int find_sized(struct map *m, const struct lpm_key *k, struct lpm_place *p, bool to_delete,
+		      bool four)
+{
+	struct lpm_part *part = lpm_part(m, p->part);
+	uint32_t fine = part->fine, level = fine, slot;
+	int ret = 1;
+
+	if (lpm_level_ok(m, fine)) {
+		for (; ret > 0 && level >= LPM_LEVEL_MIN; level = lpm_level_below(level, fine)) {
+			slot = level <= k->plen ? load_relaxed(lpm_slot(m, level, k->stem)) : 0;
+			if (slot && !lpm_link_is_elem(slot))
+				ret = find_below(m, k, p, NULL, slot, to_delete, four);
+		}
+	}
+	return ret > 0 ? find_below(m, k, p, &part->root, part->root, to_delete, four) : ret;
 }
 
 int lpm_find_locked(struct map *m, const struct lpm_key *k, struct lpm_place *p, bool to_delete)
 {
 	struct lpm_part *part = lpm_part(m, p->part);
-	uint32_t level = part->fine, stem, slot;
-	int ret = 1;
+	int ret;
 
 	*p = (struct lpm_place){.part = p->part, .word = &part->root};
 	if (!part->root)
 		return 0;
-	if (lpm_level_ok(m, level)) {
-		stem = lpm_stem(m, k->data);
-		for (; ret > 0 && level >= LPM_LEVEL_MIN; level -= LPM_LEVEL_STEP) {
-			slot = level <= k->plen ? load_relaxed(lpm_slot(m, level, stem)) : 0;
-			if (slot && !lpm_link_is_elem(slot))
-				ret = find_below(m, k, p, NULL, slot, to_delete);
-		}
-	}
-	if (ret > 0)
-		ret = find_below(m, k, p, &part->root, part->root, to_delete);
+	ret = m->lpm.data_size == 4 ? find_sized(m, k, p, to_delete, true)
+				    : find_sized(m, k, p, to_delete, false);
 	if (unlikely(ret))
 		lpm_damaged(m);
 	return ret ? -EIO : 0;
@@ -417,67 +486,72 @@ static int first_of(struct map *m, uint32_t link, struct lpm_hit *hit)
 
 /* What comes after the key in a subtree. 1; 0: nothing does; -ENOENT: the key is not there;
  * -EIO. */
-static int after_below(struct map *m, uint32_t link, const struct lpm_key *k, struct lpm_hit *hit)
+INLINE int after_below(struct map *m, uint32_t link, const struct lpm_key *k, struct lpm_hit *hit,
+		       bool four)
 {
 	uint32_t later = 0, plen;
 	int64_t above = -1;
 	int err;
 
 	while (!lpm_link_is_elem(link)) {
-		uint32_t i = lpm_link_index(m, link), rank, pos;
+		uint32_t i = link - 1, rank, pos, is_bit, side, other;
 		const struct lpm_node *n;
 
-		if (i == UINT32_MAX)
+		if (unlikely(i >= m->lpm.elems))
 			return -EIO;
 		n = lpm_node(m, i);
 		rank = load_relaxed(&n->rank);
-		if ((int64_t)rank <= above)
+		if (unlikely((int64_t)rank <= above))
 			return -EIO;
 		above = rank;
 		pos = rank >> 1;
-		if (rank & 1 ? pos >= k->plen : pos > k->plen)
+		is_bit = rank & 1;
+		if (pos + is_bit > k->plen)
 			return -ENOENT;
-		if (rank & 1) {
-			unsigned int bit = lpm_bit(k->data, pos);
-
-			if (!bit)
-				later = load_acquire(&n->child[1]);
-			link = load_acquire(&n->child[bit]);
-		} else {
-			if (pos < k->plen)
-				later = load_acquire(&n->child[0]);
-			link = load_acquire(&n->child[pos < k->plen]);
-		}
+		/* As in descend(), without a branch. The other side comes later if this one is
+		 * a BIT's 0 or an END's 1. */
+		side = pos < k->plen;
+		if (likely(side))
+			side = (key_bit(k, pos, four) | !is_bit) & 1;
+		other = load_acquire(&n->child[!side]);
+		link = load_acquire(&n->child[side]);
+		later = side ^ is_bit ? other : later;
 	}
 	err = lpm_link_elem(m, link, hit);
 	if (err < 0)
 		return err;
 	plen = hit->meta & LPM_PLEN_MASK;
-	if (plen != k->plen || lpm_common(lpm_data(m, hit->index), k->data, plen) != plen)
+	if (plen != k->plen || key_common(m, k, hit->index, plen, four) != plen)
 		return -ENOENT;
 	return later ? first_of(m, later, hit) : 0;
 }
 
 /* The same in one trie, by the index where the key is not the last of its stem. */
-static int after(struct map *m, const struct lpm_part *part, const struct lpm_key *k,
-		 struct lpm_hit *hit)
+INLINE int after_sized(struct map *m, const struct lpm_part *part, const struct lpm_key *k,
+		       struct lpm_hit *hit, bool four)
 {
-	uint32_t level = load_relaxed(&part->fine), root, stem, slot;
+	uint32_t fine = load_relaxed(&part->fine), level = fine, root, slot;
 	int ret;
 
-	if (lpm_level_ok(m, level)) {
-		stem = lpm_stem(m, k->data);
-		for (; level >= LPM_LEVEL_MIN; level -= LPM_LEVEL_STEP) {
-			slot = level <= k->plen ? load_acquire(lpm_slot(m, level, stem)) : 0;
+	if (lpm_level_ok(m, fine)) {
+		for (; level >= LPM_LEVEL_MIN; level = lpm_level_below(level, fine)) {
+			slot = level <= k->plen ? load_acquire(lpm_slot(m, level, k->stem)) : 0;
 			if (!slot || lpm_link_is_elem(slot))
 				continue;
-			ret = after_below(m, slot, k, hit);
+			ret = after_below(m, slot, k, hit, four);
 			if (ret)
 				return ret;
 		}
 	}
 	root = load_acquire(&part->root);
-	return root ? after_below(m, root, k, hit) : -ENOENT;
+	return root ? after_below(m, root, k, hit, four) : -ENOENT;
+}
+
+static int after(struct map *m, const struct lpm_part *part, const struct lpm_key *k,
+		 struct lpm_hit *hit)
+{
+	return m->lpm.data_size == 4 ? after_sized(m, part, k, hit, true)
+				     : after_sized(m, part, k, hit, false);
 }
 
 /* One trie's answer, of one instant, with the key that it found: 1 (into found, of
@@ -545,14 +619,14 @@ static int short_after(struct map *m, const struct lpm_key *k, uint8_t *found)
 again:
 	ret = step(m, LPM_SHORT_PART, NULL, found);
 	for (i = 0; ret > 0; i++) {
-		struct lpm_key brief = lpm_key(found);
+		struct lpm_key brief = lpm_key(m, found);
 
 		if (i > LPM_LONG_PARTS)
 			return -EIO;
 		if (short_is_after(&brief, k))
 			return 1;
 		memcpy(at, found, m->attr.key_size);
-		brief = lpm_key(at);
+		brief = lpm_key(m, at);
 		ret = step(m, LPM_SHORT_PART, &brief, found);
 		if (ret == -ENOENT)
 			goto again; /* it has just been deleted */
@@ -587,14 +661,14 @@ static int next_of_parts(struct map *m, const struct lpm_key *k, bool last, uint
 		longer = step(m, from, NULL, found);
 	if (longer < 0)
 		return longer;
-	a = lpm_key(found);
+	a = lpm_key(m, found);
 	if (own != LPM_SHORT_PART) {
 		/* after k, or, if that is the beginning, any */
 		shorter = k ? short_after(m, k, brief) : step(m, LPM_SHORT_PART, NULL, brief);
 		if (shorter < 0)
 			return shorter;
 	}
-	b = lpm_key(brief);
+	b = lpm_key(m, brief);
 	if (!shorter || (longer && short_is_after(&b, &a)))
 		return longer;
 	memcpy(found, brief, m->attr.key_size);
@@ -615,14 +689,15 @@ int lpm_next_key(struct map *m, const void *key, void *next)
 	int ret = -ENOENT;
 
 	if (key) {
-		k = lpm_key(key);
+		k = lpm_key(m, key);
 		if (k.plen <= m->lpm.max_plen)
 			ret = m->lpm.parts == 1 ? step(m, 0, &k, found)
 						: next_of_parts(m, &k, false, found);
 	}
 	/* No key, or one that is not there: the first. */
 	if (ret == -ENOENT)
-		ret = m->lpm.parts == 1 ? step(m, 0, NULL, found) : next_of_parts(m, NULL, false, found);
+		ret = m->lpm.parts == 1 ? step(m, 0, NULL, found)
+					: next_of_parts(m, NULL, false, found);
 	if (ret == -EIO)
 		lpm_damaged(m);
 	if (ret > 0) {

@@ -72,7 +72,7 @@ static uint32_t audit_link(struct audit *a, uint32_t part, uint32_t link, int64_
 			return 0;
 		a->live++;
 		plen = *lpm_meta(m, number1 - 1) & LPM_PLEN_MASK;
-		k = (struct lpm_key){.data = lpm_data(m, number1 - 1), .plen = plen};
+		k = (struct lpm_key){.plen = plen, .stem = lpm_stem(m, lpm_data(m, number1 - 1))};
 		if (plen > m->lpm.max_plen || lpm_part_of(m, &k) != part)
 			complain(a, "part %u has a prefix of %u bits that is not its own", part,
 				 plen);
@@ -141,13 +141,15 @@ static void audit_index(struct audit *a, uint32_t i)
 		complain(a, "part %u has an index of %u bits", i, part->fine);
 		return;
 	}
-	for (level = part->fine; level >= LPM_LEVEL_MIN && !a->bad; level -= LPM_LEVEL_STEP) {
+	for (level = part->fine; level >= LPM_LEVEL_MIN && !a->bad;
+	     level = lpm_level_below(level, part->fine)) {
 		for (at = 0; at < 1U << (level - LPM_PART_BITS); at++) {
 			uint32_t stem = i << 28 | at << (32 - level), link = part->root, want;
 			uint8_t data[4] = {stem >> 24, stem >> 16, stem >> 8, stem};
 			uint32_t slot = *lpm_slot(m, level, stem), x;
 
-			while (link && !(link & LPM_ELEM) && lpm_node(m, link - 1)->rank >> 1 < level) {
+			while (link && !(link & LPM_ELEM) &&
+			       lpm_node(m, link - 1)->rank >> 1 < level) {
 				struct lpm_node *node = lpm_node(m, link - 1);
 
 				link = node->child[node->rank & 1 ? lpm_bit(data, node->rank >> 1)
@@ -156,13 +158,14 @@ static void audit_index(struct audit *a, uint32_t i)
 			for (x = link; x && !(x & LPM_ELEM);)
 				x = lpm_node(m, x - 1)->child[0];
 			want = LPM_NONE;
-			if (x && (*lpm_meta(m, (x & LPM_INDEX_MASK) - 1) & LPM_PLEN_MASK) >= level &&
+			if (x &&
+			    (*lpm_meta(m, (x & LPM_INDEX_MASK) - 1) & LPM_PLEN_MASK) >= level &&
 			    lpm_stem(m, lpm_data(m, (x & LPM_INDEX_MASK) - 1)) >> (32 - level) ==
 				    stem >> (32 - level))
 				want = link;
 			if (slot != want) {
-				complain(a, "part %u, level %u: slot %#x has %#x, not %#x", i, level,
-					 at, slot, want);
+				complain(a, "part %u, level %u: slot %#x has %#x, not %#x", i,
+					 level, at, slot, want);
 				return;
 			}
 		}

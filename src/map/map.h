@@ -90,8 +90,10 @@ struct map_ops {
 
 	/* Pure: the kernel's checks of MAP_CREATE for this type, in its order. */
 	int (*alloc_check)(const struct map_attr *attr);
-	/* The kernel makes these checks only as it allocates: after those of token and device. */
+	/* The kernel makes these checks only as it allocates: after those of token and device;
+	 * but for check_early, which comes before them. NULL: nothing does. */
 	bool check_late;
+	int (*check_early)(const struct map_attr *attr);
 	/* Computes m->private geometry and *data_size, *prealloc from m->attr. -E2BIG/-ENOMEM. */
 	int (*layout)(struct map *m, uint64_t *data_size, uint64_t *prealloc);
 	/* Formats a fresh, zeroed file. */
@@ -236,6 +238,10 @@ struct map {
 			uint32_t buckets, elem_stride;
 		} stack;
 		struct {
+			struct map *table; /* storage.c: the hash table in the file */
+			uint32_t writes, look_at; /* when to look for owners that are gone */
+		} storage;
+		struct {
 			struct perf_cache *cache; /* this process's, one per CPU; or NULL */
 		} perf;
 		struct {
@@ -246,6 +252,10 @@ struct map {
 			uint64_t index_off;
 			uint32_t level_max, slack;
 		} lpm;
+		struct {
+			uint64_t seed, chunk_off; /* chunk_off 0: all pages are there */
+			uint32_t mask, hashes;
+		} bloom;
 	};
 };
 

@@ -77,7 +77,8 @@ static void hash_before(void *arg, uint64_t old)
 	fence_compiler();
 }
 
-static int hash_swap(struct map *m, const void *key, uint64_t flags, uint64_t word, struct robust_claim *c)
+static int hash_swap(struct map *m, const void *key, uint64_t flags, uint64_t word,
+		     struct robust_claim *c)
 {
 	const struct htab_swap swap = {.before = hash_before, .arg = c};
 
@@ -141,7 +142,7 @@ static uint64_t hash_memlock(const struct map *m)
 	/* without the elements that replacements in a plain hash need */
 	if (m->attr.map_flags & BPF_F_NO_PREALLOC)
 		return htab_memlock(m);
-	return htab_memlock(m) - (elem + 8) * cpus;
+	return htab_memlock(m) - elem * cpus;
 }
 
 static int hash_recover(struct map *m)

@@ -5,6 +5,7 @@
  */
 #include "map/objref.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -72,7 +73,7 @@ int objref_check_inner(const struct map_attr *attr)
 		.possible_cpus = attr->possible_cpus,
 	};
 
-	if (!ops || !ops->inner_allowed || ops->objref)
+	if (!ops || !ops->inner_allowed)
 		return -EINVAL;
 	if (in->spin_lock_off != -1 &&
 	    (!ops->lock_allowed || in->spin_lock_off < 0 || in->spin_lock_off & 3 ||
@@ -141,10 +142,24 @@ static struct objref_entry *retired;
 /* The table of a map in which nothing was looked up yet. */
 static struct objref_entry *no_entries[1];
 
+/* The id decides whose references the map's slots are: it must be the file's own. */
+static bool is_named(const struct map *m)
+{
+	char name[16];
+	struct stat st;
+
+	snprintf(name, sizeof(name), "%u", m->obj.id);
+	return !rundir_open() &&
+	       !raw_fstatat(rundir_kind_fd(OBJECT_MAP), name, &st, AT_SYMLINK_NOFOLLOW) &&
+	       st.st_ino == m->obj.ino && st.st_dev == m->obj.dev;
+}
+
 int objref_open(struct map *m)
 {
 	const struct objref_ops *ops = m->ops->objref;
 
+	if (m->obj.id && !is_named(m))
+		return -EPROTO;
 	if (ops->template) {
 		if (objref_check_inner(&m->attr))
 			return -EPROTO;

@@ -102,6 +102,8 @@ struct objref_ops {
 	bool (*shows)(struct map *m, uint64_t slot, uint64_t word);
 	/* The object in slot `index`, for programs, under a lease; or NULL. */
 	void *(*at)(struct map *m, uint32_t index);
+	/* CGROUP_ARRAY: the id of the cgroup in slot `index`. 0, -E2BIG, -EAGAIN (empty). */
+	int (*cgroup)(struct map *m, uint32_t index, uint64_t *id);
 	/* A program is about to use the map: may it? 0 or -EINVAL. */
 	int (*adopt)(struct map *m, uint64_t owner);
 };

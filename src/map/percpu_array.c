@@ -314,6 +314,7 @@ const struct map_ops percpu_array_map_ops = {
 	.delete = array_delete,
 	.lookup_percpu = percpu_lookup_cpu,
 	.for_each = percpu_for_each,
+	.stats = array_stats,
 	.lookup_batch = generic_lookup_batch,
 	.update_batch = generic_update_batch,
 	.memlock = percpu_memlock,

@@ -103,4 +103,5 @@ const struct map_ops prog_array_map_ops = {
 	.memlock = objref_array_memlock,
 	.recover = objref_recover,
 	.validate = objref_validate,
+	.not_sleepable = true,
 };

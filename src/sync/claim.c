@@ -41,7 +41,7 @@ bool claim_any_died(const struct robust_claim *claims, unsigned int n)
 	return false;
 }
 
-static time_t seconds(void)
+static int64_t seconds(void)
 {
 	struct timespec now;
 
@@ -49,12 +49,27 @@ static time_t seconds(void)
 	return now.tv_sec;
 }
 
-int claim_take(struct robust_claim *claims, unsigned int n, struct claim_held *held)
+int claim_wait(unsigned int round, int64_t *until)
 {
 	struct timespec nap = {.tv_nsec = 200000};
+
+	if (round < 20) {
+		raw_sched_yield();
+		return 0;
+	}
+	if (!*until)
+		*until = seconds() + LOCK_WAIT_SECONDS;
+	else if (seconds() > *until)
+		return -EBUSY;
+	raw_nanosleep(&nap, NULL);
+	return 0;
+}
+
+int claim_take(struct robust_claim *claims, unsigned int n, struct claim_held *held)
+{
 	struct thread *t = &thread_self;
 	unsigned int i, round;
-	time_t until = 0;
+	int64_t until = 0;
 
 	if (unlikely(!thread_known()) && thread_init())
 		return -EBUSY;
@@ -74,15 +89,8 @@ int claim_take(struct robust_claim *claims, unsigned int n, struct claim_held *h
 			if (!load_relaxed(&c->word) && try_take(t, c, 0, held))
 				return 0;
 		}
-		if (round < 20) {
-			raw_sched_yield();
-			continue;
-		}
-		if (!until)
-			until = seconds() + LOCK_WAIT_SECONDS;
-		else if (seconds() > until)
+		if (claim_wait(round, &until))
 			return -EBUSY;
-		raw_nanosleep(&nap, NULL);
 	}
 }
 

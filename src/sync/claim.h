@@ -44,6 +44,9 @@ struct claim_held {
 int claim_take(struct robust_claim *claims, unsigned int n, struct claim_held *held);
 void claim_drop(struct claim_held *held);
 
+/* All are held: waits a little, for the round'th time. -EBUSY: for long enough. */
+int claim_wait(unsigned int round, int64_t *until);
+
 /* Does one of them belong to a dead owner? */
 bool claim_any_died(const struct robust_claim *claims, unsigned int n);
 

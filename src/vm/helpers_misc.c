@@ -131,36 +131,6 @@ HELPER(get_current_comm)
 	return 0;
 }
 
-/* A cgroup's id is its directory's inode number in the unified hierarchy. */
-HELPER(get_current_cgroup_id)
-{
-	char path[4200], line[4096], *rest;
-	struct stat st;
-	uint64_t id = 0;
-	FILE *f;
-	int saved = errno;
-
-	if (vc->env->pid)
-		snprintf(path, sizeof(path), "/proc/%u/cgroup", vc->env->pid);
-	else
-		snprintf(path, sizeof(path), "/proc/self/cgroup");
-	f = fopen(path, "re");
-	while (f && fgets(line, sizeof(line), f)) {
-		if (strncmp(line, "0::", 3))
-			continue;
-		rest = line + 3;
-		rest[strcspn(rest, "\n")] = '\0';
-		snprintf(path, sizeof(path), "/sys/fs/cgroup%s", rest);
-		if (!stat(path, &st))
-			id = st.st_ino;
-		break;
-	}
-	if (f)
-		fclose(f);
-	errno = saved;
-	return id;
-}
-
 HELPER(get_func_ip)
 {
 	return vc->env->ip;

@@ -289,15 +289,19 @@ static void one_map(uint32_t type, uint32_t flags, unsigned long ops)
 	struct map_attr attr = {
 		.map_type = type, .map_flags = flags, .spin_lock_off = -1, .name = "model"};
 	struct map *again;
+	bool lru;
 	char why[256] = "";
 	int fd = -1, err;
 
 	attr.value_size = value_sizes[rnd(ARRAY_SIZE(value_sizes))];
 	attr.max_entries = 1 + rnd(MODEL_MAX - 1);
 	attr.key_size = 4;
-	if (type == BPF_MAP_TYPE_HASH || type == BPF_MAP_TYPE_PERCPU_HASH)
+	lru = type == BPF_MAP_TYPE_LRU_HASH || type == BPF_MAP_TYPE_LRU_PERCPU_HASH;
+	if (lru || type == BPF_MAP_TYPE_HASH || type == BPF_MAP_TYPE_PERCPU_HASH)
 		attr.key_size = 1 + rnd(MODEL_KEY_MAX - 1);
 	key_room = attr.max_entries + 1 + rnd(attr.max_entries + 2);
+	if (lru) /* room for all: nothing is evicted */
+		key_room = 1 + rnd(attr.max_entries);
 	err = map_create(&attr, -1, &m, &fd);
 	CHECK_EQ(err, 0);
 	if (err)

@@ -39,7 +39,8 @@ static inline void model_init(struct model *o, const struct map_attr *attr, uint
 	o->array =
 		attr->map_type == BPF_MAP_TYPE_ARRAY || attr->map_type == BPF_MAP_TYPE_PERCPU_ARRAY;
 	o->per_cpu = attr->map_type == BPF_MAP_TYPE_PERCPU_ARRAY ||
-		     attr->map_type == BPF_MAP_TYPE_PERCPU_HASH;
+		     attr->map_type == BPF_MAP_TYPE_PERCPU_HASH ||
+		     attr->map_type == BPF_MAP_TYPE_LRU_PERCPU_HASH;
 	o->cpus = cpus;
 	o->elem = (attr->value_size + 7) & ~7u;
 	if (!o->array)

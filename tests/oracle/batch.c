@@ -85,6 +85,8 @@ static void batch_random(int cmd)
 		difference_used(DIFF_FAULT_PREFIX);
 		return;
 	}
+	if (twin.objects && values == PTR_GOOD)
+		objects_names(AT_VALUES, count * twin.user_value);
 	if (keys == PTR_GOOD && same_bytes(AT_KEYS, count * twin.key_size, "keys of a batch") &&
 	    values == PTR_GOOD &&
 	    same_bytes(AT_VALUES, count * twin.user_value, "values of a batch") &&
@@ -138,6 +140,8 @@ static uint32_t batch_all(int s, int cmd, uint32_t room, uint64_t elem_flags, lo
 		done = a->batch.count;
 		if ((*err && *err != -ENOENT) || done > room || n + done > ENTRIES_MAX)
 			return n;
+		if (twin.objects)
+			objects_names(AT_VALUES, done * twin.user_value);
 		for (uint32_t i = 0; i < done; i++, n++) {
 			memset(&pairs[s][n], 0, sizeof(pairs[s][n]));
 			memcpy(pairs[s][n].key, sides[s].mem + AT_KEYS + i * twin.key_size,

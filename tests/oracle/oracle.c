@@ -289,6 +289,10 @@ int main(int argc, char **argv)
 	for (int s = 0; s < SIDES; s++)
 		side_memory(&sides[s]);
 	btf_load_both();
+	objects_prepare(type);
+	/* the kernel waits for a grace period at each change of a map in map */
+	if (!ops_text && (type == BPF_MAP_TYPE_ARRAY_OF_MAPS || type == BPF_MAP_TYPE_HASH_OF_MAPS))
+		ops = programs ? 2000 : 3000;
 	if (argc > 2 && !strcmp(argv[2], "evictions"))
 		return evictions_oracle(type, ops_text ? ops / 1000 : 60) || check_failures;
 	if (programs)

@@ -256,8 +256,8 @@ static void user_ring(void)
 static void damaged_user_rings(void)
 {
 	uint64_t *prod = page(user_ring_fd, 1, PROT_READ | PROT_WRITE), was = *prod;
-	uint32_t *header = (void *)page(user_ring_fd, 2 + (was & 65535) / 4096,
-					PROT_READ | PROT_WRITE);
+	uint32_t *header =
+		(void *)page(user_ring_fd, 2 + (was & 65535) / 4096, PROT_READ | PROT_WRITE);
 
 	header += (was & 4095) / 4;
 	*prod = was + 12;

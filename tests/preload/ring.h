@@ -33,7 +33,7 @@ static int ring_fd, user_ring_fd, ring_prog;
 /* the program's variables */
 static volatile struct {
 	uint64_t drained, drain_next, drain_wrong, drain_stop;
-} *ring_vars;
+} * ring_vars;
 
 static int ring_quiet(enum libbpf_print_level level, const char *fmt, va_list ap)
 {

@@ -128,8 +128,7 @@ static void walk(void)
 	static uint64_t values[4096 * WORDS];
 	bool seen[GROUPS] = {false};
 	struct prefix token;
-	struct map_batch b = {
-		.out_batch = &token, .keys = keys, .values = values, .count = 4096};
+	struct map_batch b = {.out_batch = &token, .keys = keys, .values = values, .count = 4096};
 	int err = m->ops->lookup_batch(m, &b);
 
 	if (!err && b.count < 4096)
@@ -183,7 +182,8 @@ static void exact_capacity(void)
 
 	REQUIRE(!m->ops->stats(m, &stats));
 	for (i = n = 0; !err; i++) {
-		struct prefix p = {28, {(uint8_t)(i * 16), 255, (uint8_t)(i >> 4), (uint8_t)(i >> 12 << 4)}};
+		struct prefix p = {
+			28, {(uint8_t)(i * 16), 255, (uint8_t)(i >> 4), (uint8_t)(i >> 12 << 4)}};
 
 		err = put(&p, 0, i);
 		n += !err;
@@ -194,8 +194,8 @@ static void exact_capacity(void)
 
 int main(int argc, char **argv)
 {
-	unsigned long ops = getenv("SHMAP_TEST_OPS") ? strtoul(getenv("SHMAP_TEST_OPS"), NULL, 0)
-						     : 400000;
+	unsigned long ops =
+		getenv("SHMAP_TEST_OPS") ? strtoul(getenv("SHMAP_TEST_OPS"), NULL, 0) : 400000;
 	static const struct prefix all = {0, {0}}, half = {1, {128}};
 	pid_t writers[WRITERS], readers[READERS];
 	unsigned int left = READERS, seed = 1;

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 
 #include "base/rawsys.h"
@@ -659,46 +660,99 @@ static void prog_array_killed(void)
 	CHECK(goes(prog_lives, ids[1]));
 }
 
-/* A target that reads more context than the run has does not get to it. */
-static void tail_call_context(void)
+/* Programs that may sleep have no tail calls. */
+static void sleepable(void)
 {
-	int map = map_new(BPF_MAP_TYPE_PROG_ARRAY, 4, 4, 4, 0), first, small, large;
-	uint32_t key = 0;
-	uint64_t ctx[2] = {5, 6};
-	union sys_attr a;
+	static const uint32_t types[] = {BPF_MAP_TYPE_PROG_ARRAY, BPF_MAP_TYPE_CGROUP_ARRAY,
+					 BPF_MAP_TYPE_ARRAY_OF_MAPS, BPF_MAP_TYPE_HASH_OF_MAPS};
+	int inner = array_new();
 
-	first = prog_tail(BPF_PROG_TYPE_SYSCALL, map, 0, 77);
-	REQUIRE(first == -EINVAL); /* sleepable only */
-#define LOAD_SYSCALL(...)                                                                          \
-	({                                                                                         \
-		struct bpf_insn insns_[] = {__VA_ARGS__};                                          \
-		(int)CALL(BPF_PROG_LOAD,                                                           \
-			  .prog_load = {.prog_type = BPF_PROG_TYPE_SYSCALL,                        \
-					.prog_flags = BPF_F_SLEEPABLE,                             \
-					.insns = P(insns_),                                        \
-					.insn_cnt = sizeof(insns_) / sizeof(*insns_),              \
-					.license = P("GPL")});                                     \
-	})
-	first = LOAD_SYSCALL(LD_MAP(2, map), MOV_K(3, 0), CALL_HELPER(tail_call), MOV_K(0, 77),
-			     EXIT());
-	small = LOAD_SYSCALL(LDX_DW(0, 1, 8), EXIT());
-	large = LOAD_SYSCALL(LDX_DW(0, 1, 4096), EXIT());
-	REQUIRE(first >= 0 && small >= 0 && large >= 0);
-#define RUN_CTX()                                                                                  \
-	({                                                                                         \
-		a = (union sys_attr){                                                              \
-			.test = {.prog_fd = first, .ctx_in = P(ctx), .ctx_size_in = sizeof(ctx)}}; \
-		CHECK_EQ(bpf(BPF_PROG_TEST_RUN, &a, sizeof(a)), 0);                                \
-		a.test.retval;                                                                     \
-	})
-	CHECK_EQ(RUN_CTX(), 77);
-	CHECK_EQ(update(map, &key, &small, 0), 0);
-	CHECK_EQ(RUN_CTX(), 6);
-	CHECK_EQ(update(map, &key, &large, 0), 0);
-	CHECK_EQ(RUN_CTX(), 77);
-	close_fd(first);
-	close_fd(small);
-	close_fd(large);
+	for (int i = 0; i < 4; i++) {
+		int map = outer_new(types[i], 4, 4, inner);
+		struct bpf_insn insns[] = {LD_MAP(1, map), MOV_K(0, 0), EXIT()};
+
+		CHECK_EQ(only_err(CALL(BPF_PROG_LOAD,
+				       .prog_load = {.prog_type = BPF_PROG_TYPE_SYSCALL,
+						     .prog_flags = BPF_F_SLEEPABLE,
+						     .insns = P(insns),
+						     .insn_cnt = 4,
+						     .license = P("GPL")})),
+			 i < 2 ? -EINVAL : 0);
+		close_fd(map);
+	}
+	close_fd(inner);
+}
+
+/* ---- cgroup arrays ---- */
+
+static const char *cgroup_root(void)
+{
+	return access("/sys/fs/cgroup/cgroup.procs", F_OK) ? "/sys/fs/cgroup/unified"
+							   : "/sys/fs/cgroup";
+}
+
+static int prog_cgroup(uint32_t type, int map, int index)
+{
+	if (type == BPF_PROG_TYPE_SCHED_CLS)
+		return LOAD(type, LD_MAP(2, map), MOV_K(3, index), CALL_HELPER(skb_under_cgroup),
+			    EXIT());
+	return LOAD(type, LD_MAP(1, map), MOV_K(2, index), CALL_HELPER(current_task_under_cgroup),
+		    EXIT());
+}
+
+static void cgroup_array(void)
+{
+	int map = map_new(BPF_MAP_TYPE_CGROUP_ARRAY, 4, 4, 4, 0), root, file, other, prog, skb, far;
+	uint32_t key = 1, value = 0, beyond = 4;
+	char path[256];
+	int child;
+
+	root = open(cgroup_root(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (root < 0)
+		SKIP("no unified cgroup hierarchy: %s", cgroup_root());
+	file = openat(root, "cgroup.procs", O_RDONLY | O_CLOEXEC);
+	other = open("/tmp", O_RDONLY | O_CLOEXEC);
+	prog = prog_cgroup(XDP, map, 1);
+	skb = prog_cgroup(BPF_PROG_TYPE_SCHED_CLS, map, 1);
+	far = prog_cgroup(XDP, map, 4);
+	REQUIRE(prog >= 0 && skb >= 0 && far >= 0);
+	CHECK_EQ(lookup(map, &key, &value, 0), -ENOTSUPP);
+	CHECK_EQ((int32_t)run(prog), -EAGAIN);
+	CHECK_EQ((int32_t)run(far), -E2BIG);
+	CHECK_EQ(update(map, &key, &file, 0), -EBADF);
+	CHECK_EQ(update(map, &key, &other, 0), -EBADF);
+	CHECK_EQ(update(map, &key, &map, 0), -EBADF);
+	CHECK_EQ(update(map, &key, &root, BPF_NOEXIST), -EINVAL);
+	CHECK_EQ(update(map, &beyond, &root, 0), -E2BIG);
+	CHECK_EQ(update(map, &key, &root, 0), 0);
+	CHECK_EQ(run(prog), 1);
+	CHECK_EQ(run(skb), 1);
+	CHECK_EQ(delete (map, &beyond), -E2BIG);
+	CHECK_EQ(delete (map, &key), 0);
+	CHECK_EQ(delete (map, &key), -ENOENT);
+	CHECK_EQ((int32_t)run(skb), -EAGAIN);
+	/* a cgroup that we are not in, and one that is no more */
+	snprintf(path, sizeof(path), "%s/shmap-test-%d", cgroup_root(), getpid());
+	if (!mkdir(path, 0755)) {
+		child = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		CHECK_EQ(update(map, &key, &child, 0), 0);
+		CHECK_EQ(run(prog), 0);
+		CHECK_EQ(run(skb), 0);
+		REQUIRE(!rmdir(path));
+		CHECK_EQ(run(prog), 0);
+		CHECK_EQ(update(map, &key, &child, 0), -ENOENT);
+		close(child);
+	}
+	/* skb is what tc programs have */
+	CHECK_EQ(only_err(LOAD(XDP, LD_MAP(2, map), MOV_K(3, 1), CALL_HELPER(skb_under_cgroup),
+			       EXIT())),
+		 -EINVAL);
+	close(root);
+	close(file);
+	close(other);
+	close_fd(prog);
+	close_fd(skb);
+	close_fd(far);
 	close_fd(map);
 }
 
@@ -735,7 +789,8 @@ static const struct claim claims[] = {
 	{"prog-array-ends-with-its-last-user", prog_array_users},
 	{"program-in-its-own-array-goes", prog_array_cycle},
 	{"prog-array-of-the-killed-goes", prog_array_killed},
-	{"tail-call-needs-context", tail_call_context, OURS},
+	{"sleepable-programs-take-no-prog-array", sleepable},
+	{"cgroup-array", cgroup_array},
 	{"bound-outer-map-keeps-inner-maps", bound_outer},
 };
 
