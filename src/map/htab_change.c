@@ -123,7 +123,7 @@ static void change_commit(struct map *m, struct htab_place *p, uint64_t link,
 	in->elem1 = link_index1(p->link);
 	in->rest1 = new_elem ? new_elem->rest1 : 0;
 	fence_compiler();
-	in->op = INTENT_CHANGE | (new_elem ? new_elem->from : 0);
+	store_relaxed(&in->op, INTENT_CHANGE | (new_elem ? new_elem->from : 0));
 	fence_compiler();
 	if (new_elem) {
 		struct elem *e = htab_elem(m, new_elem->index);
@@ -141,7 +141,7 @@ static void change_commit(struct map *m, struct htab_place *p, uint64_t link,
 	htab_change_complete(m, st, p->stripe,
 			     in->elem1 && !p->held ? (uint32_t)(lease_cpu() + 1) : 0);
 	fence_compiler();
-	in->op = INTENT_NONE;
+	store_relaxed(&in->op, INTENT_NONE);
 	if (htab_lru(m))
 		htab_lru_changed(m, p->stripe, new_elem ? new_elem->index + 1 : 0,
 				 p->evicted ? 0 : link_index1(p->link),
@@ -171,11 +171,11 @@ int htab_place(struct map *m, uint32_t stripe, uint32_t index, uint32_t cpu, con
 	in->elem1 = index + 1;
 	in->where = cpu;
 	fence_compiler();
-	in->op = INTENT_PLACE; /* it has happened: who comes after us does the rest */
+	store_relaxed(&in->op, INTENT_PLACE); /* it has happened: who comes after us ends it */
 	fence_compiler();
 	uaccess_copy(htab_value(m, index, cpu), htab_staged(m, stripe), size);
 	fence_compiler();
-	in->op = INTENT_NONE;
+	store_relaxed(&in->op, INTENT_NONE);
 	return 0;
 }
 

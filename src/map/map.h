@@ -90,8 +90,10 @@ struct map_ops {
 
 	/* Pure: the kernel's checks of MAP_CREATE for this type, in its order. */
 	int (*alloc_check)(const struct map_attr *attr);
-	/* The kernel makes these checks only as it allocates: after those of token and device. */
+	/* The kernel makes these checks only as it allocates: after those of token and device;
+	 * but for check_early, which comes before them. NULL: nothing does. */
 	bool check_late;
+	int (*check_early)(const struct map_attr *attr);
 	/* Computes m->private geometry and *data_size, *prealloc from m->attr. -E2BIG/-ENOMEM. */
 	int (*layout)(struct map *m, uint64_t *data_size, uint64_t *prealloc);
 	/* Formats a fresh, zeroed file. */

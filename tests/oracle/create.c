@@ -87,6 +87,12 @@ static void attr_note(const char *what, unsigned int size)
 	     a->map_create.map_name[3]);
 }
 
+static bool is_keyless(uint32_t type)
+{
+	return type == BPF_MAP_TYPE_QUEUE || type == BPF_MAP_TYPE_STACK ||
+	       type == BPF_MAP_TYPE_BLOOM_FILTER;
+}
+
 static bool is_lru(uint32_t type)
 {
 	return type == BPF_MAP_TYPE_LRU_HASH || type == BPF_MAP_TYPE_LRU_PERCPU_HASH;
@@ -121,7 +127,7 @@ static void attr_good(uint32_t type, int lock)
 	bool hash = is_hash(type);
 	uint32_t flags = 0, key = hash ? pick(key_sizes) : 4, value = pick(value_sizes);
 	uint32_t max = one_in(3) ? 1 + rnd(4) : 1 + rnd(one_in(4) ? ENTRIES_MAX : 40);
-	uint32_t named = rnd(2), letter = rnd(26);
+	uint32_t named = rnd(2), letter = rnd(26), extra = 0;
 
 	if (is_lru(type)) {
 		max = lru_max();
@@ -137,6 +143,16 @@ static void attr_good(uint32_t type, int lock)
 
 		key = pick(lpm_keys);
 		flags |= BPF_F_NO_PREALLOC;
+	}
+	if (is_keyless(type))
+		key = 0;
+	if (type == BPF_MAP_TYPE_QUEUE || type == BPF_MAP_TYPE_STACK)
+		max = 1 + rnd(one_in(3) ? 3 : 20);
+	if (type == BPF_MAP_TYPE_BLOOM_FILTER) {
+		extra = one_in(2) ? 0 : rnd(16);
+		max = 1 + rnd(one_in(4) ? 20000 : 200);
+		if (one_in(8))
+			flags |= BPF_F_ZERO_SEED;
 	}
 	if (objects_type(type))
 		value = 4;
@@ -170,6 +186,7 @@ static void attr_good(uint32_t type, int lock)
 		a->map_create.value_size = lock >= 0 ? lock_layouts[lock].size : value;
 		a->map_create.max_entries = max;
 		a->map_create.map_flags = flags;
+		a->map_create.map_extra = extra;
 		if (named)
 			snprintf(a->map_create.map_name, 16, "m_%c.%u", 'a' + letter, max);
 		if (lock >= 0) {
@@ -211,6 +228,8 @@ void create_both(uint32_t type)
 	twin.objects = objects_type(type);
 	twin.per_cpu = type == BPF_MAP_TYPE_PERCPU_ARRAY || type == BPF_MAP_TYPE_PERCPU_HASH ||
 		       type == BPF_MAP_TYPE_LRU_PERCPU_HASH;
+	twin.keyless = is_keyless(type);
+	twin.bloom = type == BPF_MAP_TYPE_BLOOM_FILTER;
 	twin.user_value = twin.value_size;
 	if (twin.per_cpu)
 		twin.user_value = (twin.value_size + 7) / 8 * 8 * sysconf(_SC_NPROCESSORS_CONF);
@@ -266,6 +285,13 @@ static bool kernel_may_be_asked(const union sys_attr *a)
 	if ((__uint128_t)max * (values * cpus + values + key + 128) <= few)
 		return true;
 	switch (a->map_create.map_type) {
+	case BPF_MAP_TYPE_QUEUE:
+	case BPF_MAP_TYPE_STACK:
+		/* E2BIG; or more than any machine has: ENOMEM at once */
+		return a->map_create.value_size > 4u << 20 ||
+		       (__uint128_t)max * a->map_create.value_size > (__uint128_t)1 << 46;
+	case BPF_MAP_TYPE_BLOOM_FILTER: /* the values are not kept */
+		return max <= 1u << 22 || a->map_create.value_size > 4u << 20;
 	case BPF_MAP_TYPE_LPM_TRIE: /* nothing is allocated ahead */
 	case BPF_MAP_TYPE_ARENA:
 		return true;
