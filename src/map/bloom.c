@@ -71,9 +71,14 @@ static inline bool bloom_there(const struct map *m, uint32_t bit)
 	return load_acquire(&bloom_chunks(m)[chunk / 64]) >> chunk % 64 & 1;
 }
 
+static int bloom_check_size(const struct map_attr *attr)
+{
+	return attr->value_size > BLOOM_VALUE_MAX ? -E2BIG : 0;
+}
+
 static int bloom_alloc_check(const struct map_attr *attr)
 {
-	if (attr->value_size > BLOOM_VALUE_MAX)
+	if (bloom_check_size(attr))
 		return -E2BIG;
 	if (!attr->max_entries || attr->key_size || !attr->value_size ||
 	    attr->map_flags & ~(uint32_t)(BPF_F_NUMA_NODE | BPF_F_ZERO_SEED | BPF_F_RDONLY |
@@ -311,6 +316,8 @@ const struct map_ops bloom_map_ops = {
 	.type = BPF_MAP_TYPE_BLOOM_FILTER,
 	.name = "bloom_filter",
 	.alloc_check = bloom_alloc_check,
+	.check_late = true,
+	.check_early = bloom_check_size,
 	.layout = bloom_layout,
 	.format = bloom_format,
 	.read = bloom_read,

@@ -90,8 +90,10 @@ struct map_ops {
 
 	/* Pure: the kernel's checks of MAP_CREATE for this type, in its order. */
 	int (*alloc_check)(const struct map_attr *attr);
-	/* The kernel makes these checks only as it allocates: after those of token and device. */
+	/* The kernel makes these checks only as it allocates: after those of token and device;
+	 * but for check_early, which comes before them. NULL: nothing does. */
 	bool check_late;
+	int (*check_early)(const struct map_attr *attr);
 	/* Computes m->private geometry and *data_size, *prealloc from m->attr. -E2BIG/-ENOMEM. */
 	int (*layout)(struct map *m, uint64_t *data_size, uint64_t *prealloc);
 	/* Formats a fresh, zeroed file. */
@@ -226,6 +228,7 @@ struct map {
 			uint64_t bucket_off, stripe_off, elem_off;
 			uint64_t page_off; /* which pages of buckets there are; 0: all */
 			uint32_t buckets, stripes, elems, per_stripe;
+			uint32_t bucket_max; /* no more buckets than that; 0: as many as fit */
 			uint32_t elem_stride, value_off;
 			uint64_t percpu_off, percpu_stride;
 			uint64_t claim_off; /* what stands behind the elements */

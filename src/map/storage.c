@@ -29,8 +29,9 @@
 #ifndef STORAGE_OWNERS_MAX /* the fuzz build makes it small: less file to damage */
 #define STORAGE_OWNERS_MAX (1U << 20)
 #endif
-#define STORAGE_FILE_MAX (1ULL << 34) /* address space that one map may take */
-#define STORAGE_VALUE_MAX 65407	      /* the kernel's: U16_MAX less its element */
+#define STORAGE_BUCKETS_MAX (1U << 15) /* few owners spread over few pages; many make chains */
+#define STORAGE_FILE_MAX (1ULL << 34)  /* address space that one map may take */
+#define STORAGE_VALUE_MAX 65407	       /* the kernel's: U16_MAX less its element */
 #define STORAGE_KERNEL_STRUCT 448
 #define STORAGE_LOOK_WRITES 256
 #define STORAGE_LOOK_MIN 64
@@ -62,6 +63,7 @@ static int table_layout(const struct map *m, struct map *t, uint64_t *data_size,
 		.user_value_size = m->user_value_size,
 		.elem_size = m->elem_size,
 		.refs = 1,
+		.htab.bucket_max = STORAGE_BUCKETS_MAX,
 	};
 	t->attr.map_type = BPF_MAP_TYPE_HASH;
 	t->attr.key_size = sizeof(struct storage_owner);

@@ -206,7 +206,9 @@ long sys_cmd_map_create(union sys_attr *a, union sys_attr *uattr, unsigned int s
 	attr.btf_value_type_id = a->map_create.btf_value_type_id;
 	attr.spin_lock_off = -1;
 	attr.possible_cpus = lease_possible_cpus();
-	err = ops->check_late ? 0 : ops->alloc_check(&attr);
+	err = ops->check_early	? ops->check_early(&attr)
+	      : ops->check_late ? 0
+				: ops->alloc_check(&attr);
 	if (!err && token)
 		err = create_check_token(a);
 	if (!err && a->map_create.map_ifindex)

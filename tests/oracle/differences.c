@@ -23,6 +23,8 @@ const struct difference_text differences[DIFF_COUNT] = {
 			      "the random operations are made on maps with room for all keys, "
 			      "and evictions.c compares counts and what use protects"},
 	[DIFF_IDS] = {"ids", "the kernel's are the system's, ours the runtime directory's"},
+	[DIFF_FALSE_POSITIVE] = {"a bloom filter's false positive",
+				 "which values it takes for others is chance, by its seed"},
 };
 
 static unsigned long used[DIFF_COUNT];

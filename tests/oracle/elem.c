@@ -37,6 +37,12 @@ void random_key(uint32_t at)
 		random_prefix(at);
 		return;
 	}
+	if (is_storage(twin.type)) {
+		int owner = random_owner(twin.type);
+
+		put_both(at, &owner, sizeof(owner));
+		return;
+	}
 	if (!twin.hash && one_in(20))
 		v = rnd64();
 	memcpy(key, &v, n);
@@ -67,14 +73,47 @@ static void random_event(uint32_t at)
 			memcpy(sides[s].mem + at, &events[s][i], 4);
 }
 
+#define BLOOM_VALUES 64
+
+/* Few different ones, so that many of those asked for are in the filter. */
+static void random_member(uint32_t at)
+{
+	uint32_t n = rnd(BLOOM_VALUES);
+
+	for (int s = 0; s < SIDES; s++)
+		for (uint32_t i = 0; i < twin.user_value; i++)
+			sides[s].mem[at + i] = (uint8_t)(n * (2 * i + 1) + i);
+}
+
 void random_value(uint32_t at)
 {
 	if (twin.objects)
 		objects_value(at);
 	else if (twin.type == BPF_MAP_TYPE_PERF_EVENT_ARRAY)
 		random_event(at);
+	else if (twin.bloom)
+		random_member(at);
 	else
 		fill_both(at, twin.user_value);
+}
+
+uint32_t value_number(uint32_t at)
+{
+	return sides[KERNEL].mem[at] % BLOOM_VALUES;
+}
+
+bool value_pushed(uint32_t at)
+{
+	return twin.pushed >> value_number(at) & 1;
+}
+
+bool false_positive(uint32_t at, long kernel, long shmap)
+{
+	if (!twin.bloom || value_pushed(at) || (kernel && kernel != -ENOENT) ||
+	    (shmap && shmap != -ENOENT))
+		return false;
+	difference_used(DIFF_FALSE_POSITIVE);
+	return true;
 }
 
 bool key_exists(uint32_t at)
@@ -151,7 +190,7 @@ void op_elem(void)
 	int cmd = pick(commands);
 	bool out = cmd == BPF_MAP_LOOKUP_ELEM || cmd == BPF_MAP_LOOKUP_AND_DELETE_ELEM ||
 		   cmd == BPF_MAP_GET_NEXT_KEY;
-	bool next = cmd == BPF_MAP_GET_NEXT_KEY, by_order = false, no_value;
+	bool next = cmd == BPF_MAP_GET_NEXT_KEY, by_order = false, no_value, by_chance;
 	enum pointer key = random_pointer(false), value = random_pointer(out);
 	enum fd_mode mode = random_mode();
 	uint32_t bad_fd = rnd(200), value_at = next ? AT_NEXT : AT_VALUE;
@@ -162,11 +201,15 @@ void op_elem(void)
 
 	if (!twin.usable)
 		return;
-	if ((next && one_in(8)) || (!twin.key_size && !one_in(4)))
+	if ((next && one_in(8)) || (!twin.key_size && !one_in(12)))
 		key = PTR_NULL;
+	/* asked of a filter: the value goes in */
+	if (twin.bloom && value == PTR_READ_ONLY)
+		value = PTR_GOOD;
+	by_chance = twin.bloom && cmd == BPF_MAP_LOOKUP_ELEM && value == PTR_GOOD;
 	no_value = cmd == BPF_MAP_DELETE_ELEM && !one_in(30);
 	random_key(AT_KEY);
-	if (out)
+	if (out && !by_chance)
 		mark_both(value_at, value_len);
 	else
 		random_value(AT_VALUE);
@@ -195,8 +238,16 @@ void op_elem(void)
 	/* whatever the mode: where reading is refused both sides say so */
 	if (next && twin.hash && key == PTR_GOOD && bad_fd >= 3)
 		by_order = key_exists(AT_KEY);
-	if (oracle_failed || !call_both(cmd, size, ret, !by_order))
+	if (oracle_failed || !call_both(cmd, size, ret, !by_order && !by_chance))
 		return;
+	if (twin.bloom && cmd == BPF_MAP_UPDATE_ELEM && !ret[KERNEL] && value == PTR_GOOD)
+		twin.pushed |= 1ull << value_number(AT_VALUE);
+	if (by_chance) {
+		if (ret[KERNEL] != ret[SHMAP] && !false_positive(AT_VALUE, ret[KERNEL], ret[SHMAP]))
+			differ("the filter of the kernel returns %ld, of shmap %ld", ret[KERNEL],
+			       ret[SHMAP]);
+		return;
+	}
 	if (by_order && ret[KERNEL] != ret[SHMAP]) {
 		difference_used(DIFF_HASH_ORDER);
 		if (!order_decides(ret[KERNEL], value) || !order_decides(ret[SHMAP], value))

@@ -27,7 +27,7 @@ struct side {
 	long (*fdinfo)(int fd, char *buf, size_t size);
 	uint8_t *mem;	    /* struct layout below; then a page without access */
 	uint8_t *read_only; /* a page that cannot be written */
-	int btf_fd[8];	    /* by lock layout; -1: none */
+	int btf_fd[16];	    /* by lock layout; -1: none */
 };
 
 enum { KERNEL, SHMAP, SIDES };
@@ -54,6 +54,7 @@ enum fd_mode { FD_RW, FD_RO, FD_WO, FD_MODES };
 /* A map that exists on both sides. */
 struct twin {
 	bool live, hash, per_cpu, usable, frozen;
+	bool keyless, bloom; /* queue, stack, bloom filter */
 	bool objects; /* values are fds and ids: objects.c */
 	int fd[SIDES][FD_MODES]; /* -1: not opened */
 	uint32_t id[SIDES];
@@ -65,6 +66,7 @@ struct twin {
 	unsigned long ops;
 	void *held[SIDES]; /* a mapping kept for a while */
 	size_t held_len;
+	uint64_t pushed; /* bloom: which values are in both, by number */
 };
 extern struct twin twin;
 void unmap_held(void);
@@ -76,6 +78,7 @@ enum difference {
 	DIFF_BATCH_ROOM,
 	DIFF_FAULT_PREFIX,
 	DIFF_IDS,
+	DIFF_FALSE_POSITIVE,
 	DIFF_LRU_VICTIMS,
 	DIFF_COUNT,
 };
@@ -129,6 +132,11 @@ void random_key(uint32_t at);
 void random_value(uint32_t at);
 /* Is the key at `at` in the map? Asks both, which must agree. */
 bool key_exists(uint32_t at);
+/* Bloom: the number of the value at `at`, as random_value() made it; is it in both? */
+uint32_t value_number(uint32_t at);
+bool value_pushed(uint32_t at);
+/* May the two filters answer differently? Both with yes or no, of what is in neither. */
+bool false_positive(uint32_t at, long kernel, long shmap);
 
 /* objects.c: types whose values are objects. */
 bool objects_type(uint32_t type);
@@ -144,6 +152,11 @@ void btf_load_both(void);
 void op_create_malformed(uint32_t type);
 void op_elem(void);
 void op_walk(void);
+
+/* Local storages: keys are fds of owners, which come and go (owners.c). */
+bool is_storage(uint32_t type);
+int random_owner(uint32_t type);
+void owners_close(void);
 void op_batch(void);
 void op_other(void);
 int programs_oracle(uint32_t type, unsigned long ops);
