@@ -51,6 +51,7 @@ struct bench_op {
 	const char *name;
 	bench_fn fn;
 	bool by_key; /* which keys are drawn matters: measured with Zipf's law, too */
+	bool waits;  /* waiting is part of it: not measured in CPU time */
 };
 
 /* ops.c */

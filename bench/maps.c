@@ -152,7 +152,8 @@ static double measure(const struct subject *s, const struct bench_op *op, enum w
 	pthread_barrier_init(&results->start, &shared, workers);
 	for (i = 0; i < workers; i++) {
 		jobs[i] = (struct job){.s = *s, .fn = op->fn, .n = n};
-		jobs[i].clock = way == ONE ? CLOCK_THREAD_CPUTIME_ID : CLOCK_MONOTONIC;
+		jobs[i].clock =
+			way == ONE && !op->waits ? CLOCK_THREAD_CPUTIME_ID : CLOCK_MONOTONIC;
 		jobs[i].fresh = way == PROCESSES;
 		jobs[i].s.worker = i;
 		jobs[i].s.workers = workers;

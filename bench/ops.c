@@ -238,7 +238,7 @@ static long swap(const struct subject *s, long n)
 	}
 	return n;
 }
-const struct bench_op op_swap = {"update (swap of the inner map)", swap, false};
+const struct bench_op op_swap = {"update (swap of the inner map)", swap, false, true};
 
 /* --- prefixes --- */
 

@@ -199,6 +199,7 @@ void targets_run(const struct target *targets, unsigned int count, const struct 
 	run.env.pid = ev->tracee->tid;
 	run.env.tgid = tracee_tgid(ev->tracee);
 	run.env.comm = "";
+	run.env.start = &ev->tracee->start;
 	run.env.read_user = run_read_user;
 	run.env.write_user = run_write_user;
 	run.env.user_regs = run_user_regs;

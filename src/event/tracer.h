@@ -36,6 +36,7 @@ struct tracee {
 	long nr;	      /* of that call */
 	unsigned int report;  /* where its report stands, plus 1, or 0 */
 	int comm_fd;	      /* /proc/TID/comm, or -1 */
+	uint64_t start;	      /* vm_env.start */
 	struct tracee *next;  /* in its hash bucket */
 };
 

@@ -7,7 +7,6 @@
 
 #include <sys/random.h>
 
-#include "map/generic_batch.h"
 #include "map/htab_lru.h"
 #include "map/htab_ops.h"
 #include "map/redo.h"
@@ -74,6 +73,8 @@ static uint64_t place_all(struct map *m, uint64_t stripes, uint64_t spares)
 	uint64_t max = m->attr.max_entries, value = m->elem_size, buckets, elems, end;
 
 	buckets = pow2_at_least((max + 3) / 4);
+	if (m->htab.bucket_max && buckets > m->htab.bucket_max)
+		buckets = m->htab.bucket_max;
 	if (buckets < stripes)
 		buckets = stripes;
 	m->htab.stripes = (uint32_t)stripes;
@@ -236,8 +237,8 @@ const struct map_ops htab_map_ops = {
 	.lock_died = htab_lock_died,
 	.lookup_batch = htab_lookup_batch,
 	.lookup_and_delete_batch = htab_lookup_and_delete_batch,
-	.update_batch = generic_update_batch,
-	.delete_batch = generic_delete_batch,
+	.update_batch = htab_update_batch,
+	.delete_batch = htab_delete_batch,
 	.memlock = htab_memlock,
 	.stats = htab_stats,
 	.recover = htab_recover,

@@ -39,7 +39,7 @@ htab_change_complete(struct map *m, struct stripe *st, uint32_t stripe, uint32_t
 		limbo1 = in->rest1;
 	}
 	fence_compiler();
-	st->heads = heads_make(free1, limbo1);
+	store_relaxed(&st->heads, heads_make(free1, limbo1));
 	if (op & INTENT_FRESH)
 		st->fresh = link_index1(in->link) - stripe * m->htab.per_stripe;
 	if (in->after != st->live) {

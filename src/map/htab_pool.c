@@ -46,7 +46,7 @@ static uint32_t gift_taker1(uint64_t gift)
 static uint32_t limbo_stamp(struct elem *top)
 {
 	if (!(top->next & ELEM_STAMPED)) {
-		top->stamp = lease_stamp();
+		store_relaxed(&top->stamp, lease_stamp()); /* LRU: a late lookup may look */
 		fence_compiler();
 		top->next |= ELEM_STAMPED;
 	}
@@ -127,7 +127,7 @@ int htab_alloc(struct map *m, uint32_t stripe, bool force, struct htab_alloc *a,
 		} else if ((force && (int32_t)(limbo_stamp(top) - *stamp) <= 0) ||
 			   lease_elapsed(limbo_stamp(top), -1)) {
 			heads = heads_make(heads_limbo(heads), 0);
-			st->heads = heads;
+			store_relaxed(&st->heads, heads);
 			st->limbo_len = 0;
 		}
 	}
@@ -184,7 +184,7 @@ limbo:
 damaged:
 	/* A damaged list cannot be told from a cyclic one: it is given up. */
 	htab_damaged(m);
-	st->heads = 0;
+	store_relaxed(&st->heads, 0);
 	return -EIO;
 }
 
@@ -204,7 +204,7 @@ static int gift_make(struct map *m, uint32_t stripe, bool force, uint64_t *stamp
 	struct elem *e;
 	int err;
 
-	if (st->gift || st->live >= st->quota || st->quota > m->attr.max_entries)
+	if (load_relaxed(&st->gift) || st->live >= st->quota || st->quota > m->attr.max_entries)
 		return 0;
 	want = (st->quota - st->live + 1) / 2;
 	if (want > HTAB_GIFT_MAX)
@@ -214,7 +214,7 @@ static int gift_make(struct map *m, uint32_t stripe, bool force, uint64_t *stamp
 		e = htab_elem_at(m, heads_limbo(heads));
 		if (e && lease_elapsed(limbo_stamp(e), force ? lease_cpu() : -1)) {
 			heads = heads_make(heads_limbo(heads), 0);
-			st->heads = heads;
+			store_relaxed(&st->heads, heads);
 			st->limbo_len = 0;
 		}
 	}
@@ -260,7 +260,7 @@ static int gift_make(struct map *m, uint32_t stripe, bool force, uint64_t *stamp
 	in->link = first1 | (uint64_t)n << GIFT_COUNT_SHIFT |
 		   (uint64_t)(st->arrivals & 0xffff) << GIFT_SEQ_SHIFT;
 	fence_compiler();
-	in->op = INTENT_GIVE | from;
+	store_relaxed(&in->op, INTENT_GIVE | from);
 	fence_compiler();
 	store_release(&st->gift, in->link);
 	htab_recover_stripe(m, stripe);
@@ -272,11 +272,11 @@ static void give_complete(struct map *m, struct stripe *st, uint32_t stripe)
 	const struct intent *in = &st->intent;
 
 	if (in->op & INTENT_FREE)
-		st->heads = heads_make(in->rest1, heads_limbo(st->heads));
+		store_relaxed(&st->heads, heads_make(in->rest1, heads_limbo(st->heads)));
 	else
 		st->fresh = link_index1(in->link) - 1 - stripe * m->htab.per_stripe +
 			    gift_count(in->link);
-	st->quota = in->after;
+	store_relaxed(&st->quota, in->after);
 }
 
 /* Takes what the claimed gift word holds into the free list. Idempotent. */
@@ -299,7 +299,8 @@ static void take_complete(struct map *m, uint32_t stripe, uint64_t *gift)
 		if (e)
 			e->next = heads_free(st->heads);
 		fence_compiler();
-		st->heads = heads_make(link_index1(in->link), heads_limbo(st->heads));
+		store_relaxed(&st->heads,
+			      heads_make(link_index1(in->link), heads_limbo(st->heads)));
 	}
 	/* Before the quota: see htab_steal(). */
 	store_relaxed(&st->arrivals, st->arrivals + 1);
@@ -328,12 +329,12 @@ static bool gift_take(struct map *m, uint32_t stripe, uint32_t from)
 	in->link = claimed;
 	in->after = st->quota + gift_count(gift);
 	fence_compiler();
-	in->op = INTENT_TAKE;
+	store_relaxed(&in->op, INTENT_TAKE);
 	fence_compiler();
 	if (cas_seq_cst(word, &gift, claimed))
 		take_complete(m, stripe, word);
 	fence_compiler();
-	in->op = INTENT_NONE;
+	store_relaxed(&in->op, INTENT_NONE);
 	return true;
 }
 
@@ -402,7 +403,7 @@ void htab_recover_stripe(struct map *m, uint32_t stripe)
 		break;
 	}
 	fence_compiler();
-	in->op = INTENT_NONE;
+	store_relaxed(&in->op, INTENT_NONE);
 }
 
 /*
@@ -446,9 +447,9 @@ static bool steal_pass(struct map *m, uint32_t stripe, unsigned int tries, uint6
 		*err = htab_lock(m, from);
 		if (*err)
 			return false;
-		if (!other->gift)
+		if (!load_relaxed(&other->gift))
 			*err = gift_make(m, from, tries > 0, stamp);
-		gift = other->gift;
+		gift = load_relaxed(&other->gift);
 		htab_unlock(m, from);
 		if (*err)
 			return false;

@@ -29,8 +29,8 @@
  * element's link.
  *
  * The index. A large part also has tables of links, by the first k bits of a prefix, for k =
- * fine, fine - 4, fine - 8 ... (lpm_index.c): a slot has the link to all prefixes of k bits and
- * more that begin so, LPM_NONE when there are none, or 0: look elsewhere. A search begins
+ * fine, fine - 2, fine - 6, fine - 10 ... (lpm_index.c): a slot has the link to all prefixes of k
+ * bits and more that begin so, LPM_NONE when there are none, or 0: look elsewhere. A search begins
  * there, with the finest table, and goes on to the next only for what is shorter than k bits.
  * A table says nothing that the trie does not: while a change is under way its slots are 0.
  *
@@ -52,7 +52,8 @@
  * element that it came to was in the trie then. An odd seq means nothing: a
  * writer that stands still in the middle keeps nobody waiting. What is copied out
  * of an element afterwards is believed when the element's meta word has not changed:
- * it counts the element's lives (G1).
+ * it counts the element's lives (G1), up to 2^19: a copy would have to stand still for a multiple
+ * of that many lives of its element, and go on in one of the same prefix length, to be wrong.
  *
  * Death (G5). Before anything changes the part's intent says what is about to
  * happen. Whoever takes the lock over looks whether the link was stored: then
@@ -95,8 +96,7 @@
 
 #define LPM_LEVEL_MIN 8U /* bits that a table of the index is by */
 #define LPM_LEVEL_MAX 24U
-#define LPM_LEVEL_STEP 4U
-#define LPM_LEVELS 5 /* 24, 20, 16, 12, 8 */
+#define LPM_LEVELS 5 /* 24, 22, 18, 14, 10; or 22, 20, 16, 12, 8 */
 
 #define LPM_ELEM (1U << 31)
 #define LPM_NONE LPM_ELEM /* in the index: there is nothing */
@@ -251,6 +251,12 @@ static inline uint32_t *lpm_slot(const struct map *m, uint32_t level, uint32_t s
 	uint64_t before = ((1U << level) - (1U << LPM_LEVEL_MIN)) / 3;
 
 	return (uint32_t *)(m->obj.base + m->lpm.index_off) + before + (stem >> (32 - level));
+}
+
+/* The next coarser level that a part of this finest one uses. */
+static inline uint32_t lpm_level_below(uint32_t level, uint32_t fine)
+{
+	return level - (level == fine ? 2 : 4);
 }
 
 static inline bool lpm_level_ok(const struct map *m, uint32_t level)

@@ -298,9 +298,15 @@ again:
 		if (ret != -EAGAIN)
 			return ret;
 		lease_wait(stamp, lease_cpu());
-		/* The second time round what lease_wait() gave up on is taken. */
+		/* The second time round what lease_wait() gave up on is taken. More times: others
+		 * have freed and taken elements meanwhile. */
 		force = true;
-		if (++tries > 100)
+		if (++tries > 20) {
+			struct timespec nap = {0, 500000};
+
+			nanosleep(&nap, NULL);
+		}
+		if (tries > 20000)
 			return -EBUSY;
 		goto again;
 	}

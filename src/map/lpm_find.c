@@ -61,8 +61,8 @@ INLINE uint32_t key_bit(const struct lpm_key *k, uint32_t pos, bool four)
 	return four ? k->stem >> (~pos & 31) & 1 : lpm_bit(k->data, pos);
 }
 
-INLINE RACY uint32_t key_common(struct map *m, const struct lpm_key *k, uint32_t elem, uint32_t limit,
-				bool four)
+INLINE RACY uint32_t key_common(struct map *m, const struct lpm_key *k, uint32_t elem,
+				uint32_t limit, bool four)
 {
 	uint32_t bits, common;
 
@@ -154,11 +154,11 @@ INLINE int match_below(struct map *m, uint32_t link, const struct lpm_key *k, ui
 INLINE int match_sized(struct map *m, const struct lpm_part *part, const struct lpm_key *k,
 		       struct lpm_hit *hit, bool four)
 {
-	uint32_t limit = k->plen, level = load_relaxed(&part->fine), root, slot;
+	uint32_t limit = k->plen, fine = load_relaxed(&part->fine), level = fine, root, slot;
 	int ret;
 
-	if (likely(lpm_level_ok(m, level))) {
-		for (; level >= LPM_LEVEL_MIN; level -= LPM_LEVEL_STEP) {
+	if (likely(lpm_level_ok(m, fine))) {
+		for (; level >= LPM_LEVEL_MIN; level = lpm_level_below(level, fine)) {
 			if (level > limit)
 				continue;
 			slot = load_acquire(lpm_slot(m, level, k->stem));
@@ -312,59 +312,96 @@ static int any_elem(struct map *m, uint32_t link, int64_t above, struct lpm_hit 
 	return lpm_link_elem(m, link, hit);
 }
 
-/*
- * lpm_find_locked() in the subtree of a link, which has all prefixes that begin as the key does;
- * word: what holds the link, or NULL: not known. 1: what is asked for stands at that word, or
- * above it.
- */
-static int find_below(struct map *m, const struct lpm_key *k, struct lpm_place *p, uint32_t *from,
-		      uint32_t from_link, bool to_delete)
+/* Where a new node of p->rank goes, down from a word, or (NULL) what the caller knows the link
+ * of only: 0, 1, -EIO as find_below(). */
+static int find_far(struct map *m, const struct lpm_key *k, struct lpm_place *p, uint32_t *from)
 {
-	uint32_t *word = from, *above = NULL;
-	uint32_t node1 = 0, link = from_link, plen, common;
-	int64_t rank_above = -1;
-	struct lpm_hit hit;
-	struct lpm_node *n;
+	uint32_t *word = from, link;
+	int64_t above = -1;
 
-	/* Down by the key's bits, to where it would end, or to an element. */
-	while (!lpm_link_is_elem(link)) {
-		uint32_t i = lpm_link_index(m, link), rank, pos;
+	if (!from)
+		return 1;
+	while (!lpm_link_is_elem(link = load_relaxed(word))) {
+		uint32_t i = lpm_link_index(m, link), rank;
+		struct lpm_node *node;
 
 		if (unlikely(i == UINT32_MAX))
 			return -EIO;
-		n = lpm_node(m, i);
-		rank = load_relaxed(&n->rank);
-		if (unlikely((int64_t)rank <= rank_above))
+		node = lpm_node(m, i);
+		rank = load_relaxed(&node->rank);
+		if (unlikely((int64_t)rank <= above || rank == p->rank))
+			return -EIO;
+		if (rank > p->rank)
+			break;
+		above = rank;
+		word = &node->child[rank & 1 ? lpm_bit(k->data, rank >> 1) : 1];
+	}
+	p->elem = 0;
+	p->word = word;
+	p->link = link;
+	return 0;
+}
+
+#define PATH_MAX_KEPT 64
+
+/*
+ * lpm_find_locked() in the subtree of a link, which has all prefixes that begin as the key does;
+ * from: what holds the link, or NULL: not known. 1: what is asked for stands at that word, or
+ * above it.
+ */
+INLINE int find_below(struct map *m, const struct lpm_key *k, struct lpm_place *p, uint32_t *from,
+		      uint32_t link, bool to_delete, bool four)
+{
+	/* The nodes of the way: ranks, and the words that lead to them; the last ones of a long
+	 * way. */
+	uint32_t ranks[PATH_MAX_KEPT], *words[PATH_MAX_KEPT];
+	uint32_t n = 0, node1 = 0, plen, common, at, back;
+	uint32_t *word = from;
+	int64_t above = -1;
+	struct lpm_hit hit;
+
+	/* Down by the key's bits, to where it would end, or to an element. */
+	while (!lpm_link_is_elem(link)) {
+		uint32_t i = link - 1, rank, pos, is_bit, side;
+		struct lpm_node *node;
+
+		if (unlikely(i >= m->lpm.elems))
+			return -EIO;
+		node = lpm_node(m, i);
+		rank = load_relaxed(&node->rank);
+		if (unlikely((int64_t)rank <= above))
 			return -EIO;
 		pos = rank >> 1;
-		if (rank & 1 ? pos >= k->plen : pos > k->plen)
+		is_bit = rank & 1;
+		if (pos + is_bit > k->plen)
 			break;
-		rank_above = rank;
-		above = word;
+		above = rank;
+		ranks[n % PATH_MAX_KEPT] = rank;
+		words[n % PATH_MAX_KEPT] = word;
+		n++;
 		node1 = i + 1;
-		if (rank & 1)
-			word = &n->child[lpm_bit(k->data, pos)];
-		else
-			word = &n->child[pos < k->plen];
+		/* an END at the very end of the key has its element on side 0 */
+		side = pos < k->plen;
+		if (likely(side))
+			side = (key_bit(k, pos, four) | !is_bit) & 1;
+		word = &node->child[side];
 		link = load_relaxed(word);
-		if (unlikely(!link))
-			return -EIO;
 	}
-	if (unlikely(any_elem(m, link, rank_above, &hit) < 0))
+	if (unlikely((likely(lpm_link_is_elem(link)) ? lpm_link_elem(m, link, &hit)
+						     : any_elem(m, link, above, &hit)) < 0))
 		return -EIO;
 	plen = hit.meta & LPM_PLEN_MASK;
-	common = lpm_common(lpm_data(m, hit.index), k->data, plen < k->plen ? plen : k->plen);
+	common = key_common(m, k, hit.index, plen < k->plen ? plen : k->plen, four);
 	if (common == k->plen && common == plen) {
-		if (!word || (to_delete && node1 && !above))
+		if (!word || (to_delete && n && !words[(n - 1) % PATH_MAX_KEPT]))
 			return 1;
 		p->elem = hit.index + 1;
 		p->word = word;
 		p->link = link;
-		p->above = above;
+		p->above = n ? words[(n - 1) % PATH_MAX_KEPT] : NULL;
 		p->node = node1;
 		return lpm_link_is_elem(link) ? 0 : -EIO;
 	}
-	/* Where they part: the first link on the way that leads to a higher rank. */
 	if (common == k->plen) {
 		p->rank = LPM_RANK_END(common);
 		p->side = 0;
@@ -373,51 +410,53 @@ static int find_below(struct map *m, const struct lpm_key *k, struct lpm_place *
 		p->side = 1;
 	} else {
 		p->rank = LPM_RANK_BIT(common);
-		p->side = lpm_bit(k->data, common);
+		p->side = key_bit(k, common, four);
 	}
-	word = from;
-	link = from_link;
-	rank_above = -1;
-	while (!lpm_link_is_elem(link)) {
-		uint32_t i = lpm_link_index(m, link), rank;
-
-		if (unlikely(i == UINT32_MAX))
-			return -EIO;
-		n = lpm_node(m, i);
-		rank = load_relaxed(&n->rank);
-		if (unlikely((int64_t)rank <= rank_above || rank == p->rank))
-			return -EIO;
-		if (rank > p->rank)
+	/* Where they part: the first link on the way that leads to a higher rank. */
+	for (at = n, back = 0; at; at--, back++) {
+		if (unlikely(back == PATH_MAX_KEPT))
+			return find_far(m, k, p, from);
+		if (ranks[(at - 1) % PATH_MAX_KEPT] <= p->rank)
 			break;
-		rank_above = rank;
-		word = rank & 1 ? &n->child[lpm_bit(k->data, rank >> 1)] : &n->child[1];
-		link = load_relaxed(word);
+		word = words[(at - 1) % PATH_MAX_KEPT];
 	}
+	if (unlikely(at && ranks[(at - 1) % PATH_MAX_KEPT] == p->rank))
+		return -EIO;
+	if (!word)
+		return 1;
 	p->elem = 0;
 	p->word = word;
-	p->link = link;
-	return word ? 0 : 1;
+	p->link = load_relaxed(word);
+	return 0;
+}
+
+INLINE int find_sized(struct map *m, const struct lpm_key *k, struct lpm_place *p, bool to_delete,
+		      bool four)
+{
+	struct lpm_part *part = lpm_part(m, p->part);
+	uint32_t fine = part->fine, level = fine, slot;
+	int ret = 1;
+
+	if (lpm_level_ok(m, fine)) {
+		for (; ret > 0 && level >= LPM_LEVEL_MIN; level = lpm_level_below(level, fine)) {
+			slot = level <= k->plen ? load_relaxed(lpm_slot(m, level, k->stem)) : 0;
+			if (slot && !lpm_link_is_elem(slot))
+				ret = find_below(m, k, p, NULL, slot, to_delete, four);
+		}
+	}
+	return ret > 0 ? find_below(m, k, p, &part->root, part->root, to_delete, four) : ret;
 }
 
 int lpm_find_locked(struct map *m, const struct lpm_key *k, struct lpm_place *p, bool to_delete)
 {
 	struct lpm_part *part = lpm_part(m, p->part);
-	uint32_t level = part->fine, stem, slot;
-	int ret = 1;
+	int ret;
 
 	*p = (struct lpm_place){.part = p->part, .word = &part->root};
 	if (!part->root)
 		return 0;
-	if (lpm_level_ok(m, level)) {
-		stem = k->stem;
-		for (; ret > 0 && level >= LPM_LEVEL_MIN; level -= LPM_LEVEL_STEP) {
-			slot = level <= k->plen ? load_relaxed(lpm_slot(m, level, stem)) : 0;
-			if (slot && !lpm_link_is_elem(slot))
-				ret = find_below(m, k, p, NULL, slot, to_delete);
-		}
-	}
-	if (ret > 0)
-		ret = find_below(m, k, p, &part->root, part->root, to_delete);
+	ret = m->lpm.data_size == 4 ? find_sized(m, k, p, to_delete, true)
+				    : find_sized(m, k, p, to_delete, false);
 	if (unlikely(ret))
 		lpm_damaged(m);
 	return ret ? -EIO : 0;
@@ -447,67 +486,72 @@ static int first_of(struct map *m, uint32_t link, struct lpm_hit *hit)
 
 /* What comes after the key in a subtree. 1; 0: nothing does; -ENOENT: the key is not there;
  * -EIO. */
-static int after_below(struct map *m, uint32_t link, const struct lpm_key *k, struct lpm_hit *hit)
+INLINE int after_below(struct map *m, uint32_t link, const struct lpm_key *k, struct lpm_hit *hit,
+		       bool four)
 {
 	uint32_t later = 0, plen;
 	int64_t above = -1;
 	int err;
 
 	while (!lpm_link_is_elem(link)) {
-		uint32_t i = lpm_link_index(m, link), rank, pos;
+		uint32_t i = link - 1, rank, pos, is_bit, side, other;
 		const struct lpm_node *n;
 
-		if (i == UINT32_MAX)
+		if (unlikely(i >= m->lpm.elems))
 			return -EIO;
 		n = lpm_node(m, i);
 		rank = load_relaxed(&n->rank);
-		if ((int64_t)rank <= above)
+		if (unlikely((int64_t)rank <= above))
 			return -EIO;
 		above = rank;
 		pos = rank >> 1;
-		if (rank & 1 ? pos >= k->plen : pos > k->plen)
+		is_bit = rank & 1;
+		if (pos + is_bit > k->plen)
 			return -ENOENT;
-		if (rank & 1) {
-			unsigned int bit = lpm_bit(k->data, pos);
-
-			if (!bit)
-				later = load_acquire(&n->child[1]);
-			link = load_acquire(&n->child[bit]);
-		} else {
-			if (pos < k->plen)
-				later = load_acquire(&n->child[0]);
-			link = load_acquire(&n->child[pos < k->plen]);
-		}
+		/* As in descend(), without a branch. The other side comes later if this one is
+		 * a BIT's 0 or an END's 1. */
+		side = pos < k->plen;
+		if (likely(side))
+			side = (key_bit(k, pos, four) | !is_bit) & 1;
+		other = load_acquire(&n->child[!side]);
+		link = load_acquire(&n->child[side]);
+		later = side ^ is_bit ? other : later;
 	}
 	err = lpm_link_elem(m, link, hit);
 	if (err < 0)
 		return err;
 	plen = hit->meta & LPM_PLEN_MASK;
-	if (plen != k->plen || lpm_common(lpm_data(m, hit->index), k->data, plen) != plen)
+	if (plen != k->plen || key_common(m, k, hit->index, plen, four) != plen)
 		return -ENOENT;
 	return later ? first_of(m, later, hit) : 0;
 }
 
 /* The same in one trie, by the index where the key is not the last of its stem. */
-static int after(struct map *m, const struct lpm_part *part, const struct lpm_key *k,
-		 struct lpm_hit *hit)
+INLINE int after_sized(struct map *m, const struct lpm_part *part, const struct lpm_key *k,
+		       struct lpm_hit *hit, bool four)
 {
-	uint32_t level = load_relaxed(&part->fine), root, stem, slot;
+	uint32_t fine = load_relaxed(&part->fine), level = fine, root, slot;
 	int ret;
 
-	if (lpm_level_ok(m, level)) {
-		stem = k->stem;
-		for (; level >= LPM_LEVEL_MIN; level -= LPM_LEVEL_STEP) {
-			slot = level <= k->plen ? load_acquire(lpm_slot(m, level, stem)) : 0;
+	if (lpm_level_ok(m, fine)) {
+		for (; level >= LPM_LEVEL_MIN; level = lpm_level_below(level, fine)) {
+			slot = level <= k->plen ? load_acquire(lpm_slot(m, level, k->stem)) : 0;
 			if (!slot || lpm_link_is_elem(slot))
 				continue;
-			ret = after_below(m, slot, k, hit);
+			ret = after_below(m, slot, k, hit, four);
 			if (ret)
 				return ret;
 		}
 	}
 	root = load_acquire(&part->root);
-	return root ? after_below(m, root, k, hit) : -ENOENT;
+	return root ? after_below(m, root, k, hit, four) : -ENOENT;
+}
+
+static int after(struct map *m, const struct lpm_part *part, const struct lpm_key *k,
+		 struct lpm_hit *hit)
+{
+	return m->lpm.data_size == 4 ? after_sized(m, part, k, hit, true)
+				     : after_sized(m, part, k, hit, false);
 }
 
 /* One trie's answer, of one instant, with the key that it found: 1 (into found, of

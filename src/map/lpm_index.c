@@ -4,9 +4,9 @@
  *
  *   index_off  | level 8: 2^8 slots | level 10: 2^10 | ... | level_max |
  *
- * Each part has the slots of its own stems, and uses every second of the levels, down from
- * its finest. It goes to a finer one as it grows, as far as the memory that the
- * kernel would need for the same prefixes allows.
+ * Each part has the slots of its own stems, and uses its finest level, the next one, and from
+ * there every second one (lpm_level_below()). It goes to a finer one as it grows, as far as the
+ * memory that the kernel would need for the same prefixes allows.
  *
  * What a change does to a slot follows from the change alone. The link in a slot leads to
  * the uppermost place of the trie below which all prefixes begin with the slot's bits. A node
@@ -67,7 +67,8 @@ void lpm_index_plan(struct map *m, uint32_t i, const struct lpm_key *k, uint32_t
 		return;
 	in->fine = level;
 	in->stem = k->stem;
-	for (n = 0; n < LPM_LEVELS && level >= LPM_LEVEL_MIN; n++, level -= LPM_LEVEL_STEP) {
+	for (n = 0; n < LPM_LEVELS && level >= LPM_LEVEL_MIN;
+	     n++, level = lpm_level_below(level, in->fine)) {
 		in->slot_old[n] = in->slot_new[n] = 0;
 		if (level > k->plen)
 			continue;
@@ -86,7 +87,8 @@ void lpm_index_clear(struct map *m, const struct lpm_intent *in)
 
 	if (!level)
 		return;
-	for (n = 0; n < LPM_LEVELS && level >= LPM_LEVEL_MIN; n++, level -= LPM_LEVEL_STEP)
+	for (n = 0; n < LPM_LEVELS && level >= LPM_LEVEL_MIN;
+	     n++, level = lpm_level_below(level, in->fine))
 		if (in->slot_old[n] != in->slot_new[n])
 			store_relaxed(lpm_slot(m, level, in->stem), 0);
 }
@@ -98,7 +100,8 @@ void lpm_index_store(struct map *m, const struct lpm_intent *in, bool committed)
 
 	if (!level || !lpm_level_ok(m, level))
 		return;
-	for (n = 0; n < LPM_LEVELS && level >= LPM_LEVEL_MIN; n++, level -= LPM_LEVEL_STEP)
+	for (n = 0; n < LPM_LEVELS && level >= LPM_LEVEL_MIN;
+	     n++, level = lpm_level_below(level, in->fine))
 		if (in->slot_old[n] != in->slot_new[n])
 			store_release(lpm_slot(m, level, in->stem),
 				      committed ? in->slot_new[n] : in->slot_old[n]);
@@ -151,32 +154,61 @@ static bool fill_level(struct map *m, uint32_t i, uint32_t level)
 	return !lpm_part(m, i)->root || fill(m, level, lpm_part(m, i)->root, -1);
 }
 
-void lpm_index_grow(struct map *m, uint32_t i)
+/* One step, to a level that is 2 bits finer. Of its levels the old set has one, its finest: that
+ * is right as it is. */
+static bool grow_once(struct map *m, struct lpm_part *part, uint32_t i, uint32_t fine)
 {
-	struct lpm_part *part = lpm_part(m, i);
-	uint32_t fine = part->fine, level;
+	uint32_t level;
 
-	if (!lpm_level_ok(m, fine))
-		fine = LPM_LEVEL_MIN - 2;
-	if (i == LPM_SHORT_PART || fine + 2 > m->lpm.level_max) {
-		part->grow_at = UINT32_MAX;
-		return;
-	}
-	while (fine + 2 <= m->lpm.level_max && part->live >= worth_from(m, fine + 2))
-		fine += 2;
-	if (fine == part->fine || !lpm_level_ok(m, fine)) {
-		part->grow_at = (uint32_t)worth_from(m, fine + 2);
-		return;
-	}
-	/* No memory for it: not again before there are twice as many. */
-	part->grow_at = part->live * 2;
-	for (level = fine; level >= LPM_LEVEL_MIN; level -= LPM_LEVEL_STEP)
-		if (!fill_level(m, i, level))
-			return;
+	for (level = fine; level >= LPM_LEVEL_MIN; level = lpm_level_below(level, fine))
+		if (level != part->fine && !fill_level(m, i, level))
+			return false;
 	/* Counted as a change, twice, like any: readers between two equal counts have seen one
 	 * set of tables. */
 	store_release(&part->seq, part->seq + 1);
 	store_release(&part->fine, fine);
 	store_release(&part->seq, part->seq + 1);
-	part->grow_at = (uint32_t)worth_from(m, fine + 2);
+	return true;
+}
+
+/*
+ * How many elements the part will have when the map is full, if the parts stay as they are to
+ * each other: the memory that counts is that of a full map.
+ */
+static uint64_t share(const struct map *m, const struct lpm_part *part)
+{
+	uint64_t live = 0;
+	uint32_t i;
+
+	for (i = 0; i < m->lpm.parts; i++)
+		live += load_relaxed(&lpm_part(m, i)->live);
+	return live ? (uint64_t)part->live * m->lpm.capacity / live : 0;
+}
+
+void lpm_index_grow(struct map *m, uint32_t i)
+{
+	struct lpm_part *part = lpm_part(m, i);
+	uint64_t worth;
+	uint32_t fine;
+
+	for (;;) {
+		fine = lpm_level_ok(m, part->fine) ? part->fine + 2 : LPM_LEVEL_MIN;
+		if (i == LPM_SHORT_PART || fine > m->lpm.level_max) {
+			part->grow_at = UINT32_MAX;
+			return;
+		}
+		worth = worth_from(m, fine);
+		if (part->live < worth / 4) {
+			part->grow_at = (uint32_t)(worth / 4);
+			return;
+		}
+		if (part->live < worth && share(m, part) < worth) {
+			part->grow_at = part->live + part->live / 8 + 8;
+			return;
+		}
+		/* No memory for it: not again before there are twice as many. */
+		part->grow_at = part->live * 2;
+		if (!grow_once(m, part, i, fine))
+			return;
+	}
 }

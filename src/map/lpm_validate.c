@@ -141,7 +141,8 @@ static void audit_index(struct audit *a, uint32_t i)
 		complain(a, "part %u has an index of %u bits", i, part->fine);
 		return;
 	}
-	for (level = part->fine; level >= LPM_LEVEL_MIN && !a->bad; level -= LPM_LEVEL_STEP) {
+	for (level = part->fine; level >= LPM_LEVEL_MIN && !a->bad;
+	     level = lpm_level_below(level, part->fine)) {
 		for (at = 0; at < 1U << (level - LPM_PART_BITS); at++) {
 			uint32_t stem = i << 28 | at << (32 - level), link = part->root, want;
 			uint8_t data[4] = {stem >> 24, stem >> 16, stem >> 8, stem};

@@ -227,6 +227,7 @@ struct map {
 			uint64_t bucket_off, stripe_off, elem_off;
 			uint64_t page_off; /* which pages of buckets there are; 0: all */
 			uint32_t buckets, stripes, elems, per_stripe;
+			uint32_t bucket_max; /* no more buckets than that; 0: as many as fit */
 			uint32_t elem_stride, value_off;
 			uint64_t percpu_off, percpu_stride;
 			uint64_t claim_off; /* what stands behind the elements */
@@ -237,6 +238,10 @@ struct map {
 			uint64_t elem_off;
 			uint32_t buckets, elem_stride;
 		} stack;
+		struct {
+			struct map *table; /* storage.c: the hash table in the file */
+			uint32_t writes, look_at; /* when to look for owners that are gone */
+		} storage;
 		struct {
 			struct perf_cache *cache; /* this process's, one per CPU; or NULL */
 		} perf;

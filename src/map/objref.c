@@ -71,6 +71,9 @@ int objref_check_inner(const struct map_attr *attr)
 		.map_flags = in->map_flags & ~(uint32_t)BPF_F_NUMA_NODE,
 		.spin_lock_off = in->spin_lock_off,
 		.possible_cpus = attr->possible_cpus,
+		/* types that need BTF had it when the map was made */
+		.btf_key_type_id = 1,
+		.btf_value_type_id = 1,
 	};
 
 	if (!ops || !ops->inner_allowed)

@@ -202,6 +202,8 @@ long sys_cmd_map_create(union sys_attr *a, union sys_attr *uattr, unsigned int s
 	attr.map_flags = a->map_create.map_flags & ~SHMAP_F_TOKEN_FD;
 	attr.numa_node = a->map_create.numa_node;
 	attr.map_extra = a->map_create.map_extra;
+	attr.btf_key_type_id = a->map_create.btf_key_type_id;
+	attr.btf_value_type_id = a->map_create.btf_value_type_id;
 	attr.spin_lock_off = -1;
 	attr.possible_cpus = lease_possible_cpus();
 	err = ops->check_early	? ops->check_early(&attr)

@@ -48,6 +48,7 @@
 #include "base/pool.h"
 #include "base/rawsys.h"
 #include "map/objref.h"
+#include "map/storage.h"
 #include "shm/object.h"
 #include "sys/prog_cache.h"
 #include "sys/sys.h"
@@ -688,6 +689,7 @@ static struct pending *pending_push(void)
 		else if (oldest.mark == PENDING_COUNT)
 			fetch_add_seq_cst(&fd_closing, (uint32_t)-1);
 		prog_cache_closed();
+		storage_fds_closed();
 	}
 	pending.stack[pending.depth] = (struct pending){0};
 	return &pending.stack[pending.depth++];
@@ -719,6 +721,7 @@ void fd_forget(int fd)
 	uint64_t *leaf;
 
 	prog_cache_closing(fd, fd);
+	storage_fds_closing(fd, fd);
 	if (!fd_in_table(fd))
 		return; /* never cached */
 	leaf = leaf_of(fd);
@@ -736,6 +739,7 @@ void fd_forget_range(unsigned int first, unsigned int last)
 	struct pending *p = pending_push();
 
 	prog_cache_closing(first, last);
+	storage_fds_closing(first, last);
 	forget_range(first, last, p);
 }
 
@@ -748,6 +752,7 @@ void fd_collect(void)
 		return;
 	p = pending.stack[--pending.depth];
 	prog_cache_closed();
+	storage_fds_closed();
 	if (p.mark == PENDING_WORD)
 		word_closed(word_make(p.fd));
 	else if (p.mark == PENDING_COUNT)

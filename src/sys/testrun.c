@@ -10,6 +10,7 @@
 #include "base/errors.h"
 #include "base/rawsys.h"
 #include "base/uaccess.h"
+#include "map/storage.h"
 #include "sync/lease.h"
 #include "sys/check.h"
 #include "sys/prog.h"
@@ -253,18 +254,38 @@ static void skb_to_user(struct __sk_buff *out, const struct __sk_buff *ran)
 	out->hwtstamp = ran->hwtstamp;
 }
 
+/* The run's socket goes, and with it what programs stored for it. */
+static void close_sock(const struct vm_prog *p, const struct storage_owner *sock)
+{
+	uint32_t i;
+
+	for (i = 0; i < p->map_cnt; i++) {
+		const struct storage_ops *ops = p->maps[i]->ops->storage;
+
+		if (ops && ops->kind == STORAGE_SOCK)
+			ops->drop(p->maps[i], sock);
+	}
+}
+
 static int run_skb(struct test_run *t, struct __sk_buff *user, uint8_t *mem, uint32_t size)
 {
 	bool l2 = t->p->type == BPF_PROG_TYPE_SCHED_CLS || t->p->type == BPF_PROG_TYPE_SCHED_ACT;
 	uint8_t *pkt = mem + SKB_HEADROOM, *data = l2 ? pkt : pkt + ETH_HEADER;
 	struct __sk_buff skb = *user;
 	struct vm_env env = {.pkt = data, .pkt_end = pkt + size};
+	struct storage_owner sock;
 	int err;
 
 	err = fill_skb(&skb, pkt, size, l2);
 	if (err)
 		return err;
+	if (!storage_owner_test_sock(&sock)) {
+		env.sock = &sock;
+		skb.sk = (void *)&sock;
+	}
 	err = run_repeated(t, &skb, &env, t->attr->test.repeat);
+	if (env.sock)
+		close_sock(t->p, &sock);
 	if (err)
 		return err;
 	skb_to_user(user, &skb);

@@ -2,6 +2,7 @@
 #include "vm/helper_proto.h"
 
 #include "base/bits.h"
+#include "base/uapi.h"
 #include "vm/vm.h"
 
 #define PACKETS (HPROG_SOCKET_FILTER | HPROG_TC | HPROG_XDP)
@@ -15,6 +16,9 @@
 		.id = BPF_FUNC_##fn, .name = "bpf_" #fn, .ret = HRET_##ret_, .arg = {__VA_ARGS__}, \
 		.gpl_only = gpl, .prog_types = progs                                               \
 	}
+
+#define BPF_FUNC_cgrp_storage_get SHMAP_FUNC_CGRP_STORAGE_GET
+#define BPF_FUNC_cgrp_storage_delete SHMAP_FUNC_CGRP_STORAGE_DELETE
 
 static const struct helper_proto protos[] = {
 	H(map_lookup_elem, MAP_VALUE_OR_NULL, false, ALL, HARG_MAP_PTR, HARG_MAP_KEY),
@@ -94,6 +98,19 @@ static const struct helper_proto protos[] = {
 	H(dynptr_write, INTEGER, false, ALL, HARG_DYNPTR, HARG_ANYTHING, HARG_MEM_READ,
 	  HARG_SIZE_OR_ZERO, HARG_ANYTHING),
 	H(dynptr_data, DYNPTR_MEM_OR_NULL, false, ALL, HARG_DYNPTR, HARG_ANYTHING, HARG_ALLOC_SIZE),
+	H(get_current_task, INTEGER, true, ALL),
+	H(get_current_task_btf, TASK_BTF, true, ALL),
+	H(sk_fullsock, SOCK_OR_NULL, false, HPROG_TC, HARG_SOCK),
+	H(sk_storage_get, MAP_VALUE_OR_NULL, false, HPROG_TC | TRAMPOLINES | HPROG_TP_BTF,
+	  HARG_MAP_PTR, HARG_SOCK_OR_BTF, HARG_MAP_VALUE_OR_NULL, HARG_ANYTHING),
+	H(sk_storage_delete, INTEGER, false, HPROG_TC | TRAMPOLINES | HPROG_TP_BTF, HARG_MAP_PTR,
+	  HARG_SOCK_OR_BTF),
+	H(task_storage_get, MAP_VALUE_OR_NULL, false, ALL, HARG_MAP_PTR, HARG_TASK_OR_NULL,
+	  HARG_MAP_VALUE_OR_NULL, HARG_ANYTHING),
+	H(task_storage_delete, INTEGER, false, ALL, HARG_MAP_PTR, HARG_TASK_OR_NULL),
+	H(cgrp_storage_get, MAP_VALUE_OR_NULL, false, ALL, HARG_MAP_PTR, HARG_CGROUP_OR_NULL,
+	  HARG_MAP_VALUE_OR_NULL, HARG_ANYTHING),
+	H(cgrp_storage_delete, INTEGER, false, ALL, HARG_MAP_PTR, HARG_CGROUP_OR_NULL),
 	H(ktime_get_tai_ns, INTEGER, false, ALL),
 	H(user_ringbuf_drain, INTEGER, false, ALL, HARG_MAP_PTR, HARG_FUNC, HARG_STACK_OR_NULL,
 	  HARG_ANYTHING),

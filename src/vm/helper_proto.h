@@ -32,6 +32,11 @@ enum helper_arg {
 	HARG_STACK_OR_NULL,	/* frame memory handed to the callback, or 0 */
 	HARG_CONST_STR,		/* NUL-terminated string in a frozen read-only map */
 	HARG_LONG_WRITE,	/* 8 writable, 8-byte aligned bytes */
+	HARG_MAP_VALUE_OR_NULL,	/* as HARG_MAP_VALUE, or NULL */
+	HARG_TASK_OR_NULL,	/* struct task_struct of the kernel's */
+	HARG_CGROUP_OR_NULL,	/* struct cgroup */
+	HARG_SOCK,		/* a socket of the context */
+	HARG_SOCK_OR_BTF,	/* or a struct sock of the kernel's */
 	HARG_RINGBUF_MEM,	/* a reserved record; released by the call */
 	HARG_DYNPTR_UNINIT,	/* 16 bytes of the frame that become a ring buffer's dynptr */
 	HARG_DYNPTR,		/* a dynptr: those, or what a callback was given */
@@ -42,6 +47,8 @@ enum helper_ret {
 	HRET_INTEGER,		/* a scalar in R0 */
 	HRET_VOID,		/* R0 is not readable afterwards */
 	HRET_MAP_VALUE_OR_NULL,
+	HRET_TASK_BTF,		/* the current task's image */
+	HRET_SOCK_OR_NULL,
 	HRET_RINGBUF_MEM_OR_NULL,
 	HRET_DYNPTR_MEM_OR_NULL, /* HARG_ALLOC_SIZE bytes, for as long as the dynptr is */
 };

@@ -54,6 +54,7 @@ int fmt_check(const char *fmt, size_t fmt_size, uint32_t arg_cnt);
 	H(25, perf_event_output)                                                                   \
 	H(27, get_stackid)                                                                         \
 	H(33, skb_under_cgroup)                                                                    \
+	H(35, get_current_task)                                                                    \
 	H(36, probe_write_user)                                                                    \
 	H(37, current_task_under_cgroup)                                                           \
 	H(42, get_numa_node_id)                                                                    \
@@ -66,8 +67,11 @@ int fmt_check(const char *fmt, size_t fmt_size, uint32_t arg_cnt);
 	H(89, map_peek_elem)                                                                       \
 	H(93, spin_lock)                                                                           \
 	H(94, spin_unlock)                                                                         \
+	H(95, sk_fullsock)                                                                         \
 	H(105, strtol)                                                                             \
 	H(106, strtoul)                                                                            \
+	H(107, sk_storage_get)                                                                     \
+	H(108, sk_storage_delete)                                                                  \
 	H(112, probe_read_user)                                                                    \
 	H(113, probe_read_kernel)                                                                  \
 	H(114, probe_read_user_str)                                                                \
@@ -80,6 +84,9 @@ int fmt_check(const char *fmt, size_t fmt_size, uint32_t arg_cnt);
 	H(133, ringbuf_discard)                                                                    \
 	H(134, ringbuf_query)                                                                      \
 	H(148, copy_from_user)                                                                     \
+	H(156, task_storage_get)                                                                   \
+	H(157, task_storage_delete)                                                                \
+	H(158, get_current_task_btf)                                                               \
 	H(160, ktime_get_coarse_ns)                                                                \
 	H(164, for_each_map_elem)                                                                  \
 	H(165, snprintf)                                                                           \
@@ -99,7 +106,9 @@ int fmt_check(const char *fmt, size_t fmt_size, uint32_t arg_cnt);
 	H(202, dynptr_write)                                                                       \
 	H(203, dynptr_data)                                                                        \
 	H(208, ktime_get_tai_ns)                                                                   \
-	H(209, user_ringbuf_drain)
+	H(209, user_ringbuf_drain)                                                                 \
+	H(210, cgrp_storage_get)                                                                   \
+	H(211, cgrp_storage_delete)
 
 #define H(id, name) HELPER(name);
 HELPERS(H)

@@ -68,6 +68,7 @@ struct vm_context {
 	uint32_t loops;		  /* may_goto's budget used */
 	int error;		  /* of an aborted run */
 	struct map *ring;	  /* the ring buffer that the run used last, or NULL */
+	uint8_t *task;		  /* the current task's image, when it was asked for */
 	bool was_in_lock;	  /* a signal handler's run, on top of a map operation */
 	struct fault_guard guard; /* faults land here */
 	struct vm_frame frames[VM_FRAMES];

@@ -140,6 +140,7 @@ int vm_run(struct vm_prog *p, void *ctx, const struct vm_env *env, uint64_t *ret
 	vc.tail_calls = 0;
 	vc.loops = 0;
 	vc.error = 0;
+	vc.task = NULL;
 	vc.ring = NULL;
 	vc.was_in_lock = thread_self.in_lock;
 	begin_stack(&vc, p);

@@ -122,6 +122,8 @@ static int ptr_alu(struct verifier *v, const struct bpf_insn *insn, const struct
 			break; /* clang adds 0 to a map's address at times */
 			       /* fallthrough */
 	case REG_PKT_END:
+	case REG_SOCK_COMMON:
+	case REG_SOCKET:
 	case REG_FUNC:
 	case REG_DYNPTR:
 	case REG_NOT_INIT:

@@ -140,6 +140,7 @@ int btf_arg_access(struct verifier *v, int32_t off, unsigned int size, struct ct
 
 struct member {
 	const struct btf_type *t;
+	const char *name;
 	uint32_t id, off, bits;
 };
 
@@ -157,6 +158,7 @@ static bool find_member(const struct btf *btf, const struct btf_type *t, uint32_
 		out->id = m[i].type;
 		out->t = skip_mods(btf, &out->id);
 		out->bits = bits;
+		out->name = btf__name_by_offset(btf, m[i].name_off);
 		out->off = at / 8;
 		if (!out->t)
 			continue;
@@ -245,6 +247,7 @@ int btf_walk(struct verifier *v, const struct reg *r, int regno, int32_t fixed, 
 		if (is_struct_type(skip_mods(btf, &id))) {
 			out->kind = REG_BTF_ID;
 			out->btf_id = id;
+			out->rcu = !depth && walk_is_rcu(v, r, name, m.name);
 		}
 		return 0;
 	}

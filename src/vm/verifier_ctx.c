@@ -47,8 +47,13 @@ static bool skb_access(int32_t off, unsigned int size, bool write, bool tc, stru
 	if (OVERLAPS(off, size, skb, cb[0], cb[4]))
 		return false;
 	/* pointers to kernel structures are not served here */
-	if (OVERLAPS(off, size, skb, flow_keys, flow_keys) || OVERLAPS(off, size, skb, sk, sk))
+	if (OVERLAPS(off, size, skb, flow_keys, flow_keys))
 		return false;
+	if (OVERLAPS(off, size, skb, sk, sk)) {
+		out->kind = REG_SOCK_COMMON;
+		out->or_null = true;
+		return IS(off, skb, sk) && size == 8 && !write;
+	}
 	if (OVERLAPS(off, size, skb, family, local_port))
 		return false;
 	/* 8-byte clocks */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Calls of helpers, checked against the prototype table (helper_proto.c). */
 #include "vm/verifier_int.h"
+#include "vm/task_image.h"
 
 #include <string.h>
 
@@ -324,6 +325,21 @@ static int check_arg(struct verifier *v, struct call *c, int i)
 			v, c, regno,
 			arg == HARG_MAP_KEY ? c->map->attr.key_size : c->map->attr.value_size,
 			arg == HARG_MAP_VALUE_UNINIT, arg == HARG_MAP_VALUE_UNINIT, false);
+	case HARG_MAP_VALUE_OR_NULL:
+		if (reg_is_zero(r)) {
+			flow_need_reg(v, v->cur->cur, regno);
+			return 0;
+		}
+		if (!mem)
+			return wrong_type(v, regno, MEM_KINDS);
+		return check_helper_mem(v, c, regno, c->map->attr.value_size, false, false, false);
+	case HARG_TASK_OR_NULL:
+		return check_object_arg(v, regno, "task_struct");
+	case HARG_CGROUP_OR_NULL:
+		return check_object_arg(v, regno, "cgroup");
+	case HARG_SOCK:
+	case HARG_SOCK_OR_BTF:
+		return check_sock_arg(v, regno, arg == HARG_SOCK_OR_BTF);
 	case HARG_MEM_READ_OR_NULL:
 	case HARG_MEM_WRITE_OR_NULL:
 		if (reg_is_zero(r)) {
@@ -505,6 +521,19 @@ static int set_result(struct verifier *v, const struct call *c)
 			reg_sync(r0);
 			break;
 		}
+		return 0;
+	case HRET_TASK_BTF:
+		reg_mark_pointer(r0, REG_BTF_ID);
+		r0->btf_id = task_image_btf_id();
+		r0->trusted = true;
+		if (r0->btf_id)
+			return 0;
+		verbose(v, "in-kernel BTF is missing\n");
+		return -EINVAL;
+	case HRET_SOCK_OR_NULL:
+		reg_mark_pointer(r0, REG_SOCKET);
+		r0->or_null = true;
+		r0->id = ++v->id_gen;
 		return 0;
 	case HRET_MAP_VALUE_OR_NULL:
 		reg_mark_pointer(r0, REG_MAP_VALUE);

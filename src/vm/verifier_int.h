@@ -61,6 +61,8 @@ enum reg_kind {
 	REG_BTF_ID,		/* pointer into the kernel's data: loads only, by probing */
 	REG_MEM,		/* sized memory: ring buffer record, global function argument */
 	REG_FUNC,
+	REG_SOCK_COMMON,	/* a socket: for helpers only */
+	REG_SOCKET,		/* a full one */
 	REG_DYNPTR,		/* a callback's; also what a dynptr's slots in the frame hold */
 };
 
@@ -76,6 +78,7 @@ struct reg {
 	bool or_null;		/* may be 0 instead; no arithmetic until it is checked */
 	bool rdonly;		/* REG_MEM: no stores */
 	bool trusted;		/* REG_BTF_ID: a tracing argument; only for the log */
+	bool rcu, walked;	/* REG_BTF_ID: loaded through another: valid all run long, or not */
 	bool ringbuf;		/* REG_MEM: a reserved record */
 	uint8_t frame;		/* REG_STACK: whose frame */
 	int32_t off;
@@ -402,7 +405,7 @@ struct ctx_access {
 	uint8_t field;		/* enum vm_ctx_field */
 	uint8_t kind;		/* enum reg_kind of the value loaded */
 	uint32_t btf_id;
-	bool or_null, trusted;
+	bool or_null, trusted, rcu, walked;
 };
 int check_ctx(struct verifier *v, uint32_t insn, int32_t off, unsigned int size, bool write,
 	      struct ctx_access *out);
@@ -428,6 +431,14 @@ int check_exit(struct verifier *v, uint32_t *next, bool *done);
 int call_callback(struct verifier *v, const struct helper_proto *p, uint32_t subprog);
 int check_no_leak(struct verifier *v, const char *what);
 void clobber_caller_saved(struct verifier *v);
+
+/* verifier_storage.c */
+/* A struct of this name, or NULL. */
+int check_object_arg(struct verifier *v, int regno, const char *type);
+/* btf: kernel pointers too. */
+int check_sock_arg(struct verifier *v, int regno, bool btf);
+bool walk_is_rcu(const struct verifier *v, const struct reg *from, const char *type,
+		 const char *member);
 
 /* verifier_helper.c */
 int check_helper(struct verifier *v, const struct bpf_insn *insn);

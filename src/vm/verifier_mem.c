@@ -255,6 +255,7 @@ static int ctx_access(struct verifier *v, uint32_t insn, int regno, int32_t off,
 	reg_mark_pointer(dst, a.kind);
 	dst->btf_id = a.btf_id;
 	dst->trusted = a.trusted;
+	dst->rcu = a.rcu;
 	dst->or_null = a.or_null;
 	if (a.or_null)
 		dst->id = ++v->id_gen;
@@ -308,6 +309,8 @@ static int btf_access(struct verifier *v, uint32_t insn, int regno, int32_t off,
 	dst = &cur_regs(v)[value_regno];
 	reg_mark_pointer(dst, REG_BTF_ID);
 	dst->btf_id = a.btf_id;
+	dst->rcu = a.rcu;
+	dst->walked = !a.rcu;
 	return 0;
 }
 
@@ -324,6 +327,12 @@ static int access_mem(struct verifier *v, uint32_t insn, int regno, int32_t off,
 	if (r->kind == REG_SCALAR || r->or_null || r->kind == REG_PKT_END ||
 	    r->kind == REG_MAP_PTR || r->kind == REG_FUNC)
 		return no_access(v, regno);
+	if (r->kind == REG_SOCK_COMMON || r->kind == REG_SOCKET) {
+		/* its fields are not served: docs/compat.md */
+		verbose(v, "R%d invalid %s access off=%d size=%u\n", regno, reg_kind_name(r), off,
+			size);
+		return -EACCES;
+	}
 	err = check_align(v, regno, off, size, strict);
 	if (!err)
 		err = check_same_kind(v, insn, r->kind);

@@ -29,13 +29,17 @@ const char *reg_kind_name(const struct reg *r)
 	case REG_PKT_END:
 		return "pkt_end";
 	case REG_BTF_ID:
-		return r->trusted ? "trusted_ptr_" : "ptr_";
+		return r->trusted ? "trusted_ptr_" : r->rcu ? "rcu_ptr_" : "ptr_";
 	case REG_MEM:
 		if (r->ringbuf)
 			return r->or_null ? "ringbuf_mem_or_null" : "ringbuf_mem";
 		return r->or_null ? "mem_or_null" : "mem";
 	case REG_FUNC:
 		return "func";
+	case REG_SOCK_COMMON:
+		return r->or_null ? "sock_common_or_null" : "sock_common";
+	case REG_SOCKET:
+		return r->or_null ? "sock_or_null" : "sock";
 	case REG_DYNPTR:
 		return "dynptr_ptr";
 	}

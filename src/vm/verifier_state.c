@@ -123,6 +123,7 @@ static bool ids_match(struct id_map *m, uint32_t old, uint32_t cur)
 static bool same_pointer(const struct reg *a, const struct reg *b)
 {
 	return a->or_null == b->or_null && a->rdonly == b->rdonly && a->trusted == b->trusted &&
+	       a->rcu == b->rcu && a->walked == b->walked &&
 	       a->ringbuf == b->ringbuf && a->frame == b->frame && a->off == b->off &&
 	       a->map == b->map && a->btf_id == b->btf_id && a->mem_size == b->mem_size &&
 	       a->subprog == b->subprog;

@@ -13,6 +13,7 @@
 
 #include "map/map.h"
 
+struct storage_owner;			/* map/storage.h */
 struct btf;				/* btf/btf.h: our parsed BTF */
 
 /* A verified program, private to the process. Immutable after prog_verify(). */
@@ -90,6 +91,11 @@ struct vm_env {
 	uint64_t cookie;		/* bpf_get_attach_cookie */
 	uint32_t ctx_size;		/* bytes of ctx, for the targets of tail calls: one that
 					 * touches more is not called. 0: all of its type */
+	/* the start time of the task `pid`, as storage_owner_task() reads it; 0: not yet read.
+	 * Kept by the event source for as long as the task; NULL: read each time */
+	uint64_t *start;
+	/* what __sk_buff.sk points to; NULL: nothing */
+	const struct storage_owner *sock;
 	/* packet programs (test run) */
 	uint8_t *pkt, *pkt_end;
 	uint8_t *pkt_last;		/* where its fragments end; NULL: it has none */

@@ -10,11 +10,12 @@
 
 struct twin twin;
 
-/* Values with a lock: size of the whole, and where the lock is. */
+/* Values with BTF: size of the whole, and where the lock is; -1: none. */
 static const struct {
 	uint32_t size;
 	int32_t lock_off;
-} lock_layouts[] = {{4, 0}, {8, 0}, {8, 4}, {16, 0}, {20, 4}, {24, 8}, {100, 48}, {256, 252}};
+} lock_layouts[] = {{4, 0},	{8, 0},	 {8, 4},  {16, 0},  {20, 4},  {24, 8},	 {100, 48},
+		    {256, 252}, {1, -1}, {8, -1}, {13, -1}, {64, -1}, {500, -1}, {1500, -1}};
 
 #define LOCK_LAYOUTS ARRAY_SIZE(lock_layouts)
 #define CREATE_END (offsetof(union sys_attr, map_create.excl_prog_hash_size) + 4)
@@ -30,6 +31,10 @@ static struct btf *btf_make(uint32_t layout, int *value_id)
 	lock_id = btf__add_struct(btf, "bpf_spin_lock", 4);
 	btf__add_field(btf, "val", int_id, 0, 0);
 	byte_id = btf__add_int(btf, "unsigned char", 1, 0);
+	if (off == (uint32_t)-1) {
+		*value_id = btf__add_array(btf, int_id, byte_id, size);
+		return btf;
+	}
 	if (off)
 		before = btf__add_array(btf, int_id, byte_id, off);
 	if (size - off - 4)
@@ -109,6 +114,17 @@ static uint32_t lru_max(void)
 	return cpus * (ENTRIES_MAX + 256) + rnd(64);
 }
 
+bool is_storage(uint32_t type)
+{
+	return type == BPF_MAP_TYPE_SK_STORAGE || type == BPF_MAP_TYPE_INODE_STORAGE ||
+	       type == BPF_MAP_TYPE_TASK_STORAGE || type == SHMAP_MAP_TYPE_CGRP_STORAGE;
+}
+
+static bool is_cgroup_storage(uint32_t type)
+{
+	return type == BPF_MAP_TYPE_CGROUP_STORAGE || type == BPF_MAP_TYPE_PERCPU_CGROUP_STORAGE;
+}
+
 static bool is_hash(uint32_t type)
 {
 	if (type == BPF_MAP_TYPE_HASH_OF_MAPS)
@@ -164,6 +180,14 @@ static void attr_good(uint32_t type, int lock)
 		flags |= one_in(3) ? BPF_F_STACK_BUILD_ID : 0;
 		value = (1 + rnd(20)) * (flags & BPF_F_STACK_BUILD_ID ? 32 : 8);
 	}
+	if (is_storage(type)) {
+		max = 0;
+		flags |= BPF_F_NO_PREALLOC | (one_in(4) ? BPF_F_CLONE : 0);
+	}
+	if (is_cgroup_storage(type)) {
+		key = one_in(2) ? 8 : 16;
+		max = 0;
+	}
 	if (type == BPF_MAP_TYPE_ARENA) {
 		static const uint32_t arena_flags[] = {0, 0, SHMAP_F_SEGV_ON_FAULT,
 						       SHMAP_F_NO_USER_CONV};
@@ -175,7 +199,7 @@ static void attr_good(uint32_t type, int lock)
 		flags |= BPF_F_MMAPABLE;
 	if (hash && one_in(8))
 		flags |= BPF_F_ZERO_SEED;
-	if (lock < 0 && one_in(8))
+	if (lock < 0 && !is_storage(type) && one_in(8))
 		flags |= pick(some_flags);
 	attr_clear();
 	for (int s = 0; s < SIDES; s++) {
@@ -208,6 +232,8 @@ void create_both(uint32_t type)
 
 	if ((array || type == BPF_MAP_TYPE_HASH) && one_in(3))
 		lock = rnd(LOCK_LAYOUTS);
+	if (is_storage(type))
+		lock = rnd(LOCK_LAYOUTS);
 	attr_good(type, lock);
 	if (lock >= 0)
 		/* the key's BTF is an int */
@@ -227,7 +253,8 @@ void create_both(uint32_t type)
 	twin.hash = is_hash(type);
 	twin.objects = objects_type(type);
 	twin.per_cpu = type == BPF_MAP_TYPE_PERCPU_ARRAY || type == BPF_MAP_TYPE_PERCPU_HASH ||
-		       type == BPF_MAP_TYPE_LRU_PERCPU_HASH;
+		       type == BPF_MAP_TYPE_LRU_PERCPU_HASH ||
+		       type == BPF_MAP_TYPE_PERCPU_CGROUP_STORAGE;
 	twin.keyless = is_keyless(type);
 	twin.bloom = type == BPF_MAP_TYPE_BLOOM_FILTER;
 	twin.user_value = twin.value_size;
@@ -293,6 +320,12 @@ static bool kernel_may_be_asked(const union sys_attr *a)
 	case BPF_MAP_TYPE_BLOOM_FILTER: /* the values are not kept */
 		return max <= 1u << 22 || a->map_create.value_size > 4u << 20;
 	case BPF_MAP_TYPE_LPM_TRIE: /* nothing is allocated ahead */
+	case BPF_MAP_TYPE_SK_STORAGE:
+	case BPF_MAP_TYPE_INODE_STORAGE:
+	case BPF_MAP_TYPE_TASK_STORAGE:
+	case SHMAP_MAP_TYPE_CGRP_STORAGE:
+	case BPF_MAP_TYPE_CGROUP_STORAGE:
+	case BPF_MAP_TYPE_PERCPU_CGROUP_STORAGE:
 	case BPF_MAP_TYPE_ARENA:
 		return true;
 	case BPF_MAP_TYPE_ARRAY:
@@ -481,7 +514,7 @@ static void compare_new(long ret[SIDES])
 void op_create_malformed(uint32_t type)
 {
 	unsigned int size, n = rnd(3);
-	int lock = one_in(4) ? (int)rnd(LOCK_LAYOUTS) : -1;
+	int lock = one_in(4) || (is_storage(type) && !one_in(8)) ? (int)rnd(LOCK_LAYOUTS) : -1;
 	long ret[SIDES];
 
 	attr_good(type, lock);

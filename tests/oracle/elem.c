@@ -37,6 +37,12 @@ void random_key(uint32_t at)
 		random_prefix(at);
 		return;
 	}
+	if (is_storage(twin.type)) {
+		int owner = random_owner(twin.type);
+
+		put_both(at, &owner, sizeof(owner));
+		return;
+	}
 	if (!twin.hash && one_in(20))
 		v = rnd64();
 	memcpy(key, &v, n);

@@ -300,6 +300,7 @@ int main(int argc, char **argv)
 	for (op_no = 0; op_no < ops && !oracle_failed; op_no++)
 		one_op(type);
 	destroy_both();
+	owners_close();
 	if (!oracle_failed)
 		printf("%lu operations on type %u, seed %llu: the same results\n", op_no, type,
 		       (unsigned long long)seed);

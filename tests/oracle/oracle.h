@@ -27,7 +27,7 @@ struct side {
 	long (*fdinfo)(int fd, char *buf, size_t size);
 	uint8_t *mem;	    /* struct layout below; then a page without access */
 	uint8_t *read_only; /* a page that cannot be written */
-	int btf_fd[8];	    /* by lock layout; -1: none */
+	int btf_fd[16];	    /* by lock layout; -1: none */
 };
 
 enum { KERNEL, SHMAP, SIDES };
@@ -152,6 +152,11 @@ void btf_load_both(void);
 void op_create_malformed(uint32_t type);
 void op_elem(void);
 void op_walk(void);
+
+/* Local storages: keys are fds of owners, which come and go (owners.c). */
+bool is_storage(uint32_t type);
+int random_owner(uint32_t type);
+void owners_close(void);
 void op_batch(void);
 void op_other(void);
 int programs_oracle(uint32_t type, unsigned long ops);

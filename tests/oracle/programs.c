@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
+#include <bpf/btf.h>
 
 #include "../check.h"
 #include "oracle.h"
@@ -72,6 +73,91 @@ static void map_and_key(void)
 	emit(0, 0, 0, 0, 0);
 	MOV(2, 10);
 	ADD_K(2, -KEY_ROOM);
+}
+
+/* Offsets in the kernel's structures, by its BTF. */
+static uint32_t kernel_offset(const char *type, const char *member)
+{
+	static struct btf *btf;
+	const struct btf_type *t;
+
+	if (!btf)
+		btf = btf__load_vmlinux_btf();
+	REQUIRE(btf);
+	t = btf__type_by_id(btf, btf__find_by_name_kind(btf, type, BTF_KIND_STRUCT));
+	for (int i = 0; i < btf_vlen(t); i++)
+		if (!strcmp(btf__name_by_offset(btf, btf_members(t)[i].name_off), member))
+			return btf_member_bit_offset(t, i) / 8;
+	REQUIRE(!"a member that the kernel has not");
+	return 0;
+}
+
+/* r2 = the owner: what the kernel lets such a program have. Keeps r9. */
+static void owner(void)
+{
+	unsigned int there;
+
+	if (twin.type == BPF_MAP_TYPE_SK_STORAGE) {
+		LDX(BPF_DW, 2, 10, -KEY_ROOM - VALUE_ROOM - 8); /* the context */
+		LDX(BPF_DW, 2, 2, offsetof(struct __sk_buff, sk));
+		there = JNE_K(2, 0);
+		MOV_K(0, MISS + 1);
+		EXIT();
+		land(there);
+		if (!one_in(2))
+			return;
+		MOV(1, 2);
+		CALL(BPF_FUNC_sk_fullsock);
+		there = JNE_K(0, 0);
+		MOV_K(0, MISS + 2);
+		EXIT();
+		land(there);
+		MOV(2, 0);
+		return;
+	}
+	CALL(BPF_FUNC_get_current_task_btf);
+	MOV(2, 0);
+	if (twin.type == BPF_MAP_TYPE_TASK_STORAGE) {
+		if (one_in(3))
+			LDX(BPF_DW, 2, 2, kernel_offset("task_struct", "group_leader"));
+		return;
+	}
+	LDX(BPF_DW, 2, 2, kernel_offset("task_struct", "cgroups"));
+	LDX(BPF_DW, 2, 2, kernel_offset("css_set", "dfl_cgrp"));
+}
+
+/* The storages' calls: get as it is (lookup), get with the packet's flags, delete. */
+static void call_storage(bool get, bool with_value)
+{
+	static const int calls[][2] = {
+		[BPF_MAP_TYPE_SK_STORAGE] = {BPF_FUNC_sk_storage_get, BPF_FUNC_sk_storage_delete},
+		[BPF_MAP_TYPE_TASK_STORAGE] = {BPF_FUNC_task_storage_get,
+					       BPF_FUNC_task_storage_delete},
+		[SHMAP_MAP_TYPE_CGRP_STORAGE] = {SHMAP_FUNC_CGRP_STORAGE_GET,
+						 SHMAP_FUNC_CGRP_STORAGE_DELETE},
+	};
+
+	owner();
+	emit(BPF_LD | BPF_IMM | BPF_DW, 1, BPF_PSEUDO_MAP_FD, 0, 0);
+	emit(0, 0, 0, 0, 0);
+	MOV_K(3, 0);
+	MOV_K(4, 0);
+	if (with_value) {
+		MOV(3, 10);
+		ADD_K(3, -KEY_ROOM - VALUE_ROOM);
+		LDX(BPF_DW, 4, 7, PKT_FLAGS);
+	}
+	CALL(calls[twin.type][!get]);
+}
+
+static void call_lookup(void)
+{
+	if (is_storage(twin.type)) {
+		call_storage(true, false);
+		return;
+	}
+	map_and_key();
+	CALL(BPF_FUNC_map_lookup_elem);
 }
 
 /* After a lookup: goes on when r0 is a value; else returns MISS. */
@@ -232,13 +318,19 @@ static void program_one(enum prog_op op)
 	}
 	switch (op) {
 	case PROG_LOOKUP:
-		map_and_key();
-		CALL(BPF_FUNC_map_lookup_elem);
+		call_lookup();
 		miss();
 		copy_value(0, true);
 		MOV_K(0, 1);
 		break;
 	case PROG_UPDATE:
+		if (is_storage(twin.type)) {
+			call_storage(true, true);
+			miss();
+			copy_value(0, true);
+			MOV_K(0, 1);
+			break;
+		}
 		map_and_key();
 		MOV(3, 10);
 		ADD_K(3, -KEY_ROOM - VALUE_ROOM);
@@ -246,12 +338,15 @@ static void program_one(enum prog_op op)
 		CALL(BPF_FUNC_map_update_elem);
 		break;
 	case PROG_DELETE:
+		if (is_storage(twin.type)) {
+			call_storage(false, false);
+			break;
+		}
 		map_and_key();
 		CALL(BPF_FUNC_map_delete_elem);
 		break;
 	case PROG_STORE:
-		map_and_key();
-		CALL(BPF_FUNC_map_lookup_elem);
+		call_lookup();
 		miss();
 		copy_value(0, false);
 		MOV_K(0, 2);
@@ -273,8 +368,7 @@ static void program_one(enum prog_op op)
 			MOV_K(0, 3);
 			break;
 		}
-		map_and_key();
-		CALL(BPF_FUNC_map_lookup_elem);
+		call_lookup();
 		miss();
 		MOV(9, 0);
 		call_lock(BPF_FUNC_spin_lock);
@@ -288,8 +382,7 @@ static void program_one(enum prog_op op)
 			MOV_K(0, 3);
 			break;
 		}
-		map_and_key();
-		CALL(BPF_FUNC_map_lookup_elem);
+		call_lookup();
 		miss();
 		MOV(9, 0);
 		LDX(BPF_DW, 1, 10, -KEY_ROOM - VALUE_ROOM);
@@ -311,6 +404,12 @@ static void program_one(enum prog_op op)
 	EXIT();
 }
 
+/* Sockets are in the contexts of packets that have gone up. */
+static enum bpf_prog_type program_type(void)
+{
+	return twin.type == BPF_MAP_TYPE_SK_STORAGE ? BPF_PROG_TYPE_SCHED_CLS : BPF_PROG_TYPE_XDP;
+}
+
 static void program_make(void)
 {
 	unsigned int long_enough, next;
@@ -318,8 +417,14 @@ static void program_make(void)
 	code_len = 0;
 	if (twin.objects)
 		STX(BPF_DW, 10, 1, INNER_KEY);
-	LDX(BPF_W, 7, 1, offsetof(struct xdp_md, data));
-	LDX(BPF_W, 8, 1, offsetof(struct xdp_md, data_end));
+	if (program_type() == BPF_PROG_TYPE_XDP) {
+		LDX(BPF_W, 7, 1, offsetof(struct xdp_md, data));
+		LDX(BPF_W, 8, 1, offsetof(struct xdp_md, data_end));
+	} else {
+		STX(BPF_DW, 10, 1, -KEY_ROOM - VALUE_ROOM - 8);
+		LDX(BPF_W, 7, 1, offsetof(struct __sk_buff, data));
+		LDX(BPF_W, 8, 1, offsetof(struct __sk_buff, data_end));
+	}
 	MOV(2, 7);
 	ADD_K(2, PKT_SIZE);
 	long_enough = emit(BPF_JMP | BPF_JLE | BPF_X, 2, 8, 0, 0);
@@ -361,7 +466,7 @@ static bool program_load(void)
 		for (unsigned int i = 0; i < code_len; i++)
 			if (mine[s][i].code == (BPF_LD | BPF_IMM | BPF_DW))
 				mine[s][i].imm = twin.fd[s][FD_RW];
-		a->prog_load.prog_type = BPF_PROG_TYPE_XDP;
+		a->prog_load.prog_type = program_type();
 		a->prog_load.insn_cnt = code_len;
 		a->prog_load.insns = (uintptr_t)mine[s];
 		a->prog_load.license = (uintptr_t) "GPL";
@@ -406,7 +511,8 @@ static void program_run(void)
 	fill_both(AT_VALUES, PKT_SIZE);
 	mark_both(AT_VALUES + 512, PKT_SIZE);
 	memset(pkt + PKT_KEY, 0, KEY_ROOM);
-	random_key(AT_VALUES + PKT_KEY);
+	if (!is_storage(twin.type))
+		random_key(AT_VALUES + PKT_KEY);
 	pkt[0] = op;
 	if (twin.bloom)
 		random_value(AT_VALUES + PKT_VALUE);
@@ -486,6 +592,7 @@ int programs_oracle(uint32_t type, unsigned long ops)
 			program_run();
 	}
 	programs_close();
+	owners_close();
 	if (!oracle_failed)
 		printf("%lu program runs and operations on type %u: the same results\n", i, type);
 	return oracle_failed;

@@ -25,6 +25,10 @@ t() {
 		-e "s|$TEST_FILES|DIR|" -e 's/pids .*//'
 	echo "= $status"
 }
+# Values that are ids.
+o() {
+	t "$@" | sed -E -e 's/value: ([0-9a-f]{2} ?){4}/value: ID/' -e 's/"value":\[[^]]*\]/"value":ID/'
+}
 # A program's instructions: the kernel rewrites them; their source lines and first words stay.
 x() {
 	echo "\$ bpftool $*"
@@ -78,6 +82,29 @@ t map dump name shared
 t -j map dump name shared
 t -p map lookup name shared key 7 0 0 0
 t map dump name nobody
+for type in array_of_maps hash_of_maps; do
+	t map create $P/m_$type type $type key 4 value 4 entries 4 name m_$type inner_map pinned $P/m_array
+	t map create $P/m_$type type $type key 4 value 4 entries 4 name m_$type
+	t map update pinned $P/m_$type key 1 0 0 0 value pinned $P/m_array
+	t map update pinned $P/m_$type key 2 0 0 0 value pinned $P/m_hash
+	t map update pinned $P/m_$type key 2 0 0 0 value name m_array
+	t map show pinned $P/m_$type
+	o map lookup pinned $P/m_$type key 1 0 0 0
+	o map lookup pinned $P/m_$type key 3 0 0 0
+	t map delete pinned $P/m_$type key 2 0 0 0
+	t map delete pinned $P/m_$type key 2 0 0 0
+	o map dump pinned $P/m_$type
+	o -j map dump pinned $P/m_$type
+done
+t map create $P/m_progs type prog_array key 4 value 4 entries 4 name m_progs
+t map update pinned $P/m_progs key 1 0 0 0 value pinned $P/prog
+t map update pinned $P/m_progs key 9 0 0 0 value pinned $P/prog
+t map show pinned $P/m_progs
+o map lookup pinned $P/m_progs key 1 0 0 0
+o map dump pinned $P/m_progs
+t map delete pinned $P/m_progs key 1 0 0 0
+o map dump pinned $P/m_progs
+rm $P/m_progs $P/m_array_of_maps $P/m_hash_of_maps
 id=$("$B" -j prog show pinned $P/prog | sed -E 's/.*"btf_id":([0-9]+).*/\1/')
 t btf dump id $id
 t btf dump id $id format c

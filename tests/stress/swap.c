@@ -5,12 +5,14 @@
  *   exact TYPE INNER   A swapper puts one inner map in the place of another, reads the
  *                      counters of the old one as soon as the update has returned, and
  *                      uses it again later. Not one event is lost or counted twice (G7).
+ *   threads TYPE       The same by threads of one process, which share what they opened.
  *   order TYPE         Updates and lookups of a slot by several processes, with times: the
  *                      history is linearizable. Each update stores another map, so that is
  *                      decided by zones (Gibbons and Korach, "Testing shared memories").
  *
  *   SHMAP_TEST_OPS     program runs per process; rounds of histories
  */
+#include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,6 +21,8 @@
 
 #include "../sys/map/both.h"
 #include "base/atomic.h"
+#include "sync/lease.h"
+#include "sys/fd.h"
 #include "base/bits.h"
 
 #define INSN(c, d, s, o, i)                                                                        \
@@ -180,6 +184,79 @@ static int exact(uint32_t type, uint32_t inner_type)
 	return check_done();
 }
 
+/* ---- threads that share the copies of inner maps ---- */
+
+struct counting {
+	struct map *outer;
+	unsigned long runs;
+	uint64_t missed; /* runs that got no lease or no inner map */
+};
+
+static void *count_thread(void *arg)
+{
+	struct counting *c = arg;
+	uint32_t slot = 1;
+
+	for (unsigned long i = 0; i < c->runs; i++) {
+		struct map *inner = NULL;
+		bool leased = lease_acquire() >= 0;
+
+		if (leased)
+			inner = c->outer->ops->lookup(c->outer, &slot);
+		for (uint32_t k = 0; inner && k < COUNTERS; k++) {
+			uint64_t *value = inner->ops->lookup(inner, &k);
+
+			if (value)
+				fetch_add_relaxed(value, 1);
+		}
+		c->missed += !inner;
+		if (leased)
+			lease_release();
+	}
+	return NULL;
+}
+
+/* As exact(), by threads of one process that go through one struct map. */
+static int threads(uint32_t type)
+{
+	struct counting counting[WORKERS];
+	pthread_t thread[WORKERS];
+	unsigned long runs = env_ops(200000), swaps = env_ops(2000) / 2;
+	uint64_t zero = 0, sum[COUNTERS] = {0}, want = 0;
+	int inner[INNER], outer, at = 0;
+	uint32_t slot = 1;
+	struct fd_op op;
+
+	for (int i = 0; i < INNER; i++)
+		inner[i] = map_new(BPF_MAP_TYPE_ARRAY, 4, 8, COUNTERS, 0);
+	outer = outer_new(type, inner[0]);
+	REQUIRE(!update(outer, &slot, &inner[0], 0));
+	REQUIRE(!fd_begin(outer, &op));
+	for (int w = 0; w < WORKERS; w++) {
+		counting[w] = (struct counting){.outer = op.ref->map, .runs = runs};
+		REQUIRE(!pthread_create(&thread[w], NULL, count_thread, &counting[w]));
+	}
+	for (unsigned long i = 0; i < swaps; i++) {
+		int next = (at + 1) % INNER;
+
+		for (uint32_t k = 0; k < COUNTERS; k++)
+			REQUIRE(!update(inner[next], &k, &zero, 0));
+		REQUIRE(!update(outer, &slot, &inner[next], 0));
+		for (uint32_t k = 0; k < COUNTERS; k++)
+			sum[k] += counter(inner[at], k, 1);
+		at = next;
+	}
+	for (int w = 0; w < WORKERS; w++) {
+		pthread_join(thread[w], NULL);
+		want += runs - counting[w].missed;
+	}
+	for (uint32_t k = 0; k < COUNTERS; k++)
+		CHECK_EQ(sum[k] + counter(inner[at], k, 1), want);
+	printf("%lu swaps under %llu runs of threads\n", swaps, (unsigned long long)want);
+	fd_end(&op);
+	return check_done();
+}
+
 /* ---- histories ---- */
 
 #define WRITES 24
@@ -331,5 +408,7 @@ int main(int argc, char **argv)
 	check_private_rundir();
 	if (argc > 1 && !strcmp(argv[1], "order"))
 		return order(type);
+	if (argc > 1 && !strcmp(argv[1], "threads"))
+		return threads(type);
 	return exact(type, argc > 3 ? (uint32_t)strtoul(argv[3], NULL, 0) : BPF_MAP_TYPE_ARRAY);
 }

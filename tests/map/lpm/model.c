@@ -6,7 +6,7 @@
  */
 #include "../htab/util.h"
 
-#define ENTRIES 300u
+#define ENTRIES 1500u
 #define DATA_MAX 256u
 #define VALUE_MAX 64u
 
@@ -255,7 +255,7 @@ static void one_map(unsigned long ops)
 
 	data_size = datas[rnd(sizeof(datas) / 4)];
 	value_size = sizes[rnd(sizeof(sizes) / 4)];
-	max_entries = 1 + rnd(rnd(2) ? 10 : ENTRIES);
+	max_entries = 1 + rnd(rnd(2) ? 10 : rnd(6) ? 300 : ENTRIES);
 	style = rnd(2);
 	n = 0;
 	m = make_map(BPF_MAP_TYPE_LPM_TRIE, 4 + data_size, value_size, max_entries,

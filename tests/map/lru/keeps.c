@@ -2,7 +2,8 @@
 /*
  * An LRU map holds as much as it says: when processes have inserted three times
  * max_entries distinct keys, exactly max_entries are there, whole, and each insert
- * beyond them has evicted one. Arguments: the map type, the processes.
+ * beyond them has evicted one. Arguments: the map type, the processes (a negative number:
+ * threads).
  */
 #include "../htab/util.h"
 
@@ -21,33 +22,56 @@ static uint32_t count(struct map *m)
 	return n;
 }
 
-static void fill(uint32_t type, uint32_t max, uint32_t flags, uint32_t procs)
+struct job {
+	struct map *m;
+	uint32_t first, step, n;
+};
+
+static void *insert(void *arg)
+{
+	const struct job *j = (const struct job *)arg;
+
+	for (uint32_t i = 0; i < j->n; i++) {
+		uint64_t value[LEASE_CPUS_MAX];
+		uint32_t key = i * j->step + j->first;
+
+		for (uint32_t c = 0; c < lease_possible_cpus(); c++)
+			value[c] = key;
+		CHECK_EQ(j->m->ops->write(j->m, &key, value, BPF_NOEXIST), 0);
+	}
+	return NULL;
+}
+
+static void fill(uint32_t type, uint32_t max, uint32_t flags, int procs)
 {
 	struct map *m = make_map(type, 4, 8, max, flags, -1);
+	uint32_t n = (uint32_t)(procs < 0 ? -procs : procs), each = 3 * max / n + 1;
 	struct map_stats stats = {0};
-	uint32_t each = 3 * max / procs + 1;
+	struct job jobs[16];
+	pthread_t threads[16];
 	pid_t pids[16];
 
 	max = m->attr.max_entries;
-	for (uint32_t p = 0; p < procs; p++) {
+	for (uint32_t p = 0; p < n; p++) {
+		jobs[p] = (struct job){m, p, n, each};
+		if (procs < 0) {
+			REQUIRE(!pthread_create(&threads[p], NULL, insert, &jobs[p]));
+			continue;
+		}
 		pids[p] = fork();
 		if (pids[p])
 			continue;
-		for (uint32_t i = 0; i < each; i++) {
-			uint64_t value[LEASE_CPUS_MAX];
-			uint32_t key = i * procs + p;
-
-			for (uint32_t c = 0; c < lease_possible_cpus(); c++)
-				value[c] = key;
-			CHECK_EQ(m->ops->write(m, &key, value, BPF_NOEXIST), 0);
-		}
+		insert(&jobs[p]);
 		exit(check_done());
 	}
-	reap(pids, (int)procs);
+	for (uint32_t p = 0; procs < 0 && p < n; p++)
+		pthread_join(threads[p], NULL);
+	if (procs > 0)
+		reap(pids, procs);
 	CHECK_EQ(count(m), max);
 	CHECK_EQ(m->ops->stats(m, &stats), 0);
 	CHECK_EQ(stats.entries, max);
-	CHECK_EQ(stats.evictions, each * procs - max);
+	CHECK_EQ(stats.evictions, each * n - max);
 	CHECK_EQ(stats.failed, 0);
 	must_be_valid(m);
 	if (check_failures)
@@ -59,7 +83,7 @@ int main(int argc, char **argv)
 {
 	static const uint32_t sizes[] = {1, 2, 3, 7, 8, 16, 100, 127, 128, 1000, 5000};
 	uint32_t type = argc > 1 ? (uint32_t)atoi(argv[1]) : BPF_MAP_TYPE_LRU_HASH;
-	uint32_t procs = argc > 2 ? (uint32_t)atoi(argv[2]) : 1;
+	int procs = argc > 2 ? atoi(argv[2]) : 1;
 
 	check_private_rundir();
 	for (unsigned int i = 0; i < sizeof(sizes) / sizeof(sizes[0]) && !check_failures; i++) {
