@@ -10,6 +10,7 @@
 #include <bpf/libbpf.h>
 
 #include "base/bits.h"
+#include "map/map.h"
 
 /* As bpftool names them. */
 const char *dump_map_type_name(uint32_t type)
@@ -213,6 +214,7 @@ static int elements_each(struct elements *e, enum dump_style style)
 
 int dump_map(FILE *out, enum dump_style style, const struct dump_map *m)
 {
+	const struct map_ops *ops = map_ops_find(m->type);
 	struct elements e = {.out = out, .m = m};
 	size_t value;
 	int err = -ENOMEM;
@@ -238,7 +240,9 @@ int dump_map(FILE *out, enum dump_style style, const struct dump_map *m)
 	if (style == DUMP_JSON)
 		putc(']', out);
 	else if (!e.shown && !err)
-		fputs(m->key_size ? "  (empty)\n" : "  (no elements to list)\n", out);
+		fputs(m->key_size && ops && ops->next_key ? "  (empty)\n"
+							  : "  (no elements to list)\n",
+		      out);
 	else if (e.zero)
 		fprintf(out, "  (%lu other elements are zero)\n", e.zero);
 free:
