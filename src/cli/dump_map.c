@@ -3,6 +3,7 @@
 #include "cli/dump.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <bpf/bpf.h>
@@ -10,7 +11,6 @@
 #include <bpf/libbpf.h>
 
 #include "base/bits.h"
-#include "map/map.h"
 
 /* As bpftool names them. */
 const char *dump_map_type_name(uint32_t type)
@@ -38,6 +38,7 @@ struct elements {
 	size_t stride; /* between two CPUs' values */
 	uint8_t *key, *next, *value, *sum;
 	unsigned long shown, zero;
+	bool no_walk; /* the type has no keys to walk */
 };
 
 static bool is_zero(const uint8_t *p, size_t n)
@@ -208,13 +209,13 @@ static int elements_each(struct elements *e, enum dump_style style)
 		e->shown++;
 	}
 	/* ENOTSUPP (524) and its like: the type has no keys to walk */
+	e->no_walk = errno == 524 || errno == EOPNOTSUPP;
 	return errno == ENOENT || errno == 524 || errno == EOPNOTSUPP || errno == EINVAL ? 0
 											 : -errno;
 }
 
 int dump_map(FILE *out, enum dump_style style, const struct dump_map *m)
 {
-	const struct map_ops *ops = map_ops_find(m->type);
 	struct elements e = {.out = out, .m = m};
 	size_t value;
 	int err = -ENOMEM;
@@ -240,9 +241,7 @@ int dump_map(FILE *out, enum dump_style style, const struct dump_map *m)
 	if (style == DUMP_JSON)
 		putc(']', out);
 	else if (!e.shown && !err)
-		fputs(m->key_size && ops && ops->next_key ? "  (empty)\n"
-							  : "  (no elements to list)\n",
-		      out);
+		fputs(m->key_size && !e.no_walk ? "  (empty)\n" : "  (no elements to list)\n", out);
 	else if (e.zero)
 		fprintf(out, "  (%lu other elements are zero)\n", e.zero);
 free:
