@@ -7,7 +7,6 @@
 
 #include <sys/random.h>
 
-#include "map/generic_batch.h"
 #include "map/htab_lru.h"
 #include "map/htab_ops.h"
 #include "map/redo.h"
@@ -238,8 +237,8 @@ const struct map_ops htab_map_ops = {
 	.lock_died = htab_lock_died,
 	.lookup_batch = htab_lookup_batch,
 	.lookup_and_delete_batch = htab_lookup_and_delete_batch,
-	.update_batch = generic_update_batch,
-	.delete_batch = generic_delete_batch,
+	.update_batch = htab_update_batch,
+	.delete_batch = htab_delete_batch,
 	.memlock = htab_memlock,
 	.stats = htab_stats,
 	.recover = htab_recover,

@@ -346,6 +346,10 @@ void htab_damaged(struct map *m);
 int htab_lock(struct map *m, uint32_t stripe);
 void htab_unlock(struct map *m, uint32_t stripe);
 int htab_find_locked(struct map *m, const void *key, uint64_t hash, struct htab_place *p);
+/* Lookup and delete. copy: room for the user's value, with BPF_F_LOCK twice. */
+struct htab_swap;
+int htab_take(struct map *m, const void *key, void *copy, uint64_t flags,
+	      const struct htab_swap *swap);
 int htab_delete_locked(struct map *m, struct htab_place *p);
 /* The link at a place of a bucket, without a lock: 0..HTAB_SLOTS-1 are the slots, then
  * the chain. 0: nothing there; LINK_DAMAGED. */
@@ -394,6 +398,14 @@ void htab_recover_stripe(struct map *m, uint32_t stripe);
 void htab_pool_format(struct map *m);
 /* Gives the bucket its page. 0 or -ENOMEM. */
 int htab_bucket_populate(struct map *m, uint32_t bucket);
+
+/* htab_change.c, for batches: htab_write() of a key whose hash is known. */
+int htab_write_hashed(struct map *m, const void *key, uint64_t hash, const void *value,
+		      uint64_t flags);
+
+/* htab_batch_change.c */
+int htab_update_batch(struct map *m, struct map_batch *b);
+int htab_delete_batch(struct map *m, struct map_batch *b);
 
 /* htab_batch.c */
 int htab_lookup_batch(struct map *m, struct map_batch *b);

@@ -367,10 +367,10 @@ static int refused(struct map *m, uint32_t stripe, int err)
  * value is the 8 bytes that an element has room for; it learns what it replaces.
  */
 static inline __attribute__((always_inline)) int change(struct map *m, const void *key,
-							const void *value, uint64_t flags,
-							int only_cpu, const struct htab_swap *swap)
+							uint64_t hash, const void *value,
+							uint64_t flags, int only_cpu,
+							const struct htab_swap *swap)
 {
-	uint64_t hash = htab_key_hash(m, key);
 	uint32_t stripe = (uint32_t)hash & (m->htab.buckets - 1) & (m->htab.stripes - 1);
 	struct stripe *st = htab_stripe(m, stripe);
 	struct htab_alloc a;
@@ -490,20 +490,27 @@ out:
 	return ret;
 }
 
+int htab_write_hashed(struct map *m, const void *key, uint64_t hash, const void *value,
+		      uint64_t flags)
+{
+	return change(m, key, hash, value, flags, -1, NULL);
+}
+
 int htab_write(struct map *m, const void *key, const void *value, uint64_t flags)
 {
-	return change(m, key, value, flags, -1, NULL);
+	return change(m, key, htab_key_hash(m, key), value, flags, -1, NULL);
 }
 
 int htab_swap_in(struct map *m, const void *key, uint64_t word, uint64_t flags,
 		 const struct htab_swap *swap)
 {
-	return change(m, key, &word, flags, -1, swap);
+	return change(m, key, htab_key_hash(m, key), &word, flags, -1, swap);
 }
 
 long htab_update(struct map *m, const void *key, const void *value, uint64_t flags)
 {
-	return change(m, key, value, flags, m->ops->per_cpu ? lease_cpu() : -1, NULL);
+	return change(m, key, htab_key_hash(m, key), value, flags,
+		      m->ops->per_cpu ? lease_cpu() : -1, NULL);
 }
 
 /* Takes a found element out. */
@@ -552,6 +559,12 @@ again:
 			goto again;
 	}
 	return ret;
+}
+
+int htab_take(struct map *m, const void *key, void *copy, uint64_t flags,
+	      const struct htab_swap *swap)
+{
+	return take_out(m, key, copy, flags, swap);
 }
 
 bool htab_shows(struct map *m, uint64_t word)

@@ -288,11 +288,23 @@ static int cursor_find(struct map *m, const void *key, struct cursor *c)
 	struct bucket *b;
 	struct htab_hit hit;
 	uint32_t tries, steps;
-	unsigned int i;
+	unsigned int i, found;
 	int ret;
 
-	c->bucket = (uint32_t)hash & (m->htab.buckets - 1);
+	c->bucket = htab_key_bucket(m, hash);
+	if (unlikely(!htab_bucket_there(m, c->bucket)))
+		return 0;
 	b = htab_bucket(m, c->bucket);
+	/* Where it mostly is. A miss here means nothing. */
+	for (found = htab_slots_tagged(b, htab_key_tag(hash)); found; found &= found - 1) {
+		i = (unsigned int)__builtin_ctz(found);
+		if (htab_follow(m, load_acquire(&b->slot[i]), &hit) == FOLLOW_ELEM &&
+		    likely(htab_key_same(m, hit.e->key, key)) && likely(htab_hit_valid(&hit))) {
+			c->slot = i + 1;
+			c->link = c->slot < HTAB_SLOTS ? 0 : load_acquire(&b->chain);
+			return 1;
+		}
+	}
 	for (tries = 0; tries < HTAB_RESTARTS; tries++) {
 		ret = htab_search(m, key, hash, &hit);
 		if (ret <= 0)
@@ -328,7 +340,8 @@ static int cursor_find(struct map *m, const void *key, struct cursor *c)
 
 /* The element at the cursor, which moves behind it: 1, 0 at the end, -EAGAIN when a
  * change in the chain has taken the ground away, -EIO. */
-static int cursor_next(struct map *m, struct cursor *c, struct htab_hit *hit, uint32_t *steps)
+static inline __attribute__((always_inline)) int cursor_next(struct map *m, struct cursor *c,
+							     struct htab_hit *hit, uint32_t *steps)
 {
 	enum htab_follow f;
 	uint64_t link;
@@ -386,6 +399,17 @@ int htab_next_key(struct map *m, const void *key, void *next)
 			c = (struct cursor){0};
 		while (ret >= 0 && (ret = cursor_next(m, &c, &hit, &steps)) > 0) {
 			uint8_t copy[64], *to = m->attr.key_size <= sizeof(copy) ? copy : next;
+
+			if (likely(m->attr.key_size == 4)) {
+				uint32_t v = load_relaxed((const uint32_t *)hit.e->key);
+
+				if (!htab_hit_valid(&hit)) {
+					ret = -EAGAIN;
+					break;
+				}
+				memcpy(next, &v, 4);
+				return 0;
+			}
 
 			/* `next` may be `key`, which a new start needs. */
 			uaccess_copy(to, hit.e->key, m->attr.key_size);

@@ -9,7 +9,7 @@
  * checked, rounds max_entries and is shown as in the kernel, and all of max_entries is
  * everybody's.
  */
-#include "map/generic_batch.h"
+#include "map/htab.h"
 #include "map/htab_lru.h"
 #include "map/htab_ops.h"
 #include "map/lru_ops.h"
@@ -63,8 +63,8 @@ const struct map_ops lru_htab_map_ops = {
 	.stats = lru_stats,
 	.lookup_batch = htab_lookup_batch,
 	.lookup_and_delete_batch = htab_lookup_and_delete_batch,
-	.update_batch = generic_update_batch,
-	.delete_batch = generic_delete_batch,
+	.update_batch = htab_update_batch,
+	.delete_batch = htab_delete_batch,
 	.memlock = htab_memlock,
 	.recover = htab_recover,
 	.validate = lru_validate,

@@ -9,7 +9,6 @@
  * kernel writes them one after another).
  */
 #include "map/htab.h"
-#include "map/generic_batch.h"
 #include "map/htab_ops.h"
 
 const struct map_ops percpu_htab_map_ops = {
@@ -30,8 +29,8 @@ const struct map_ops percpu_htab_map_ops = {
 	.for_each = htab_for_each,
 	.lookup_batch = htab_lookup_batch,
 	.lookup_and_delete_batch = htab_lookup_and_delete_batch,
-	.update_batch = generic_update_batch,
-	.delete_batch = generic_delete_batch,
+	.update_batch = htab_update_batch,
+	.delete_batch = htab_delete_batch,
 	.memlock = htab_memlock,
 	.stats = htab_stats,
 	.recover = htab_recover,

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* LRU_PERCPU_HASH: PERCPU_HASH's values in a table that evicts (htab_lru.h). */
-#include "map/generic_batch.h"
+#include "map/htab.h"
 #include "map/htab_lru.h"
 #include "map/htab_ops.h"
 #include "map/lru_ops.h"
@@ -24,8 +24,8 @@ const struct map_ops percpu_lru_htab_map_ops = {
 	.stats = lru_stats,
 	.lookup_batch = htab_lookup_batch,
 	.lookup_and_delete_batch = htab_lookup_and_delete_batch,
-	.update_batch = generic_update_batch,
-	.delete_batch = generic_delete_batch,
+	.update_batch = htab_update_batch,
+	.delete_batch = htab_delete_batch,
 	.memlock = htab_memlock,
 	.recover = htab_recover,
 	.validate = lru_validate,

@@ -129,12 +129,21 @@ static uint32_t entry_level(const struct entry *e)
 	return watch_level(&e->watch) & (e->event.events | EPOLLERR | EPOLLHUP);
 }
 
+/* Makes its fd readable; an entry for which that cannot be done goes without one. */
+static void entry_ring(struct entry *e)
+{
+	if (watch_ring(&e->watch) || e->watch.fd < 0)
+		return;
+	raw_close(e->watch.fd);
+	e->watch.fd = -1;
+}
+
 /* Makes the claim true. */
 static void entry_settle(struct entry *e)
 {
 	watch_arm(&e->watch);
 	if (entry_level(e))
-		watch_ring(&e->watch);
+		entry_ring(e);
 }
 
 static struct epoll_event entry_real_event(const struct entry *e, uint32_t index)
@@ -326,7 +335,7 @@ static void look_for_the_dead(void)
 	signals = lock_all();
 	for (uint32_t i = 0; i < entries_end; i++)
 		if (entries[i]->live && watch_due(&entries[i]->watch))
-			watch_ring(&entries[i]->watch);
+			entry_ring(entries[i]);
 	unlock_all(signals);
 }
 

@@ -91,10 +91,10 @@ static long output_one(__u32 i, struct loop *l)
 	struct sample s = {l->first + i, (l->first + i) * 3};
 	long err = bpf_ringbuf_output(&ring, &s, sizeof(s), l->flags);
 
-	if (err)
-		l->ret = err;
-	else
+	if (!err)
 		l->ret++;
+	else if (!l->ret)
+		l->ret = err;
 	return !!err;
 }
 
