@@ -24,6 +24,8 @@
 #include "base/bits.h"
 #include "base/errors.h"
 #include "map/map.h"
+#include "map/perf.h"
+#include "map/stack_trace.h"
 #include "map/objref.h"
 #include "sync/lease.h"
 #include "sync/lock.h"
@@ -71,6 +73,9 @@ static const struct {
 	{BPF_MAP_TYPE_ARRAY_OF_MAPS, 4, 4, 20, 0, -1},
 	{BPF_MAP_TYPE_HASH_OF_MAPS, 4, 4, 40, BPF_F_ZERO_SEED, -1},
 	{BPF_MAP_TYPE_PROG_ARRAY, 4, 4, 20, 0, -1},
+	{BPF_MAP_TYPE_PERF_EVENT_ARRAY, 4, 4, 20, 0, -1},
+	{BPF_MAP_TYPE_STACK_TRACE, 4, 64, 12, 0, -1},
+	{BPF_MAP_TYPE_STACK_TRACE, 4, 96, 40, BPF_F_STACK_BUILD_ID, -1},
 };
 
 /* A good map's file and its bytes. */
@@ -138,6 +143,38 @@ static void make_key(const struct map *m, uint8_t *key, uint32_t i)
 	memcpy(key, &i, m->attr.key_size < 4 ? m->attr.key_size : 4);
 }
 
+static int event_fd = -1; /* a perf event with a ring */
+
+static void make_event(void)
+{
+	struct perf_event_state like = {.cpu = 0, .raw = 1, .wakeup_events = 1, .enabled = 1};
+	struct perf_event ev;
+
+	event_fd = perf_event_create(&like, NULL);
+	REQUIRE(event_fd >= 0 && !perf_event_open_fd(event_fd, &ev));
+	REQUIRE(!perf_event_set_pages(&ev, event_fd, 1, false, true));
+	object_unmap(&ev.obj);
+}
+
+/* What only these types have; fd: the map's, or -1. Under a lease, but for fd. */
+static int one_special(struct map *m, int fd, const void *key, uint8_t arg)
+{
+	uint64_t ips[8] = {arg, arg / 2, 7}, out[3];
+	struct perf_part part = {ips, arg % sizeof(ips)};
+	uint8_t frames[256] = {arg};
+
+	if (m->ops->perf && fd >= 0)
+		return m->ops->perf->set(m, fd, key, event_fd, 0);
+	if (m->ops->perf && arg & 1)
+		return m->ops->perf->read(m, arg % 32, out);
+	if (m->ops->perf)
+		return m->ops->perf->output(m, arg & 2 ? BPF_F_CURRENT_CPU : arg % 32, &part, 1);
+	if (m->ops->stack)
+		return m->ops->stack->put(m, ips, m->ops->stack->build_id(m) ? frames : (void *)ips,
+					  1 + arg % 3, arg & 4 ? BPF_F_REUSE_STACKID : 0);
+	return 0;
+}
+
 static void make_file(unsigned int kind)
 {
 	struct map_attr attr = {
@@ -164,7 +201,9 @@ static void make_file(unsigned int kind)
 		memset(value, i, m->user_value_size);
 		if (m->inner)
 			memcpy(value, &inner_fd, sizeof(inner_fd));
-		m->ops->write(m, key, value, 0);
+		if (m->ops->write)
+			m->ops->write(m, key, value, 0);
+		one_special(m, files[kind].fd, key, i * 31);
 		if (i % 3 == 2)
 			m->ops->erase(m, key);
 	}
@@ -199,6 +238,8 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 		atexit(cleanup);
 	}
 	make_inner();
+	REQUIRE(!lease_open());
+	make_event();
 	for (unsigned int i = 0; i < ARRAY_SIZE(kinds); i++)
 		make_file(i);
 	return 0;
@@ -312,10 +353,12 @@ static void one_op(struct map *m, uint8_t op, uint8_t arg)
 		memcpy(value, &inner_fd, sizeof(inner_fd));
 	switch (op % 20) {
 	case 0:
-		good(m->ops->read(m, key, value, lock));
+		if (m->ops->read)
+			good(m->ops->read(m, key, value, lock));
 		break;
 	case 1:
-		good(m->ops->write(m, key, value, flags | lock));
+		if (m->ops->write)
+			good(m->ops->write(m, key, value, flags | lock));
 		break;
 	case 2:
 		good(m->ops->erase(m, key));
@@ -370,6 +413,8 @@ static void one_op(struct map *m, uint8_t op, uint8_t arg)
 				m->ops->lock_died(m, p);
 			break;
 		case 14:
+			good(one_special(m, -1, key, arg));
+			/* fallthrough */
 		case 15:
 			if (m->ops->update)
 				good(m->ops->update(m, key, value, flags | lock));
