@@ -51,6 +51,12 @@ struct {
 	__uint(max_entries, 1 << 20);
 } ringbuf SEC(".maps");
 
+struct {
+	__uint(type, BPF_MAP_TYPE_PERF_EVENT_ARRAY);
+	__uint(key_size, 4);
+	__uint(value_size, 4);
+} perf_event SEC(".maps");
+
 /* Another key each time, all over the map. */
 static __always_inline __u32 spread(__u32 i, __u32 salt)
 {
@@ -121,3 +127,4 @@ PROGRAM(ringbuf_reserve_discard, {
 		bpf_ringbuf_discard(record, BPF_RB_NO_WAKEUP);
 	}
 })
+PROGRAM(perf_event_output, bpf_perf_event_output(skb, &perf_event, BPF_F_CURRENT_CPU, &one, 8);)

@@ -30,11 +30,22 @@ static int quiet(enum libbpf_print_level level, const char *fmt, va_list ap)
 	return 0;
 }
 
+static struct perf_buffer *events; /* of the perf event array, if there is one */
+
+static void on_record(void *ctx, int cpu, void *data, __u32 size)
+{
+}
+
 static void fill(int fd, const struct bpf_map *map)
 {
 	static uint64_t value[4096];
 	uint32_t size = bpf_map__key_size(map);
 
+	if (bpf_map__type(map) == BPF_MAP_TYPE_PERF_EVENT_ARRAY) {
+		/* room for what one command writes */
+		events = perf_buffer__new(fd, 1024, on_record, NULL, NULL, NULL);
+		return;
+	}
 	for (uint32_t i = 0; i < ENTRIES; i++) {
 		uint32_t key[2] = {i, 0};
 
@@ -121,6 +132,8 @@ int main(int argc, char **argv)
 			printf("error %s\n", strerror(errno));
 		else
 			printf("%u\n", opts.duration);
+		if (events)
+			perf_buffer__consume(events);
 	}
 	return 0;
 }

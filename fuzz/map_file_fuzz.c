@@ -17,6 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -24,6 +25,9 @@
 #include "base/bits.h"
 #include "base/errors.h"
 #include "map/map.h"
+#include "map/perf.h"
+#include "map/stack_trace.h"
+#include "map/storage.h"
 #include "map/objref.h"
 #include "sync/lease.h"
 #include "sync/lock.h"
@@ -71,6 +75,12 @@ static const struct {
 	{BPF_MAP_TYPE_ARRAY_OF_MAPS, 4, 4, 20, 0, -1},
 	{BPF_MAP_TYPE_HASH_OF_MAPS, 4, 4, 40, BPF_F_ZERO_SEED, -1},
 	{BPF_MAP_TYPE_PROG_ARRAY, 4, 4, 20, 0, -1},
+	{BPF_MAP_TYPE_PERF_EVENT_ARRAY, 4, 4, 20, 0, -1},
+	{BPF_MAP_TYPE_STACK_TRACE, 4, 64, 12, 0, -1},
+	{BPF_MAP_TYPE_STACK_TRACE, 4, 96, 40, BPF_F_STACK_BUILD_ID, -1},
+	{BPF_MAP_TYPE_SK_STORAGE, 4, 16, 0, BPF_F_NO_PREALLOC, -1},
+	{BPF_MAP_TYPE_SK_STORAGE, 4, 40, 0, BPF_F_NO_PREALLOC, 8},
+	{BPF_MAP_TYPE_TASK_STORAGE, 4, 8, 0, BPF_F_NO_PREALLOC, -1},
 };
 
 /* A good map's file and its bytes. */
@@ -135,7 +145,46 @@ static void make_key(const struct map *m, uint8_t *key, uint32_t i)
 		key[5] = i & 0x18;
 		return;
 	}
+	if (m->ops->storage) {
+		static int socks[3 * KEYS];
+
+		if (!socks[i % (3 * KEYS)])
+			socks[i % (3 * KEYS)] = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+		i = socks[i % (3 * KEYS)];
+	}
 	memcpy(key, &i, m->attr.key_size < 4 ? m->attr.key_size : 4);
+}
+
+static int event_fd = -1; /* a perf event with a ring */
+
+static void make_event(void)
+{
+	struct perf_event_state like = {.cpu = 0, .raw = 1, .wakeup_events = 1, .enabled = 1};
+	struct perf_event ev;
+
+	event_fd = perf_event_create(&like, NULL);
+	REQUIRE(event_fd >= 0 && !perf_event_open_fd(event_fd, &ev));
+	REQUIRE(!perf_event_set_pages(&ev, event_fd, 1, false, true));
+	object_unmap(&ev.obj);
+}
+
+/* What only these types have; fd: the map's, or -1. Under a lease, but for fd. */
+static int one_special(struct map *m, int fd, const void *key, uint8_t arg)
+{
+	uint64_t ips[8] = {arg, arg / 2, 7}, out[3];
+	struct perf_part part = {ips, arg % sizeof(ips)};
+	uint8_t frames[256] = {arg};
+
+	if (m->ops->perf && fd >= 0)
+		return m->ops->perf->set(m, fd, key, event_fd, 0);
+	if (m->ops->perf && arg & 1)
+		return m->ops->perf->read(m, arg % 32, out);
+	if (m->ops->perf)
+		return m->ops->perf->output(m, arg & 2 ? BPF_F_CURRENT_CPU : arg % 32, &part, 1);
+	if (m->ops->stack)
+		return m->ops->stack->put(m, ips, m->ops->stack->build_id(m) ? frames : (void *)ips,
+					  1 + arg % 3, arg & 4 ? BPF_F_REUSE_STACKID : 0);
+	return 0;
 }
 
 static void make_file(unsigned int kind)
@@ -148,6 +197,8 @@ static void make_file(unsigned int kind)
 		.map_flags = kinds[kind].flags,
 		.spin_lock_off = kinds[kind].lock_off,
 		.name = "fuzzed",
+		.btf_key_type_id = 1, /* some types must have it */
+		.btf_value_type_id = 1,
 	};
 	uint8_t key[64], *value;
 	char path[64];
@@ -164,7 +215,9 @@ static void make_file(unsigned int kind)
 		memset(value, i, m->user_value_size);
 		if (m->inner)
 			memcpy(value, &inner_fd, sizeof(inner_fd));
-		m->ops->write(m, key, value, 0);
+		if (m->ops->write)
+			m->ops->write(m, key, value, 0);
+		one_special(m, files[kind].fd, key, i * 31);
 		if (i % 3 == 2)
 			m->ops->erase(m, key);
 	}
@@ -199,6 +252,8 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 		atexit(cleanup);
 	}
 	make_inner();
+	REQUIRE(!lease_open());
+	make_event();
 	for (unsigned int i = 0; i < ARRAY_SIZE(kinds); i++)
 		make_file(i);
 	return 0;
@@ -218,6 +273,10 @@ static uint8_t *fence_in(struct map *m)
 	m->obj.base += by;
 	m->obj.trailer = (struct object_trailer *)((uint8_t *)m->obj.trailer + by);
 	m->shared = (struct map_shared *)((uint8_t *)m->shared + by);
+	if (m->ops->storage) {
+		m->storage.table->obj = m->obj;
+		m->storage.table->shared = m->shared;
+	}
 	return room;
 }
 
@@ -267,7 +326,7 @@ static void good(long ret)
 static void walk(struct map *m)
 {
 	uint8_t at[64], next[64];
-	int err = m->ops->next_key(m, NULL, next);
+	int err = m->ops->next_key ? m->ops->next_key(m, NULL, next) : -ENOTSUPP;
 
 	for (unsigned int i = 0; !err && i < WALK_MAX; i++) {
 		memcpy(at, next, m->attr.key_size);
@@ -312,10 +371,12 @@ static void one_op(struct map *m, uint8_t op, uint8_t arg)
 		memcpy(value, &inner_fd, sizeof(inner_fd));
 	switch (op % 20) {
 	case 0:
-		good(m->ops->read(m, key, value, lock));
+		if (m->ops->read)
+			good(m->ops->read(m, key, value, lock));
 		break;
 	case 1:
-		good(m->ops->write(m, key, value, flags | lock));
+		if (m->ops->write)
+			good(m->ops->write(m, key, value, flags | lock));
 		break;
 	case 2:
 		good(m->ops->erase(m, key));
@@ -359,6 +420,14 @@ static void one_op(struct map *m, uint8_t op, uint8_t arg)
 		break;
 	default:
 		REQUIRE(lease_acquire() >= 0);
+		if (m->ops->storage) {
+			struct storage_owner o = {.number = {arg % KEYS, op & 1, 0}};
+
+			if (arg & 0x40)
+				good(m->ops->storage->drop(m, &o));
+			else
+				touch(m, m->ops->storage->get(m, &o, value, op >> 1 & 1));
+		}
 		switch (op % 20) {
 		case 12:
 		case 13:
@@ -370,6 +439,8 @@ static void one_op(struct map *m, uint8_t op, uint8_t arg)
 				m->ops->lock_died(m, p);
 			break;
 		case 14:
+			good(one_special(m, -1, key, arg));
+			/* fallthrough */
 		case 15:
 			if (m->ops->update)
 				good(m->ops->update(m, key, value, flags | lock));

@@ -85,9 +85,15 @@ static int arena_format(struct map *m)
 
 static int arena_mmap_check(struct map *m, uint64_t offset, uint64_t len, int prot, int flags)
 {
+	const struct arena_state *s = arena_state(m);
+	uint64_t start = load_acquire(&s->start), size = load_relaxed(&s->end) - start;
+
+	len = round_up_u64(len, SHMAP_PAGE);
 	if (offset)
 		return -EINVAL;
-	return len > SIZE_4G ? -E2BIG : 0;
+	if (len > SIZE_4G || (start && len > size))
+		return -E2BIG;
+	return start && len != size ? -EINVAL : 0;
 }
 
 /* The kernel's arena_get_unmapped_area: may it be mapped there? 0 or -errno. */
@@ -259,5 +265,6 @@ const struct map_ops arena_map_ops = {
 	.validate = arena_validate,
 	.inner_allowed = true,
 	.sparse = true,
+	.needs_jit = true,
 	.check_late = true,
 };

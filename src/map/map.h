@@ -180,6 +180,7 @@ struct map_ops {
 	bool inner_allowed;
 	bool sparse;			/* memory comes by use: the file may be larger than that */
 	bool not_sleepable;		/* sleepable programs may not use it */
+	bool needs_jit;			/* programs that use it cannot be interpreted */
 	bool inner_entries;		/* as an inner map: max_entries is compared too */
 };
 

@@ -7,7 +7,8 @@
  *     ids          shared counters: the next id per kind, the link generation
  *     cpus         CPU leases (sync/lease.h)
  *     map/ID  prog/ID  btf/ID  link/ID  perf/ID    anchors, one hard link per object
- *     ref/         one hard link per reference of an object to another
+ *     ref/         one hard link per reference of an object to another; in a directory
+ *                  map-ID those that the slots of a map hold (slotref.c)
  *     fs/          pins: stands in for /sys/fs/bpf
  */
 #ifndef SHMAP_SHM_RUNDIR_H

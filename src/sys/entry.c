@@ -8,6 +8,7 @@
 #include "base/bits.h"
 #include "base/errors.h"
 #include "base/uaccess.h"
+#include "map/objref.h"
 #include "shm/object.h"
 #include "sys/check.h"
 #include "sys/command.h"
@@ -111,6 +112,8 @@ long sys_bpf(int cmd, void *uattr, unsigned int size)
 	if (on_elements(cmd))
 		return c->fn(&attr, uattr, size);
 	fd_reclaim();
+	/* not in close(2): it frees memory */
+	objref_reclaim();
 	fd_inside_begin();
 	ret = c->fn(&attr, uattr, size);
 	if (ret >= 0 && makes_fd(cmd))

@@ -47,7 +47,6 @@
 
 #include "base/pool.h"
 #include "base/rawsys.h"
-#include "map/objref.h"
 #include "map/storage.h"
 #include "shm/object.h"
 #include "sys/prog_cache.h"
@@ -288,7 +287,6 @@ void fd_reclaim(void)
 {
 	struct fd_ref *r, *next, *keep = NULL, *keep_last = NULL;
 
-	objref_reclaim();
 	if (!load_relaxed(&retired_new) && !load_relaxed(&retired))
 		return;
 	/* Only a signal handler finds it locked by its own thread. */

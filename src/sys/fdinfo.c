@@ -100,6 +100,18 @@ static int add_common(struct text *t, int fd)
 	return 0;
 }
 
+/* Lines that the kernel does not have come after its own. */
+static void add_stats(struct text *t, struct map *m)
+{
+	struct map_stats stats = {0};
+
+	if (!m->ops->stats || m->ops->stats(m, &stats))
+		return;
+	add(t, "entries:\t%llu\nevictions:\t%llu\nfailed:\t%llu\nlost:\t%llu\n",
+	    (unsigned long long)stats.entries, (unsigned long long)stats.evictions,
+	    (unsigned long long)stats.failed, (unsigned long long)stats.lost);
+}
+
 static int add_map(struct text *t, int fd)
 {
 	struct fd_op op;
@@ -120,6 +132,7 @@ static int add_map(struct text *t, int fd)
 	if (objref_owner_type(owner))
 		add(t, "owner_prog_type:\t%u\nowner_jited:\t%u\n", objref_owner_type(owner),
 		    !!(owner & OBJREF_OWNER_JITED));
+	add_stats(t, m);
 	fd_end(&op);
 	return 0;
 }

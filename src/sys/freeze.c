@@ -114,6 +114,9 @@ int fd_mmap_check(int fd, uint64_t offset, uint64_t len, int prot, int flags)
 	/* The generic part of mmap(2), for a file without execute permission. */
 	if (!len || offset % SHMAP_PAGE)
 		err = -EINVAL;
+	/* Who chooses the place is asked first, as the kernel's get_unmapped_area. */
+	else if (m->ops->mmap_place && m->ops->mmap_check(m, offset, len, prot, flags))
+		err = m->ops->mmap_check(m, offset, len, prot, flags);
 	else if (!(access & FD_READ) || (shared && prot & PROT_WRITE && !(access & FD_WRITE)))
 		err = -EACCES;
 	else if (prot & PROT_EXEC)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What a map says of itself: OBJ_GET_INFO_BY_FD.
+ * What a map says of itself: OBJ_GET_INFO_BY_FD, and what it has counted.
  */
 #include <stdio.h>
 #include <string.h>
@@ -107,6 +107,22 @@ long sys_map_info(int fd, union sys_attr *attr, union sys_attr *uattr)
 	if (ret)
 		return ret;
 	ret = map_info(op.ref, attr, uattr);
+	fd_end(&op);
+	return ret;
+}
+
+long sys_map_stats(int fd, struct map_stats *stats)
+{
+	struct fd_op op;
+	struct map *m;
+	long ret;
+
+	*stats = (struct map_stats){0};
+	ret = fd_begin(fd, &op);
+	if (ret)
+		return ret;
+	m = op.ref->map;
+	ret = m->ops->stats ? m->ops->stats(m, stats) : -EOPNOTSUPP;
 	fd_end(&op);
 	return ret;
 }

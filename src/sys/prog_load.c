@@ -333,6 +333,10 @@ static int resolve_load(struct prog_load *l, struct bpf_insn *insn)
 	index = prog_maps_add(&l->maps, fd, log);
 	if (index < 0)
 		return index;
+	if (l->maps.maps[index]->ops->needs_jit) {
+		vm_logf(log, "JIT is required to use %s\n", l->maps.maps[index]->ops->name);
+		return -EOPNOTSUPP;
+	}
 	if (l->p->sleepable && l->maps.maps[index]->ops->not_sleepable) {
 		vm_logf(log, "Sleepable programs can only use array, hash, ringbuf and local "
 			     "storage maps\n");

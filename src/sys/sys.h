@@ -25,6 +25,8 @@ long sys_map_update(int fd, const void *key, const void *value, uint64_t flags);
 long sys_map_delete(int fd, const void *key);
 long sys_map_next_key(int fd, const void *key, void *next);
 long sys_map_lookup_and_delete(int fd, const void *key, void *value, uint64_t flags);
+/* What the map counts; -EOPNOTSUPP for a type that counts nothing. */
+long sys_map_stats(int fd, struct map_stats *stats);
 
 /*
  * The fd table: caches, per fd number, the map behind it. Each way in which an

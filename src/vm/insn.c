@@ -191,6 +191,13 @@ static const char *alu_fault(const struct bpf_insn *insn, enum insn_form form, c
 	case INSN_MOV:
 		if (!x)
 			return insn->src_reg || insn->off ? "BPF_MOV uses reserved fields" : NULL;
+		/* no program has one here: see map_ops.needs_jit */
+		if (wide && insn->off == 1)
+			return insn->imm == 1 || insn->imm == 1 << 16
+				       ? "addr_space_cast insn can only be used in a program that "
+					 "has an associated arena"
+				       : "addr_space_cast insn can only convert between address "
+					 "space 1 and 0";
 		if (insn->imm ||
 		    (insn->off && insn->off != 8 && insn->off != 16 && (insn->off != 32 || !wide)))
 			return "BPF_MOV uses reserved fields";

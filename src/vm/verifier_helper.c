@@ -426,7 +426,7 @@ static int check_map_fits(struct verifier *v, const struct call *c)
 		if (ops->for_each)
 			return 0;
 		verbose(v, "callback function not allowed for map\n");
-		return -EINVAL;
+		return -ENOTSUPP;
 	case BPF_FUNC_map_push_elem:
 		fits = ops->push;
 		break;
@@ -605,14 +605,14 @@ int check_helper(struct verifier *v, const struct bpf_insn *insn)
 		return -EINVAL;
 	}
 	err = find_proto(v, insn->imm, &c.proto);
-	for (int i = 0; !err && i < 5 && c.proto->arg[i] != HARG_NONE; i++) {
+	for (int i = 0; !err && i < 5 && c.proto->arg[i] != HARG_NONE; i++)
 		err = check_arg(v, &c, i);
-		/* before the key: a map that cannot be looked up may have none */
-		if (!err && c.proto->arg[i] == HARG_MAP_PTR)
-			err = check_map_fits(v, &c);
-		if (!err && c.proto->arg[i] == HARG_MAP_PTR)
-			err = check_map_writable(v, &c);
-	}
+	/* After the arguments, as in the kernel: of a map without keys it is the key's size
+	 * that is wrong first. */
+	if (!err && c.map)
+		err = check_map_writable(v, &c);
+	if (!err && c.map)
+		err = check_map_fits(v, &c);
 	if (!err && c.proto->id == BPF_FUNC_tail_call) {
 		err = check_no_leak(v, "tail_call");
 		/* a global function is walked as the outermost frame, but does not run so */

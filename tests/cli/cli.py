@@ -237,6 +237,17 @@ elif claim == "run-helpers-say-who":
     require(first["tgid"] == first["pid"] == second["tgid"] != second["pid"], f"their ids: {d}")
     require(first["uid"] == os.getuid() and first["gid"] == os.getgid(), f"their user: {d}")
 
+elif claim == "run-walks-stacks":
+    r = run("run", "--json", "-o", f"{tmp}/report", obj("stacks"), "--", f"{here}/stacks")
+    require(r.returncode == 0, f"the command runs: {r}")
+    returns = [int(x) for x in r.stdout.split()]
+    d = json.load(open(f"{tmp}/report"))
+    last = d["last"][0].get("formatted", d["last"][0])["value"]
+    require(last["size"] >= 4 * 8, f"the size: {last}")
+    require(last["ips"][1:4] == returns, f"the callers of {returns}: {last}")
+    require(last["id"] >= 0, f"the id: {last}")
+    require(len(d["traces"]) == 1, f"one stack: {d['traces']}")
+
 elif claim == "run-attaches-to-pid":
     p = subprocess.Popen([f"{here}/calls", "10", "wait"], stdin=subprocess.PIPE,
                          stdout=subprocess.PIPE, text=True)

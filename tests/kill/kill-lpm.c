@@ -638,14 +638,16 @@ int main(int argc, char **argv)
 			fixtures[n].op = &ops[o];
 			snprintf(names[n], sizeof(names[n]), "%s/%s", variants[v].name,
 				 ops[o].name);
-			cases[n] = (struct kill_case){
-				.name = names[n],
-				.arg = &fixtures[n],
-				.setup = setup,
-				.op = run,
-				.peek = peek,
-				.check = check,
-				.points = ops[o].need & (QUIET | PARTIAL) ? 150 : 0};
+			cases[n] =
+				(struct kill_case){.name = names[n],
+						   .arg = &fixtures[n],
+						   .setup = setup,
+						   .op = run,
+						   .peek = peek,
+						   .check = check,
+						   .points = ops[o].need & (QUIET | PARTIAL) ? 150
+							     : variants[v].more		     ? 300
+											     : 0};
 			n++;
 		}
 	}

@@ -115,7 +115,7 @@ static void batch(uint32_t g)
 int main(void)
 {
 	unsigned long ops =
-		getenv("SHMAP_TEST_OPS") ? strtoul(getenv("SHMAP_TEST_OPS"), NULL, 0) : 1000000;
+		getenv("SHMAP_TEST_OPS") ? strtoul(getenv("SHMAP_TEST_OPS"), NULL, 0) : 500000;
 	struct itimerval often = {{0, 17}, {0, 17}}, never = {{0, 0}, {0, 0}};
 	unsigned int seed = 1;
 

@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* A tail call goes on in the other program with the same context and does not
  * come back; 33 of them, then they fall through; an empty slot falls through. */
+#include <stdlib.h>
+
 #include "prog.h"
+#include "vm/verifier.h"
 
 static struct vm_prog *slots[2];
 static int asked;
@@ -38,6 +41,7 @@ int main(void)
 				    EXIT()};
 	struct bpf_insn other[] = {MOV64_K(6, 0), MOV64_K(0, 100), EXIT()};
 	struct vm_prog *p;
+	struct vm_env env = {0};
 	uint64_t ctx = 0, ret = 0;
 
 	uaccess_init();
@@ -59,6 +63,18 @@ int main(void)
 	CHECK_EQ(ret, 1005); /* slot 1 is empty */
 	slots[1] = prog_new(BPF_PROG_TYPE_XDP, other, 3);
 	CHECK_EQ(vm_run(p, &ctx, NULL, &ret), 0);
+	CHECK_EQ(ret, 1100);
+
+	/* a target that was verified for more context than this run has */
+	slots[1]->aux = calloc(3, sizeof(*slots[1]->aux));
+	for (int i = 0; i < 3; i++)
+		slots[1]->aux[i].seen = true;
+	slots[1]->aux[0].max_ctx_off = 64;
+	env.ctx_size = 56;
+	CHECK_EQ(vm_run(p, &ctx, &env, &ret), 0);
+	CHECK_EQ(ret, 1005);
+	env.ctx_size = 64;
+	CHECK_EQ(vm_run(p, &ctx, &env, &ret), 0);
 	CHECK_EQ(ret, 1100);
 	vm_prog_free(p);
 	vm_prog_free(slots[0]);
