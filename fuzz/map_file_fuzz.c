@@ -81,6 +81,12 @@ static const struct {
 	{BPF_MAP_TYPE_SK_STORAGE, 4, 16, 0, BPF_F_NO_PREALLOC, -1},
 	{BPF_MAP_TYPE_SK_STORAGE, 4, 40, 0, BPF_F_NO_PREALLOC, 8},
 	{BPF_MAP_TYPE_TASK_STORAGE, 4, 8, 0, BPF_F_NO_PREALLOC, -1},
+	{BPF_MAP_TYPE_QUEUE, 0, 8, 20, 0, -1},
+	{BPF_MAP_TYPE_QUEUE, 0, 301, 40, 0, -1},
+	{BPF_MAP_TYPE_STACK, 0, 8, 5, 0, -1},
+	{BPF_MAP_TYPE_BLOOM_FILTER, 0, 8, 40, BPF_F_ZERO_SEED, -1},
+	/* more than one chunk of bits */
+	{BPF_MAP_TYPE_BLOOM_FILTER, 0, 1030, 100000, BPF_F_ZERO_SEED, -1},
 };
 
 /* A good map's file and its bytes. */
@@ -449,6 +455,14 @@ static void one_op(struct map *m, uint8_t op, uint8_t arg)
 			if (m->ops->delete)
 				good(m->ops->delete (m, key));
 			break;
+		case 18:
+			if (m->ops->push)
+				good(m->ops->push(m, value, flags));
+			if (m->ops->peek)
+				good(m->ops->peek(m, value));
+			if (m->ops->take && arg & 1)
+				good(m->ops->take(m, value));
+			break;
 		case 17:
 			if (m->ops->lookup_percpu)
 				touch(m, m->ops->lookup_percpu(m, key, arg & 3));
@@ -478,7 +492,7 @@ static void use(int fd, const uint8_t *ops, size_t n)
 	size = m->obj.size;
 	value = realloc(value, m->user_value_size);
 	values = realloc(values, 64 * (size_t)m->user_value_size);
-	keys = realloc(keys, 64 * (size_t)m->attr.key_size);
+	keys = realloc(keys, 64 * (size_t)m->attr.key_size + 1); /* maps without keys have none */
 	memset(values, 1, 64 * (size_t)m->user_value_size);
 	for (uint32_t i = 0; i < 64; i++)
 		make_key(m, keys + i * m->attr.key_size, i);
