@@ -17,6 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -26,6 +27,7 @@
 #include "map/map.h"
 #include "map/perf.h"
 #include "map/stack_trace.h"
+#include "map/storage.h"
 #include "map/objref.h"
 #include "sync/lease.h"
 #include "sync/lock.h"
@@ -76,6 +78,9 @@ static const struct {
 	{BPF_MAP_TYPE_PERF_EVENT_ARRAY, 4, 4, 20, 0, -1},
 	{BPF_MAP_TYPE_STACK_TRACE, 4, 64, 12, 0, -1},
 	{BPF_MAP_TYPE_STACK_TRACE, 4, 96, 40, BPF_F_STACK_BUILD_ID, -1},
+	{BPF_MAP_TYPE_SK_STORAGE, 4, 16, 0, BPF_F_NO_PREALLOC, -1},
+	{BPF_MAP_TYPE_SK_STORAGE, 4, 40, 0, BPF_F_NO_PREALLOC, 8},
+	{BPF_MAP_TYPE_TASK_STORAGE, 4, 8, 0, BPF_F_NO_PREALLOC, -1},
 	{BPF_MAP_TYPE_QUEUE, 0, 8, 20, 0, -1},
 	{BPF_MAP_TYPE_QUEUE, 0, 301, 40, 0, -1},
 	{BPF_MAP_TYPE_STACK, 0, 8, 5, 0, -1},
@@ -146,6 +151,13 @@ static void make_key(const struct map *m, uint8_t *key, uint32_t i)
 		key[5] = i & 0x18;
 		return;
 	}
+	if (m->ops->storage) {
+		static int socks[3 * KEYS];
+
+		if (!socks[i % (3 * KEYS)])
+			socks[i % (3 * KEYS)] = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+		i = socks[i % (3 * KEYS)];
+	}
 	memcpy(key, &i, m->attr.key_size < 4 ? m->attr.key_size : 4);
 }
 
@@ -191,6 +203,8 @@ static void make_file(unsigned int kind)
 		.map_flags = kinds[kind].flags,
 		.spin_lock_off = kinds[kind].lock_off,
 		.name = "fuzzed",
+		.btf_key_type_id = 1, /* some types must have it */
+		.btf_value_type_id = 1,
 	};
 	uint8_t key[64], *value;
 	char path[64];
@@ -265,6 +279,10 @@ static uint8_t *fence_in(struct map *m)
 	m->obj.base += by;
 	m->obj.trailer = (struct object_trailer *)((uint8_t *)m->obj.trailer + by);
 	m->shared = (struct map_shared *)((uint8_t *)m->shared + by);
+	if (m->ops->storage) {
+		m->storage.table->obj = m->obj;
+		m->storage.table->shared = m->shared;
+	}
 	return room;
 }
 
@@ -314,7 +332,7 @@ static void good(long ret)
 static void walk(struct map *m)
 {
 	uint8_t at[64], next[64];
-	int err = m->ops->next_key(m, NULL, next);
+	int err = m->ops->next_key ? m->ops->next_key(m, NULL, next) : -ENOTSUPP;
 
 	for (unsigned int i = 0; !err && i < WALK_MAX; i++) {
 		memcpy(at, next, m->attr.key_size);
@@ -408,6 +426,14 @@ static void one_op(struct map *m, uint8_t op, uint8_t arg)
 		break;
 	default:
 		REQUIRE(lease_acquire() >= 0);
+		if (m->ops->storage) {
+			struct storage_owner o = {.number = {arg % KEYS, op & 1, 0}};
+
+			if (arg & 0x40)
+				good(m->ops->storage->drop(m, &o));
+			else
+				touch(m, m->ops->storage->get(m, &o, value, op >> 1 & 1));
+		}
 		switch (op % 20) {
 		case 12:
 		case 13:

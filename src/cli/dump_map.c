@@ -3,6 +3,7 @@
 #include "cli/dump.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <bpf/bpf.h>
@@ -37,6 +38,7 @@ struct elements {
 	size_t stride; /* between two CPUs' values */
 	uint8_t *key, *next, *value, *sum;
 	unsigned long shown, zero;
+	bool no_walk; /* the type has no keys to walk */
 };
 
 static bool is_zero(const uint8_t *p, size_t n)
@@ -207,6 +209,7 @@ static int elements_each(struct elements *e, enum dump_style style)
 		e->shown++;
 	}
 	/* ENOTSUPP (524) and its like: the type has no keys to walk */
+	e->no_walk = errno == 524 || errno == EOPNOTSUPP;
 	return errno == ENOENT || errno == 524 || errno == EOPNOTSUPP || errno == EINVAL ? 0
 											 : -errno;
 }
@@ -238,7 +241,7 @@ int dump_map(FILE *out, enum dump_style style, const struct dump_map *m)
 	if (style == DUMP_JSON)
 		putc(']', out);
 	else if (!e.shown && !err)
-		fputs(m->key_size ? "  (empty)\n" : "  (no elements to list)\n", out);
+		fputs(m->key_size && !e.no_walk ? "  (empty)\n" : "  (no elements to list)\n", out);
 	else if (e.zero)
 		fprintf(out, "  (%lu other elements are zero)\n", e.zero);
 free:

@@ -300,13 +300,13 @@ static int make_room(struct map *m, const void *key, uint64_t hash, struct htab_
 		     struct htab_alloc *a, bool allocated, bool force, uint32_t *stamp)
 {
 	uint32_t bucket;
-	int ret = htab_lru_evict(m, p->stripe, &bucket);
+	int ret = htab_lru_evict(m, p->stripe, allocated ? a : NULL, &bucket);
 
 	/* Its place may have been in the way to the new one's. */
 	if (!ret && bucket == p->bucket)
 		ret = htab_find_locked(m, key, hash, p);
 	if (!ret && (!allocated || a->from == INTENT_LIMBO)) {
-		/* Limbo has another head, which we may stamp: it was unlinked before
+		/* Limbo's head is the victim, which we may stamp: it was unlinked before
 		 * this fence. */
 		fence_seq_cst();
 		ret = htab_alloc(m, p->stripe, force, a, stamp);

@@ -356,7 +356,7 @@ static inline void prefetch_next(struct map *m, struct lru_order *o)
 	}
 }
 
-int htab_lru_evict(struct map *m, uint32_t stripe, uint32_t *bucket)
+int htab_lru_evict(struct map *m, uint32_t stripe, struct htab_alloc *a, uint32_t *bucket)
 {
 	struct lru_order *o = htab_lru_order(m, stripe);
 	struct htab_place p = {.stripe = stripe, .evicted = true};
@@ -378,6 +378,16 @@ int htab_lru_evict(struct map *m, uint32_t stripe, uint32_t *bucket)
 	}
 	ours = held_now();
 	p.held = ours && (held.n > LRU_HELD || is_held(m, v, ours));
+	if (unlikely(p.held && a && a->from == INTENT_LIMBO)) {
+		struct stripe *st = htab_stripe(m, stripe);
+
+		/* The victim becomes limbo's head, in the way to what `a` chose, and must not
+		 * be used itself: so limbo, which has waited for all others, becomes
+		 * the free list before that. */
+		store_relaxed(&st->heads, heads_make(heads_limbo(st->heads), 0));
+		st->limbo_len = 0;
+		a->from = INTENT_FREE;
+	}
 	htab_delete_locked(m, &p);
 	store_relaxed(&o->evictions, o->evictions + 1);
 	prefetch_next(m, o);
@@ -423,7 +433,7 @@ static int evict_elsewhere(struct map *m, uint32_t stripe)
 			none = err;
 			continue;
 		}
-		err = htab_lru_evict(m, from, &bucket);
+		err = htab_lru_evict(m, from, NULL, &bucket);
 		if (!err)
 			room_announce(m);
 		htab_unlock(m, from);

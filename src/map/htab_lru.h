@@ -155,7 +155,8 @@ void htab_lru_rebuild(struct map *m, uint32_t stripe);
  * *looked: 0 at first.
  */
 int htab_lru_full(struct map *m, uint32_t stripe, uint32_t *looked);
-/* Evicts one element; *bucket: it was in this one. 0, -ENOMEM, -EIO. */
-int htab_lru_evict(struct map *m, uint32_t stripe, uint32_t *bucket);
+/* Evicts one element for the one that `a` is for (or NULL); *bucket: it was in this one.
+ * 0, -ENOMEM, -EIO. With a->from INTENT_LIMBO the caller chooses again. */
+int htab_lru_evict(struct map *m, uint32_t stripe, struct htab_alloc *a, uint32_t *bucket);
 
 #endif

@@ -29,6 +29,9 @@
 #ifndef STORAGE_OWNERS_MAX /* the fuzz build makes it small: less file to damage */
 #define STORAGE_OWNERS_MAX (1U << 20)
 #endif
+#ifndef STORAGE_TABLE_FLAGS /* and gives all tables one seed: what was found is found again */
+#define STORAGE_TABLE_FLAGS BPF_F_NO_PREALLOC
+#endif
 #define STORAGE_BUCKETS_MAX (1U << 15) /* few owners spread over few pages; many make chains */
 #define STORAGE_FILE_MAX (1ULL << 34)  /* address space that one map may take */
 #define STORAGE_VALUE_MAX 65407	       /* the kernel's: U16_MAX less its element */
@@ -67,7 +70,7 @@ static int table_layout(const struct map *m, struct map *t, uint64_t *data_size,
 	};
 	t->attr.map_type = BPF_MAP_TYPE_HASH;
 	t->attr.key_size = sizeof(struct storage_owner);
-	t->attr.map_flags = BPF_F_NO_PREALLOC;
+	t->attr.map_flags = STORAGE_TABLE_FLAGS;
 	t->attr.max_entries = STORAGE_OWNERS_MAX;
 	while ((uint64_t)t->attr.max_entries * (m->elem_size + CACHE_LINE) > STORAGE_FILE_MAX)
 		t->attr.max_entries /= 2;

@@ -82,8 +82,12 @@ static void setup(void *arg)
 		put(f, 0, i, BPF_NOEXIST);
 	for (uint32_t i = 0; i < f->in_b; i++)
 		put(f, 1, i, BPF_NOEXIST);
+	/* Everybody knows that the map is full. */
+	if (f->erase)
+		put(f, f->to, f->in_b, BPF_NOEXIST);
 }
 
+#define OLD_KEY 5
 #define NEW_KEY (KEYS - 1)
 
 static void run(void *arg)
@@ -97,7 +101,7 @@ static void run(void *arg)
 	if (f->program && lease_acquire() < 0)
 		_exit(1);
 	if (f->erase)
-		ret = f->m->ops->erase(f->m, &f->key[f->to][0]);
+		ret = f->m->ops->erase(f->m, &f->key[f->to][OLD_KEY]);
 	else if (f->program)
 		ret = f->m->ops->update(f->m, key, value, BPF_ANY);
 	else
@@ -155,7 +159,7 @@ static enum kill_outcome check(void *arg)
 {
 	struct fixture *f = (struct fixture *)arg;
 	uint32_t before = f->in_a + f->in_b, n, split = kill_point() % 4 * 40;
-	uint32_t key = f->key[f->to][f->erase ? 0 : NEW_KEY];
+	uint32_t key = f->key[f->to][f->erase ? OLD_KEY : NEW_KEY];
 	uint64_t value[3];
 	bool there, done;
 
@@ -167,6 +171,15 @@ static enum kill_outcome check(void *arg)
 	if (n > N || n + 1 < before || (done && !f->erase && before < N && n != before + 1)) {
 		kill_why("%u elements, %u before", n, before);
 		return KILL_INVALID;
+	}
+	/* The room that a deletion left is known to the other stripe. */
+	if (f->erase && done && kill_point() % 3 == 0) {
+		put(f, !f->to, NEW_KEY, BPF_NOEXIST);
+		n = count(f, KEYS);
+		if (n != before) {
+			kill_why("%u elements, %u with the room of the deleted", n, before);
+			return KILL_INVALID;
+		}
 	}
 	/* All of them out, and max_entries others in: none gives way. */
 	for (uint32_t s = 0; s < 2; s++)
