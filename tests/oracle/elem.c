@@ -63,7 +63,7 @@ static void random_event(uint32_t at)
 	};
 	uint32_t i = rnd(ARRAY_SIZE(events[0]) + 2);
 
-	for (int e = 0; !events[KERNEL][e] && e < 3; e++) {
+	for (int e = 0; e < 3 && !events[KERNEL][e]; e++) {
 		events[KERNEL][e] = syscall(SYS_perf_event_open, &like, -1, 0, -1, 8);
 		events[SHMAP][e] = sys_perf_event_open(&like, -1, 0, -1, 8);
 	}

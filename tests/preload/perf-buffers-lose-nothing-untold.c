@@ -20,7 +20,8 @@ static struct counts {
 
 static void on_sample(void *ctx, int cpu, void *data, uint32_t size)
 {
-	const struct sample *s = data;
+	struct sample copy = {.who = PRODUCERS};
+	const struct sample *s = memcpy(&copy, data, size < sizeof(copy) ? 0 : sizeof(copy));
 
 	if (size < sizeof(*s) || s->who >= PRODUCERS || s->seq >= ROUNDS_MAX) {
 		strange++;

@@ -64,8 +64,11 @@ static inline uint32_t perf_write(uint32_t who, uint32_t first, uint32_t count, 
 	return c.written;
 }
 
-static inline bool perf_whole(const struct sample *s)
+/* A record's data stands 4 bytes behind an 8-byte boundary. */
+static inline bool perf_whole(const void *data)
 {
+	struct sample copy;
+	const struct sample *s = memcpy(&copy, data, sizeof(copy));
 	uint64_t check = ((uint64_t)s->who << 32 | s->seq) * 0x9e3779b97f4a7c15ull;
 
 	return s->check == check && s->more[0] == check && s->more[1] == check &&
