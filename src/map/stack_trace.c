@@ -519,9 +519,11 @@ static int stack_validate(struct map *m, char *why, size_t size)
 		    e->nr > stack_frames(m) || (e->hash & (m->stack.buckets - 1)) != i)
 			what = "a bucket with a wrong element";
 	}
-	for (uint32_t i = what ? 0 : s->free; i && !what; i = stack_elem(m, i - 1)->link) {
+	for (uint32_t i = what ? 0 : s->free; i && !what;) {
 		if (i > s->fresh || in_use(m, i - 1) || ++free > s->fresh)
 			what = "a wrong list of free elements";
+		else
+			i = stack_elem(m, i - 1)->link;
 	}
 	if (!what && (used != named_count || used + free != s->fresh))
 		what = "elements are lost";
