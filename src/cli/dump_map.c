@@ -201,7 +201,11 @@ static int elements_each(struct elements *e, enum dump_style style)
 		if (bpf_map_lookup_elem(e->m->fd, e->key, e->value)) {
 			if (errno == ENOENT)
 				continue; /* deleted meanwhile, or an empty slot */
-			return -errno;
+			if (errno != 524 && errno != EOPNOTSUPP)
+				return -errno;
+			/* slots that take fds and give nothing back */
+			e->no_walk = true;
+			return 0;
 		}
 		err = style == DUMP_JSON ? element_json(e) : element_text(e);
 		if (err)

@@ -166,6 +166,24 @@ elif claim == "run-report-forms":
     require(d["types.rodata"] == [{"value": {".rodata": [{"constant": 9}]}}], "global data")
     require(len(d["sparse"]) == 100, "every element of an array")
 
+elif claim == "run-prints-every-map-type":
+    ones = {"hash", "array", "percpu_hash", "percpu_array", "lru_hash", "lru_percpu_hash", "lpm_trie"}
+    nothing = {"prog_array", "perf_event_array", "stack_trace", "cgroup_array", "queue", "stack",
+               "bloom_filter", "ringbuf", "user_ringbuf", "task_storage"}
+    getppid = ["python3", "-c", "import os; os.getppid()"]
+    r = run("run", obj("every_map"), "--", *getppid)
+    require(r.returncode == 0, f"the command's status: {r}")
+    d = report(obj("every_map"), "--", *getppid)
+    require(ones | nothing | {"array_of_maps", "hash_of_maps"} <= set(d), f"each map: {sorted(d)}")
+    for name in ones:
+        require("1" in re.findall(rf"^{name}: .*\n((?:  .*\n)+)", r.stderr, re.M)[0], f"{name}: {r.stderr}")
+        require(d[name], f"{name} in JSON: {d}")
+    for name in nothing:
+        require(re.search(rf"^{name}: .*\n  \((empty|no elements to list)\)$", r.stderr, re.M),
+                f"{name}: {r.stderr}")
+        require(d[name] == [], f"{name} in JSON: {d[name]}")
+    require(len(d["array_of_maps"]) == 1 and len(d["hash_of_maps"]) == 1, "slots that hold maps")
+
 elif claim == "run-json-as-bpftool":
     bpftool = shutil.which("bpftool") or shutil.which("/usr/sbin/bpftool")
     if not bpftool:
