@@ -2,9 +2,9 @@
 /*
  * BPF_MAP_TYPE_BLOOM_FILTER.
  *
- *   offset 0     struct bloom_count, one line each: values that were new when they
- *                were pushed (for shmap_map_stats()), by thread, so that the
- *                threads do not share a line
+ *   offset 0     struct bloom_count, one line each: about how many values were new
+ *                when they were pushed (for shmap_map_stats()), by thread, so that
+ *                the threads do not share a line
  *   bits_off     the bits; as many as the kernel's filter of these attributes has
  *   after them   one bit per BLOOM_CHUNK of bits: its pages are there
  *
@@ -37,7 +37,7 @@
 #define BLOOM_KERNEL_HEADER 312 /* sizeof(struct bpf_bloom_filter) of the kernel */
 #define BLOOM_HASHES_DEFAULT 5
 #define BLOOM_HASHES_MAX 15
-#define BLOOM_COUNTS 8
+#define BLOOM_COUNTS 16
 #define BLOOM_CHUNK_SHIFT 16 /* bytes */
 #define BLOOM_CHUNK (1UL << BLOOM_CHUNK_SHIFT)
 /* Values up to this size are hashed in one go. */
@@ -53,6 +53,14 @@ struct bloom_count {
 static inline uint64_t *bloom_word(const struct map *m, uint32_t bit)
 {
 	return (uint64_t *)(m->obj.base + BLOOM_BITS_OFF) + bit / 64;
+}
+
+/* The calling thread's line, which few others have. */
+static inline struct bloom_count *bloom_count(const struct map *m)
+{
+	if (unlikely(!thread_known()))
+		thread_init(); /* failing, it has the first line */
+	return (struct bloom_count *)m->obj.base + thread_self.tid % BLOOM_COUNTS;
 }
 
 static inline uint64_t *bloom_chunks(const struct map *m)
@@ -221,6 +229,8 @@ static long bloom_push(struct map *m, const void *value, uint64_t flags)
 			if (err)
 				return err;
 		}
+		/* The words are anywhere: all on their way before the first is waited for. */
+		__builtin_prefetch(bloom_word(m, bits[i]));
 	}
 	for (uint32_t i = 0; i < hashes; i++) {
 		uint64_t *word = bloom_word(m, bits[i]), one = 1ULL << bits[i] % 64;
@@ -230,10 +240,13 @@ static long bloom_push(struct map *m, const void *value, uint64_t flags)
 			continue;
 		new |= !(fetch_or_relaxed(word, one) & one);
 	}
-	if (new)
-		fetch_add_relaxed(
-			&((struct bloom_count *)m->obj.base)[thread_self.tid % BLOOM_COUNTS].added,
-			1);
+	if (new) {
+		struct bloom_count *count = bloom_count(m);
+
+		/* Not atomic: that would cost as much as a bit. Two threads that have the
+		 * same line and come at the same moment count as one. */
+		store_relaxed(&count->added, load_relaxed(&count->added) + 1);
+	}
 	return 0;
 }
 
