@@ -48,7 +48,8 @@ static uint32_t limbo_stamp(struct elem *top)
 	if (!(top->next & ELEM_STAMPED)) {
 		store_relaxed(&top->stamp, lease_stamp()); /* LRU: a late lookup may look */
 		fence_compiler();
-		top->next |= ELEM_STAMPED;
+		/* a late reader may still follow it, and then finds another generation */
+		store_relaxed(&top->next, top->next | ELEM_STAMPED);
 	}
 	return top->stamp;
 }
@@ -297,7 +298,7 @@ static void take_complete(struct map *m, uint32_t stripe, uint64_t *gift)
 			index1 = (uint32_t)e->next;
 		}
 		if (e)
-			e->next = heads_free(st->heads);
+			store_relaxed(&e->next, (uint64_t)heads_free(st->heads));
 		fence_compiler();
 		store_relaxed(&st->heads,
 			      heads_make(link_index1(in->link), heads_limbo(st->heads)));
@@ -363,7 +364,7 @@ static void change_undo(struct map *m, struct stripe *st)
 	if (e->gen & 1)
 		store_release(&e->gen, e->gen + 1);
 	if (!(in->op & INTENT_FRESH))
-		e->next = in->rest1;
+		store_relaxed(&e->next, in->rest1);
 }
 
 void htab_recover_stripe(struct map *m, uint32_t stripe)
