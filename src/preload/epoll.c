@@ -19,7 +19,8 @@
  * then.
  *
  * A wake-up can be lost only with a process that died before it gave it: whoever
- * waits looks for that twice a second (watch_due).
+ * waits looks for that twice a second, and before it says that there is nothing
+ * (watch_due): a client may never wait for longer than a moment.
  */
 #include <pthread.h>
 #include <stdlib.h>
@@ -328,20 +329,30 @@ static int look(int epfd, struct epoll_event *events, int max, bool *blind)
 	return n;
 }
 
-static void look_for_the_dead(void)
+/* Gives the wake-ups that they did not; false: there were none. */
+static bool look_for_the_dead(void)
 {
 	uint64_t signals;
+	bool due = false;
 
 	signals = lock_all();
-	for (uint32_t i = 0; i < entries_end; i++)
-		if (entries[i]->live && watch_due(&entries[i]->watch))
-			entry_ring(entries[i]);
+	for (uint32_t i = 0; i < entries_end; i++) {
+		struct entry *e = entries[i];
+
+		if (e->live && watch_due(&e->watch)) {
+			entry_ring(e);
+			due = true;
+		}
+	}
 	unlock_all(signals);
+	return due;
 }
 
 static int wait_until(int epfd, struct epoll_event *events, int max, int64_t until,
 		      const sigset_t *mask)
 {
+	bool last = false; /* look once more, and come back */
+
 	for (;;) {
 		bool blind;
 		int n = look(epfd, events, max, &blind), more, ms;
@@ -359,9 +370,13 @@ static int wait_until(int epfd, struct epoll_event *events, int max, int64_t unt
 		if (more) {
 			n += translate_all(events + n, more);
 		} else if (!n) {
-			if (clock_now() >= until)
-				return 0;
-			look_for_the_dead();
+			bool due = !last && look_for_the_dead();
+
+			if (clock_now() >= until) {
+				if (!due)
+					return 0;
+				last = true;
+			}
 		}
 		if (n)
 			return n;
