@@ -9,18 +9,20 @@
 #include "base/atomic.h"
 #include "base/bits.h"
 #include "base/errors.h"
+#include "sync/lease.h"
 #include "sync/lock.h"
 #include "vm/helpers.h"
 #include "vm/interp.h"
+#include "vm/jit.h"
 #include "vm/verifier.h"
 
 /* The frames from vc->depth on, when p's helpers may read what p never wrote:
  * this thread's own stack lay there before. */
-static inline void begin_stack(struct vm_context *vc, const struct vm_prog *p)
+void begin_stack(struct vm_context *vc, const struct vm_prog *p)
 {
 	if (p->aux && p->aux[0].zero_stack)
-		memset(vc->stack + vc->depth * VM_FRAME_STACK, 0,
-		       sizeof(vc->stack) - vc->depth * VM_FRAME_STACK);
+		memset(vc->space->stack + vc->depth * VM_FRAME_STACK, 0,
+		       sizeof(vc->space->stack) - vc->depth * VM_FRAME_STACK);
 }
 
 static vm_tail_fn tail_target;
@@ -30,7 +32,7 @@ void vm_set_tail_call(vm_tail_fn fn)
 	store_release(&tail_target, fn);
 }
 
-const struct icode *interp_tail_call(struct vm_context *vc, uint64_t map, uint32_t index)
+const struct vm_code *vm_tail_call(struct vm_context *vc, uint64_t map, uint32_t index)
 {
 	vm_tail_fn target = load_acquire(&tail_target);
 	const struct vm_code *code;
@@ -49,8 +51,28 @@ const struct icode *interp_tail_call(struct vm_context *vc, uint64_t map, uint32
 	vc->tail_calls++;
 	vc->prog = p;
 	vc->code = code;
-	begin_stack(vc, p);
-	return &code->ins[0];
+	return code;
+}
+
+/* Not inlined: runs of native code do without. */
+static __attribute__((noinline)) uint64_t run_in_space(struct vm_context *vc, uint64_t ctx)
+{
+	struct vm_space space;
+	uint64_t ret;
+
+	vc->space = &space;
+	begin_stack(vc, vc->prog);
+	ret = interp_exec(vc, &vc->code->ins[0], ctx, 0, 0, 0, 0);
+	vc->space = NULL;
+	return ret;
+}
+
+uint64_t interp_run(struct vm_context *vc, uint64_t ctx)
+{
+	if (!vc->space)
+		return run_in_space(vc, ctx);
+	begin_stack(vc, vc->prog);
+	return interp_exec(vc, &vc->code->ins[0], ctx, 0, 0, 0, 0);
 }
 
 uint64_t interp_callback(struct vm_context *vc, uint64_t func, uint64_t r1, uint64_t r2,
@@ -58,6 +80,8 @@ uint64_t interp_callback(struct vm_context *vc, uint64_t func, uint64_t r1, uint
 {
 	uint64_t ret;
 
+	if (func & JIT_FUNC_TAG)
+		return jit_call(vc, PTR(func - JIT_FUNC_TAG), r1, r2, r3, r4);
 	if (unlikely(vc->depth + 1 >= VM_FRAMES))
 		interp_abort(vc, -EFAULT);
 	vc->depth++;
@@ -135,6 +159,8 @@ int vm_run(struct vm_prog *p, void *ctx, const struct vm_env *env, uint64_t *ret
 	vc.prog = p;
 	vc.code = code;
 	vc.ctx = ctx;
+	vc.cpu = lease_cpu();
+	vc.space = NULL;
 	vc.env = env ? env : &no_env;
 	vc.depth = 0;
 	vc.tail_calls = 0;
@@ -143,11 +169,12 @@ int vm_run(struct vm_prog *p, void *ctx, const struct vm_env *env, uint64_t *ret
 	vc.task = NULL;
 	vc.ring = NULL;
 	vc.was_in_lock = thread_self.in_lock;
-	begin_stack(&vc, p);
 	if (fault_guard_set(&vc.guard))
 		return run_failed(&vc);
 	fault_guard_enter(&vc.guard);
-	*ret = interp_exec(&vc, &code->ins[0], (uintptr_t)ctx, 0, 0, 0, 0);
+	*ret = likely(code->jit != NULL)
+		       ? jit_call(&vc, code->jit->code, (uintptr_t)ctx, 0, 0, 0)
+		       : interp_run(&vc, (uintptr_t)ctx);
 	if (unlikely(vc.ring))
 		ringbuf_publish(&vc);
 	fault_guard_leave(&vc.guard);
