@@ -68,6 +68,7 @@ struct map_header {
 
 struct map;
 struct map_batch;
+struct map_inline;
 struct map_stats;
 struct ring_ops;	/* map/ring.h: RINGBUF, USER_RINGBUF */
 struct objref_ops;	/* map/objref.h: values are other objects (maps, programs) */
@@ -174,6 +175,8 @@ struct map_ops {
 
 	/* Access by direct map value (BPF_PSEUDO_MAP_VALUE): address of offset 0, or NULL. */
 	void *(*direct_value)(struct map *m);
+	/* For who makes code of lookups in this one map; NULL: there is nothing to say. */
+	void (*inlined)(const struct map *m, struct map_inline *in);
 	bool lock_allowed;		/* may hold struct bpf_spin_lock */
 	bool per_cpu;
 	bool evicts;			/* hash family: a full map makes room by itself (LRU) */
@@ -182,6 +185,30 @@ struct map_ops {
 	bool not_sleepable;		/* sleepable programs may not use it */
 	bool needs_jit;			/* programs that use it cannot be interpreted */
 	bool inner_entries;		/* as an inner map: max_entries is compared too */
+};
+
+/*
+ * How generated code may do what ops->lookup() does. It is all zeroes before inlined() is
+ * called. With max not 0 the value of a 32-bit key below max is at
+ *
+ *	m->obj.base + key * stride + cpu * cpu_stride
+ *
+ * and other keys have none; and when one of the words
+ *
+ *	m->obj.base + guard_off + (key & guard_mask) * guard_stride
+ *	m->obj.base + cpu_guard_off + cpu * cpu_guard_stride
+ *
+ * (those whose offset is not 0) has FUTEX_OWNER_DIED, lookup() is called instead. cpu is that
+ * of the lease; a cpu of `cpus` or more has no values. cpus 0: not a per-CPU map.
+ */
+struct map_inline {
+	void *(*lookup)(struct map *m, const void *key); /* for this map; NULL: ops->lookup */
+	uint32_t max, stride;
+	uint32_t cpus;
+	uint64_t cpu_stride;
+	uint64_t guard_off, cpu_guard_off;
+	uint32_t guard_mask, guard_stride;
+	uint64_t cpu_guard_stride;
 };
 
 /* What a map counts, without being walked; what does not apply is 0. */

@@ -48,8 +48,8 @@ struct icode {
 };
 
 struct vm_code {
-	uint32_t func_args; /* bpf_get_func_arg_cnt */
-	uint32_t faults;    /* runs that ended by a fault; the first is reported */
+	uint32_t func_args;    /* bpf_get_func_arg_cnt */
+	uint32_t faults;       /* runs that ended by a fault; the first is reported */
 	struct jit_image *jit; /* native code; then there are no ins */
 	uint32_t cnt;	       /* of ins */
 	struct icode ins[];

@@ -172,9 +172,8 @@ int vm_run(struct vm_prog *p, void *ctx, const struct vm_env *env, uint64_t *ret
 	if (fault_guard_set(&vc.guard))
 		return run_failed(&vc);
 	fault_guard_enter(&vc.guard);
-	*ret = likely(code->jit != NULL)
-		       ? jit_call(&vc, code->jit->code, (uintptr_t)ctx, 0, 0, 0)
-		       : interp_run(&vc, (uintptr_t)ctx);
+	*ret = likely(code->jit != NULL) ? jit_call(&vc, code->jit->code, (uintptr_t)ctx, 0, 0, 0)
+					 : interp_run(&vc, (uintptr_t)ctx);
 	if (unlikely(vc.ring))
 		ringbuf_publish(&vc);
 	fault_guard_leave(&vc.guard);

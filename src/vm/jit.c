@@ -228,7 +228,7 @@ static int pass(struct jit *j)
 			jit_emit_dead(j);
 		} else {
 			n = jit_emit(j, i);
-			if (!n)
+			if (!n || j->err)
 				return j->err ? j->err : -EOPNOTSUPP;
 		}
 		for (k = 1; k < n; k++)

@@ -295,13 +295,9 @@ uint32_t jit_emit(struct jit *j, uint32_t i)
 {
 	const struct icode *ic = &j->ins[i];
 	uint16_t op = j->ops[i];
-	uint32_t n;
 
-	if (x86_alu(j, i) || x86_memory(j, i))
+	if (x86_alu(j, i) || x86_memory(j, i) || x86_calls(j, i))
 		return 1;
-	n = x86_calls(j, i);
-	if (n || j->err)
-		return n;
 	if (op >= OP_jeq64_x && op <= OP_jsle32_k) {
 		x86_compare(j, i);
 		return 1;

@@ -16,6 +16,7 @@
 #include <string.h>
 
 #include "base/bits.h"
+#include "base/errors.h"
 #include "vm/jit_int.h"
 
 enum x86_reg { RAX, RCX, RDX, RBX, RSP, RBP, RSI, RDI, R8, R9, R10, R11, R12, R13, R14, R15 };
@@ -223,6 +224,8 @@ static inline uint32_t short_jump(struct jit *j, uint8_t op)
 
 static inline void here(struct jit *j, uint32_t jump)
 {
+	if (j->pos - jump > INT8_MAX)
+		j->err = -EOPNOTSUPP;
 	j->buf[jump - 1] = (uint8_t)(j->pos - jump);
 }
 
@@ -238,7 +241,7 @@ void x86_blind(struct jit *j, uint32_t i, uint8_t reg, uint64_t v, bool wide);
 /* Each of them: is it an op of mine? Then its code has been emitted. */
 bool x86_alu(struct jit *j, uint32_t i);
 bool x86_memory(struct jit *j, uint32_t i);
-uint32_t x86_calls(struct jit *j, uint32_t i);
+bool x86_calls(struct jit *j, uint32_t i);
 
 /* Conditional jump after a comparison, to where i leads. */
 void x86_compare(struct jit *j, uint32_t i);

@@ -6,6 +6,7 @@
 
 #include "base/errors.h"
 #include "vm/helpers.h"
+#include "vm/jit_x86_call.h"
 #include "vm/verifier.h"
 
 #define VC(member) ((int32_t)offsetof(struct vm_context, member))
@@ -52,6 +53,8 @@ static void helper(struct jit *j, uint32_t i)
 		x86_call(j, direct);
 		return;
 	}
+	if (x86_inline_helper(j, id))
+		return;
 	switch (id) {
 	case BPF_FUNC_ktime_get_ns:
 	case BPF_FUNC_get_prandom_u32:
@@ -64,9 +67,14 @@ static void helper(struct jit *j, uint32_t i)
 static void lookup(struct jit *j, uint32_t i)
 {
 	struct map *m = known_map(j, i);
+	struct map_inline in = {0};
 
-	if (m)
-		x86_call(j, (uintptr_t)m->ops->lookup);
+	if (m && m->ops->inlined)
+		m->ops->inlined(m, &in);
+	if (x86_can_inline(&in))
+		x86_inline_lookup(j, m, &in);
+	else if (m)
+		x86_call(j, (uintptr_t)(in.lookup ? in.lookup : m->ops->lookup));
 	else
 		call_helper(j, (uintptr_t)helper_map_lookup_elem);
 }
@@ -140,32 +148,32 @@ static void context_pointer(struct jit *j, uint32_t i, int32_t member)
 	op_mem(j, true, X86_LOAD, dst, dst, member);
 }
 
-uint32_t x86_calls(struct jit *j, uint32_t i)
+bool x86_calls(struct jit *j, uint32_t i)
 {
 	switch (j->ops[i]) {
 	case OP_call:
 		helper(j, i);
-		return 1;
+		return true;
 	case OP_call_lookup:
 		lookup(j, i);
-		return 1;
+		return true;
 	case OP_call_local:
 		call_local(j, i);
-		return 1;
+		return true;
 	case OP_tail_call:
 		tail_call(j);
-		return 1;
+		return true;
 	case OP_ld_abs8 ... OP_ld_ind32:
 		load_packet(j, i);
-		return 1;
+		return true;
 	case OP_ctx_pkt:
 		context_pointer(j, i, offsetof(struct vm_env, pkt));
-		return 1;
+		return true;
 	case OP_ctx_pkt_end:
 		context_pointer(j, i, offsetof(struct vm_env, pkt_end));
-		return 1;
+		return true;
 	}
-	return 0;
+	return false;
 }
 
 #endif
