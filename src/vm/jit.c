@@ -44,6 +44,14 @@ bool jit_wanted(const struct vm_prog *p)
 	return c == 2;
 }
 
+const struct jit_image *jit_image_of(struct vm_prog *p)
+{
+	int err = 0;
+	const struct vm_code *code = interp_code(p, &err);
+
+	return code ? code->jit : NULL;
+}
+
 int64_t vm_load_packet(const struct vm_context *vc, int64_t off, uint32_t size)
 {
 	const struct vm_env *env = vc->env;

@@ -59,6 +59,8 @@ bool jit_wanted(const struct vm_prog *p);
 int jit_compile(const struct vm_prog *p, const struct icode *ins, const uint16_t *ops,
 		struct jit_image **out);
 void jit_free(struct jit_image *image);
+/* The native code of p, made when it is not there yet; NULL: it is interpreted. */
+const struct jit_image *jit_image_of(struct vm_prog *p);
 
 /* Calls native code at `entry`; the value is R0. */
 uint64_t jit_call(struct vm_context *vc, const void *entry, uint64_t r1, uint64_t r2, uint64_t r3,
