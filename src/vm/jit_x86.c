@@ -77,10 +77,9 @@ void x86_call(struct jit *j, uintptr_t fn)
 	e8(j, 0xd2);
 }
 
-void x86_jump(struct jit *j, int cc, uint32_t to)
+/* Emits a jump over `off` bytes, if it were a short one. */
+static void jump(struct jit *j, int cc, int64_t off)
 {
-	int64_t off = (int64_t)to - (j->pos + 2);
-
 	if (is_imm8(off) && !j->long_jumps) {
 		e8(j, cc < 0 ? JMP8 : JCC8(cc));
 		e8(j, (uint8_t)off);
@@ -92,7 +91,28 @@ void x86_jump(struct jit *j, int cc, uint32_t to)
 		e8(j, 0x0f);
 		e8(j, 0x80 | (uint8_t)cc);
 	}
-	e32(j, to - (j->pos + 4));
+	/* backwards: from the end of the longer form */
+	if (off < 0)
+		off -= cc < 0 ? 3 : 4;
+	e32(j, (uint32_t)off);
+}
+
+/* Back, to what this pass has emitted. */
+static void jump_back(struct jit *j, int cc, uint32_t to)
+{
+	jump(j, cc, (int64_t)to - (j->pos + 2));
+}
+
+/*
+ * To an instruction. What lies ahead is where it was in the pass before: as far from the
+ * end of this instruction as then, or less far.
+ */
+static void jump_to(struct jit *j, int cc, uint32_t i, int64_t to)
+{
+	if (to > i)
+		jump(j, cc, (int64_t)j->at[to] - j->at[i + 1]);
+	else
+		jump_back(j, cc, j->at[to]);
 }
 
 void x86_blind(struct jit *j, uint32_t i, uint8_t reg, uint64_t v, bool wide)
@@ -203,7 +223,7 @@ static void emit_exit(struct jit *j)
 	uint32_t *at = &j->at[j->cnt + 1 + j->func];
 
 	if (j->returned) {
-		x86_jump(j, -1, *at);
+		jump_back(j, -1, *at);
 		return;
 	}
 	j->returned = true;
@@ -260,7 +280,7 @@ void x86_compare(struct jit *j, uint32_t i)
 	} else {
 		op_imm(j, wide, X86_CMP, dst, ic->imm);
 	}
-	x86_jump(j, conds[n], j->at[i + 1 + ic->off]);
+	jump_to(j, conds[n], i, (int64_t)i + 1 + ic->off);
 }
 
 static void may_goto(struct jit *j, uint32_t i)
@@ -268,7 +288,7 @@ static void may_goto(struct jit *j, uint32_t i)
 	op_mem(j, false, 0xff, 0, REG_VC, offsetof(struct vm_context, loops));
 	op_mem(j, false, 0x81, 7, REG_VC, offsetof(struct vm_context, loops));
 	e32(j, VM_LOOPS_MAX);
-	x86_jump(j, CC_A, j->at[i + 1 + j->ins[i].off]);
+	jump_to(j, CC_A, i, (int64_t)i + 1 + j->ins[i].off);
 }
 
 static void load_imm64(struct jit *j, uint32_t i)
@@ -305,11 +325,11 @@ uint32_t jit_emit(struct jit *j, uint32_t i)
 	switch (op) {
 	case OP_ja:
 		if (ic->off)
-			x86_jump(j, -1, j->at[i + 1 + ic->off]);
+			jump_to(j, -1, i, (int64_t)i + 1 + ic->off);
 		return 1;
 	case OP_jal:
 		if (ic->imm)
-			x86_jump(j, -1, j->at[(int64_t)i + 1 + ic->imm]);
+			jump_to(j, -1, i, (int64_t)i + 1 + ic->imm);
 		return 1;
 	case OP_may_goto:
 		may_goto(j, i);

@@ -229,8 +229,6 @@ static inline void here(struct jit *j, uint32_t jump)
 	j->buf[jump - 1] = (uint8_t)(j->pos - jump);
 }
 
-/* A jump to an offset in the code; cc < 0: always. */
-void x86_jump(struct jit *j, int cc, uint32_t to);
 /* Calls a C function. */
 void x86_call(struct jit *j, uintptr_t fn);
 /* What undoes the prologue, without the return. */
