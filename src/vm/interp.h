@@ -67,11 +67,12 @@ struct vm_space {
 };
 
 struct vm_context {
+	struct fault_guard guard; /* faults land here; first: native code's way in fills it */
 	const struct vm_prog *prog; /* a tail call changes it */
 	const struct vm_code *code;
 	void *ctx;
 	const struct vm_env *env;
-	int cpu;	/* of the lease; -1: there is none */
+	int cpu;	/* of the lease, -1: there is none; where image->cpu says that it is used */
 	uint32_t depth; /* frames below the current one */
 	uint32_t tail_calls;
 	uint32_t loops;		  /* may_goto's budget used */
@@ -79,7 +80,6 @@ struct vm_context {
 	struct map *ring;	  /* the ring buffer that the run used last, or NULL */
 	uint8_t *task;		  /* the current task's image, when it was asked for */
 	bool was_in_lock;	  /* a signal handler's run, on top of a map operation */
-	struct fault_guard guard; /* faults land here */
 	struct vm_space *space;	  /* the interpreter's; NULL: not needed so far */
 };
 

@@ -48,6 +48,8 @@ const struct vm_code *vm_tail_call(struct vm_context *vc, uint64_t map, uint32_t
 	code = p ? interp_code(p, &err) : NULL;
 	if (!code)
 		return NULL;
+	if (code->jit)
+		vc->cpu = lease_cpu();
 	vc->tail_calls++;
 	vc->prog = p;
 	vc->code = code;
@@ -127,7 +129,7 @@ static void abandon_lock(void)
 
 static const struct vm_env no_env;
 
-/* Not inlined: vm_run()'s arguments may be lost when the guard is landed on. */
+/* Not inlined: what happens once in a program's life. */
 static __attribute__((noinline)) int run_failed(struct vm_context *vc)
 {
 	int err = vc->error ? vc->error : -EFAULT;
@@ -147,19 +149,42 @@ static __attribute__((noinline)) int run_failed(struct vm_context *vc)
 	return err;
 }
 
+/* False: a fault. */
+static __attribute__((noinline)) bool run_interpreted(struct vm_context *vc, uint64_t *ret)
+{
+	if (fault_guard_set(&vc->guard))
+		return false;
+	fault_guard_enter(&vc->guard);
+	*ret = interp_run(vc, (uintptr_t)vc->ctx);
+	fault_guard_leave(&vc->guard);
+	return true;
+}
+
+static __attribute__((noinline)) bool publish(struct vm_context *vc)
+{
+	if (fault_guard_set(&vc->guard))
+		return false;
+	fault_guard_enter(&vc->guard);
+	ringbuf_publish(vc);
+	fault_guard_leave(&vc->guard);
+	return true;
+}
+
 int vm_run(struct vm_prog *p, void *ctx, const struct vm_env *env, uint64_t *ret)
 {
 	struct vm_context vc;
-	const struct vm_code *code;
+	const struct vm_code *code = load_acquire(&p->code);
 	int err = 0;
+	bool done;
 
-	code = interp_code(p, &err);
-	if (unlikely(!code))
-		return err;
+	if (unlikely(!code)) {
+		code = interp_code(p, &err);
+		if (!code)
+			return err;
+	}
 	vc.prog = p;
 	vc.code = code;
 	vc.ctx = ctx;
-	vc.cpu = lease_cpu();
 	vc.space = NULL;
 	vc.env = env ? env : &no_env;
 	vc.depth = 0;
@@ -169,15 +194,16 @@ int vm_run(struct vm_prog *p, void *ctx, const struct vm_env *env, uint64_t *ret
 	vc.task = NULL;
 	vc.ring = NULL;
 	vc.was_in_lock = thread_self.in_lock;
-	if (fault_guard_set(&vc.guard))
-		return run_failed(&vc);
-	fault_guard_enter(&vc.guard);
-	*ret = likely(code->jit != NULL) ? jit_call(&vc, code->jit->code, (uintptr_t)ctx, 0, 0, 0)
-					 : interp_run(&vc, (uintptr_t)ctx);
-	if (unlikely(vc.ring))
-		ringbuf_publish(&vc);
-	fault_guard_leave(&vc.guard);
-	return 0;
+	if (likely(code->jit != NULL)) {
+		if (code->jit->cpu)
+			vc.cpu = lease_cpu();
+		done = jit_enter(&vc, code->jit->code, ctx, ret);
+	} else {
+		done = run_interpreted(&vc, ret);
+	}
+	if (unlikely(vc.ring) && done)
+		done = publish(&vc);
+	return likely(done) ? 0 : run_failed(&vc);
 }
 
 uint32_t vm_fault_count(const struct vm_prog *p)

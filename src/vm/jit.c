@@ -336,6 +336,7 @@ int jit_compile(const struct vm_prog *p, const struct icode *ins, const uint16_t
 	image->probes = j.probes;
 	image->probe_cnt = j.probe_cnt;
 	image->at = j.at;
+	image->cpu = j.cpu;
 	j.funcs = NULL;
 	j.probes = NULL;
 	j.at = NULL;
@@ -405,6 +406,11 @@ int jit_compile(const struct vm_prog *p, const struct icode *ins, const uint16_t
 
 void jit_free(struct jit_image *image)
 {
+}
+
+bool jit_enter(struct vm_context *vc, const void *entry, void *ctx, uint64_t *ret)
+{
+	return false;
 }
 
 uint64_t jit_call(struct vm_context *vc, const void *entry, uint64_t r1, uint64_t r2, uint64_t r3,

@@ -48,6 +48,7 @@ struct jit_image {
 	uint8_t *code;
 	uint32_t len, room; /* room: bytes of executable memory, whole pages */
 	uint32_t func_cnt, probe_cnt;
+	bool cpu;   /* it uses vm_context.cpu */
 	struct jit_func *funcs;
 	struct jit_probe *probes; /* by offset */
 	uint32_t *at;		  /* where each instruction's code begins; insn_cnt of them */
@@ -62,6 +63,9 @@ void jit_free(struct jit_image *image);
 /* The native code of p, made when it is not there yet; NULL: it is interpreted. */
 const struct jit_image *jit_image_of(struct vm_prog *p);
 
+/* Begins a run: calls native code under the guard vc->guard, R1 = ctx. *ret gets R0: true;
+ * false when a fault has ended it (the guard has been left). */
+bool jit_enter(struct vm_context *vc, const void *entry, void *ctx, uint64_t *ret);
 /* Calls native code at `entry`; the value is R0. */
 uint64_t jit_call(struct vm_context *vc, const void *entry, uint64_t r1, uint64_t r2, uint64_t r3,
 		  uint64_t r4);

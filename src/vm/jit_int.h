@@ -49,6 +49,7 @@ struct jit {
 	struct jit_probe *probes;
 	uint32_t probe_cnt, probe_room;
 
+	bool cpu; /* the code uses vm_context.cpu */
 	bool blind;
 	uint64_t blind_seed;
 	int err;

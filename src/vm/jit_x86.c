@@ -21,6 +21,66 @@
 #include "vm/verifier.h"
 
 /*
+ * jit_enter(): fault_guard_set(), fault_guard_enter() and fault_guard_leave() around the
+ * call, without a store and a load more than need be. The guard is what __builtin_longjmp()
+ * takes: frame, where to, stack, shadow stack.
+ */
+__asm__(".pushsection .text\n"
+	".balign 16\n"
+	".globl jit_enter\n.hidden jit_enter\n.type jit_enter, @function\n"
+	"jit_enter:\n"
+	"	.cfi_startproc\n"
+	"	pushq %rbp\n"
+	"	.cfi_def_cfa_offset 16\n"
+	"	.cfi_offset 6, -16\n"
+	"	movq %rsp, %rbp\n"
+	"	.cfi_def_cfa_register 6\n"
+	"	pushq %rbx\n"
+	"	pushq %r12\n"
+	"	pushq %r13\n"
+	"	pushq %r14\n"
+	"	pushq %r15\n"
+	"	pushq %rcx\n"
+	"	movq %rdi, %r12\n"
+	"	movq fault_guard_top@gottpoff(%rip), %r13\n"
+	"	movq %fs:(%r13), %rbx\n"
+	"	movq %rbx, (%r12)\n"
+	"	movq %rbp, 8(%r12)\n"
+	"	leaq 1f(%rip), %rax\n"
+	"	movq %rax, 16(%r12)\n"
+	"	movq %rsp, 24(%r12)\n"
+	"	xorl %eax, %eax\n"
+	"	rdsspq %rax\n"
+	"	movq %rax, 32(%r12)\n"
+	"	movq %r12, %fs:(%r13)\n"
+	"	movq %rdx, %rdi\n"
+	"	call *%rsi\n"
+	"	movq %rbx, %fs:(%r13)\n"
+	"	popq %rcx\n"
+	"	movq %rax, (%rcx)\n"
+	"	movl $1, %eax\n"
+	"2:	popq %r15\n"
+	"	popq %r14\n"
+	"	popq %r13\n"
+	"	popq %r12\n"
+	"	popq %rbx\n"
+	"	popq %rbp\n"
+	"	.cfi_def_cfa 7, 8\n"
+	"	ret\n"
+	"	.cfi_def_cfa 6, 16\n"
+	"1:	endbr64\n"
+	"	popq %rcx\n"
+	"	xorl %eax, %eax\n"
+	"	jmp 2b\n"
+	"	.cfi_endproc\n"
+	".size jit_enter, .-jit_enter\n"
+	".popsection\n");
+
+_Static_assert(!offsetof(struct vm_context, guard) && !offsetof(struct fault_guard, outer) &&
+		       offsetof(struct fault_guard, regs) == 8,
+	       "as jit_enter() fills it");
+
+/*
  * jit_call(vc, entry, r1, r2, r3, r4); and jit_to_interp, where native code that was
  * left by a tail call goes on when the program there is interpreted.
  */

@@ -83,6 +83,7 @@ void x86_inline_lookup(struct jit *j, const struct map *m, const struct map_inli
 		done[dones++] = call_if_died(j, m);
 	}
 	if (in->cpus) {
+		j->cpu = true;
 		op_mem(j, false, X86_LOAD, R9, REG_VC, offsetof(struct vm_context, cpu));
 		op_imm(j, false, X86_CMP, R9, (int32_t)in->cpus);
 		out[outs++] = short_jump(j, JCC8(CC_AE));
@@ -123,6 +124,7 @@ bool x86_inline_helper(struct jit *j, int32_t id)
 	switch (id) {
 	case BPF_FUNC_get_smp_processor_id:
 		/* (without a lease it is 0) */
+		j->cpu = true;
 		mov_imm(j, RAX, 0);
 		op_mem(j, false, X86_LOAD, R10, REG_VC, offsetof(struct vm_context, cpu));
 		op_rr(j, false, X86_TEST, R10, R10);
