@@ -144,12 +144,18 @@ static void report_codes(const struct bpfobj *o, FILE *out, bool json)
 
 static void warn_of_runs(const struct bpfobj *o)
 {
-	uint64_t missed = 0, faults = 0;
+	uint64_t missed = 0, faults = 0, unfit = 0;
 
 	for (unsigned int i = 0; i < o->packet_prog_cnt; i++) {
 		missed += o->packet_progs[i].missed;
 		faults += o->packet_progs[i].faults;
+		unfit += o->packet_progs[i].unfit;
 	}
+	if (unfit)
+		cli_warn("%llu packets went past a program: they lack a whole Ethernet header, or "
+			 "are "
+			 "longer than such a program can take",
+			 (unsigned long long)unfit);
 	if (missed)
 		cli_warn("%llu runs of programs were missed: every CPU's lease was held",
 			 (unsigned long long)missed);
@@ -165,11 +171,11 @@ static int run_all(struct bpfobj *o, const struct run_options *ro, struct captur
 		   struct capture_writer *w, struct progress *pr)
 {
 	char why[CAPTURE_WHY];
-	struct packet p;
+	struct packet_frame f;
 	int got = 1;
 
 	while (!interrupted && (!ro->count || pr->packets < ro->count)) {
-		got = capture_next(c, &p, why);
+		got = capture_next(c, &f, why);
 		if (got == -2) { /* a device, and nothing came */
 			progress_look(pr, c);
 			got = 1;
@@ -178,13 +184,13 @@ static int run_all(struct bpfobj *o, const struct run_options *ro, struct captur
 		if (got != 1)
 			break;
 		if (ro->outgoing)
-			p.pkt_type = PACKET_OUTGOING;
+			f.pkt_type = PACKET_OUTGOING;
 		pr->packets++;
-		pr->bytes += p.wire_len;
-		if (packets_run(o->packet_progs, o->packet_prog_cnt, &p)) {
+		pr->bytes += f.wire_size;
+		if (packets_run(o->packet_progs, o->packet_prog_cnt, &f)) {
 			pr->kept++;
 			if (w)
-				capture_write(w, &p);
+				capture_write(w, &f);
 		}
 		if (!(pr->packets % LOOK_EVERY))
 			progress_look(pr, c);
@@ -232,7 +238,12 @@ int run_packets(struct bpfobj *o, const struct run_options *ro)
 		if (!w)
 			ret = cli_error("%s", why);
 	}
+	if (!ret && packets_begin(o->packet_progs, o->packet_prog_cnt, capture_snaplen(c)))
+		ret = cli_error("%s", strerror(ENOMEM));
 	if (ret) {
+		packets_end(o->packet_progs, o->packet_prog_cnt);
+		if (w)
+			capture_write_close(w, why);
 		if (file && file != stdout)
 			fclose(file);
 		capture_close(c);
@@ -245,6 +256,7 @@ int run_packets(struct bpfobj *o, const struct run_options *ro)
 	if (w && !ret)
 		cli_warn("%llu of %llu packets were kept in %s", (unsigned long long)pr.kept,
 			 (unsigned long long)pr.packets, ro->write);
+	packets_end(o->packet_progs, o->packet_prog_cnt);
 	warn_of_runs(o);
 	o->report_more = report_codes;
 	err = run_report(o, ro, file);

@@ -14,6 +14,7 @@
 #include <sys/stat.h>
 
 #define SNAPLEN 262144 /* tcpdump's: any packet */
+#define ETH_HEADER 14
 #define PCAP_MAGIC 0xa1b2c3d4
 #define PCAP_MAGIC_SWAPPED 0xd4c3b2a1
 
@@ -24,8 +25,7 @@ struct capture {
 	bool regular, nano;
 	int link_type;
 	uint32_t ifindex;
-	uint8_t *buf;
-	uint32_t room;
+	uint8_t *buf; /* for frames whose link header is replaced */
 };
 
 struct capture_writer {
@@ -41,7 +41,7 @@ static int link_header_size(int link_type)
 {
 	switch (link_type) {
 	case DLT_EN10MB:
-		return PACKET_ETH_HEADER;
+		return ETH_HEADER;
 	case DLT_LINUX_SLL:
 		return 16;
 	case DLT_LINUX_SLL2:
@@ -209,21 +209,11 @@ void capture_close(struct capture *c)
 	free(c);
 }
 
-static int make_room(struct capture *c, uint32_t len)
+uint32_t capture_snaplen(const struct capture *c)
 {
-	uint32_t room = PACKET_HEADROOM + PACKET_ETH_HEADER + len + PACKET_TAILROOM;
-	uint8_t *buf;
+	int snaplen = pcap_snapshot(c->pcap);
 
-	if (room <= c->room)
-		return 0;
-	if (room < 4096)
-		room = 4096;
-	buf = realloc(c->buf, room);
-	if (!buf)
-		return -1;
-	c->buf = buf;
-	c->room = room;
-	return 0;
+	return (snaplen > 0 && snaplen < SNAPLEN ? snaplen : SNAPLEN) + ETH_HEADER;
 }
 
 static uint16_t ip_protocol(const uint8_t *ip, uint32_t len)
@@ -264,47 +254,57 @@ static uint8_t type_by_address(const uint8_t *eth, uint32_t len)
 	return memcmp(eth, all, ETH_ALEN) ? PACKET_MULTICAST : PACKET_BROADCAST;
 }
 
-static int take(struct capture *c, const struct pcap_pkthdr *h, const uint8_t *bytes,
-		struct packet *p, char *why)
+/* Puts an Ethernet header in front of a packet whose link header is another one. */
+static int replace_header(struct capture *c, struct packet_frame *f, char *why)
 {
-	uint32_t link = link_header_size(c->link_type), len = h->caplen, skip = 0;
-	uint32_t wire = h->len > len ? h->len : len;
+	uint32_t link = link_header_size(c->link_type), room = capture_snaplen(c);
+	const uint8_t *bytes = f->bytes;
 	struct ethhdr eth;
+	uint8_t type = 0;
 
-	if (make_room(c, len)) {
-		snprintf(why, CAPTURE_WHY, "no memory for a packet of %u bytes", len);
+	if (f->size < link)
+		return 1; /* too little of it is there to be run on */
+	if (!c->buf)
+		c->buf = malloc(room);
+	if (!c->buf) {
+		snprintf(why, CAPTURE_WHY, "%s", strerror(ENOMEM));
 		return -1;
 	}
-	memset(p, 0, sizeof(*p));
-	p->data = c->buf + PACKET_HEADROOM;
-	p->ifindex = c->ifindex;
-	p->ns = (uint64_t)h->ts.tv_sec * 1000000000 +
-		(uint64_t)h->ts.tv_usec * (c->file || c->nano ? 1 : 1000);
-	if (c->link_type != DLT_EN10MB && len >= link) {
-		make_ethernet(&eth, c->link_type, bytes, bytes + link, len - link, &p->pkt_type);
-		memcpy(p->data, &eth, sizeof(eth));
-		skip = sizeof(eth);
-		bytes += link;
-		len -= link;
-		wire -= link;
-	}
-	memcpy(p->data + skip, bytes, len);
-	memset(p->data + skip + len, 0, PACKET_TAILROOM);
-	p->len = skip + len;
-	p->wire_len = skip + wire;
-	if (c->link_type == DLT_EN10MB)
-		p->pkt_type = type_by_address(p->data, len);
+	make_ethernet(&eth, c->link_type, bytes, bytes + link, f->size - link, &type);
+	memcpy(c->buf, &eth, sizeof(eth));
+	memcpy(c->buf + sizeof(eth), bytes + link, f->size - link);
+	f->bytes = c->buf;
+	f->size += sizeof(eth) - link;
+	f->wire_size += sizeof(eth) - link;
+	f->pkt_type = type;
 	return 1;
 }
 
-int capture_next(struct capture *c, struct packet *p, char *why)
+static int take(struct capture *c, const struct pcap_pkthdr *h, const uint8_t *bytes,
+		struct packet_frame *f, char *why)
+{
+	uint32_t room = capture_snaplen(c) - ETH_HEADER, scale = c->file || c->nano ? 1 : 1000;
+
+	memset(f, 0, sizeof(*f));
+	f->bytes = bytes;
+	f->size = h->caplen < room ? h->caplen : room;
+	f->wire_size = h->len > f->size ? h->len : f->size;
+	f->tstamp = (uint64_t)h->ts.tv_sec * 1000000000 + (uint64_t)h->ts.tv_usec * scale;
+	f->ifindex = c->ifindex;
+	if (c->link_type != DLT_EN10MB)
+		return replace_header(c, f, why);
+	f->pkt_type = type_by_address(bytes, f->size);
+	return 1;
+}
+
+int capture_next(struct capture *c, struct packet_frame *f, char *why)
 {
 	struct pcap_pkthdr *h;
 	const uint8_t *bytes;
 
 	switch (pcap_next_ex(c->pcap, &h, &bytes)) {
 	case 1:
-		return take(c, h, bytes, p, why);
+		return take(c, h, bytes, f, why);
 	case 0:
 		return -2;
 	case PCAP_ERROR_BREAK:
@@ -363,19 +363,19 @@ fail:
 	return NULL;
 }
 
-void capture_write(struct capture_writer *w, const struct packet *p)
+void capture_write(struct capture_writer *w, const struct packet_frame *f)
 {
 	struct pcap_pkthdr h = {
-		.ts.tv_sec = p->ns / 1000000000,
-		.ts.tv_usec = p->ns % 1000000000 / (w->nano ? 1 : 1000),
-		.caplen = p->len,
-		.len = p->wire_len,
+		.ts.tv_sec = f->tstamp / 1000000000,
+		.ts.tv_usec = f->tstamp % 1000000000 / (w->nano ? 1 : 1000),
+		.caplen = f->size,
+		.len = f->wire_size,
 	};
 
 	if (w->failed)
 		return;
 	errno = 0;
-	pcap_dump((uint8_t *)w->dumper, &h, p->data);
+	pcap_dump((uint8_t *)w->dumper, &h, f->bytes);
 	if (ferror(pcap_dump_file(w->dumper))) {
 		w->failed = true;
 		w->error = errno;

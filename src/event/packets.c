@@ -1,15 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "event/packets.h"
 
-#include <stdlib.h>
-#include <string.h>
-#include <time.h>
+#include <linux/bpf.h>
 #include <linux/pkt_cls.h>
 
 #include "base/bits.h"
-#include "base/uapi.h"
-#include "sync/lease.h"
-#include "sys/sys.h"
+#include "base/errors.h"
 
 /* What a stage's return code does to the packet. */
 enum verdict {
@@ -114,76 +110,49 @@ static void count_code(struct packet_prog *pp, uint32_t code, uint32_t bytes)
 	c->bytes += bytes;
 }
 
-static uint64_t now_ns(void)
+int packets_begin(struct packet_prog *progs, uint32_t cnt, uint32_t snaplen)
 {
-	struct timespec ts;
+	int err = 0;
 
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec * 1000000000ULL + ts.tv_nsec;
+	for (uint32_t i = 0; i < cnt && !err; i++)
+		err = packet_run_begin(&progs[i].run, progs[i].prog, snaplen);
+	return err;
 }
 
-static bool run_one(struct packet_prog *pp, void *ctx, const struct vm_env *env, uint64_t *ret)
+void packets_end(struct packet_prog *progs, uint32_t cnt)
 {
-	bool timed = sys_stats_enabled();
-	uint64_t from = 0;
-	int err;
+	for (uint32_t i = 0; i < cnt; i++) {
+		if (progs[i].run)
+			packet_run_end(progs[i].run);
+		progs[i].run = NULL;
+	}
+}
 
-	if (lease_acquire() < 0) {
+/* One program on what its predecessors left of the packet, which it may change. */
+static bool run_one(struct packet_prog *pp, struct packet_frame *f, uint32_t *code)
+{
+	uint32_t size;
+	int err = packet_run(pp->run, f, code);
+
+	switch (err) {
+	case 0:
+		break;
+	case -EBUSY:
 		pp->missed++;
-		sys_prog_account(pp->prog, 0, true);
+		return false;
+	case -EINVAL:
+	case -ENOMEM:
+		pp->unfit++;
+		return false;
+	default:
+		pp->faults++;
 		return false;
 	}
-	if (timed)
-		from = now_ns();
-	err = vm_run(pp->prog, ctx, env, ret);
-	if (timed)
-		sys_prog_account(pp->prog, now_ns() - from, false);
-	lease_release();
-	if (err)
-		pp->faults++;
-	else
-		pp->runs++;
-	return !err;
-}
-
-static bool run_xdp(struct packet_prog *pp, struct packet *p, uint32_t *code)
-{
-	struct xdp_md md = {.ingress_ifindex = p->ifindex};
-	struct vm_env env = {.pkt = p->data, .pkt_end = p->data + p->len};
-	uint64_t ret;
-
-	if (!run_one(pp, &md, &env, &ret))
-		return false;
-	*code = ret;
-	return true;
-}
-
-static void fill_skb(struct __sk_buff *skb, const struct packet *p)
-{
-	uint16_t protocol = 0;
-
-	memset(skb, 0, sizeof(*skb));
-	if (p->len >= PACKET_ETH_HEADER)
-		memcpy(&protocol, p->data + 12, sizeof(protocol));
-	skb->protocol = protocol;
-	skb->len = skb->wire_len = p->wire_len;
-	skb->pkt_type = p->pkt_type;
-	skb->ifindex = skb->ingress_ifindex = p->ifindex;
-	skb->tstamp = p->ns;
-}
-
-/* skip: bytes at the front that this kind of program does not see. */
-static bool run_skb(struct packet_prog *pp, struct packet *p, uint32_t skip, uint32_t *code)
-{
-	struct __sk_buff skb;
-	struct vm_env env = {.pkt = p->data + skip, .pkt_end = p->data + p->len};
-	uint64_t ret;
-
-	fill_skb(&skb, p);
-	skb.len -= skip;
-	if (!run_one(pp, &skb, &env, &ret))
-		return false;
-	*code = ret;
+	pp->runs++;
+	count_code(pp, *code, f->wire_size);
+	f->bytes = packet_run_bytes(pp->run, &size);
+	f->wire_size += size - f->size;
+	f->size = size;
 	return true;
 }
 
@@ -207,52 +176,43 @@ static enum verdict tc_verdict(uint32_t code)
 	return GO_ON;
 }
 
-bool packets_run(struct packet_prog *progs, uint32_t cnt, struct packet *p)
+static enum verdict verdict_of(uint32_t prog_type, uint32_t code)
+{
+	switch (prog_type) {
+	case BPF_PROG_TYPE_XDP:
+		return xdp_verdict(code);
+	case BPF_PROG_TYPE_SCHED_CLS:
+	case BPF_PROG_TYPE_SCHED_ACT:
+		return tc_verdict(code);
+	case BPF_PROG_TYPE_CGROUP_SKB:
+		return code & 1 ? GO_ON : GONE;
+	}
+	return GO_ON;
+}
+
+bool packets_run(struct packet_prog *progs, uint32_t cnt, struct packet_frame *f)
 {
 	uint32_t code, keep = 0;
 	bool filtered = false;
 
 	for (uint32_t i = 0; i < cnt; i++) {
 		struct packet_prog *pp = &progs[i];
-		enum verdict v = GO_ON;
-		uint32_t bytes = p->wire_len;
-		bool ran;
+		bool ran = run_one(pp, f, &code);
+		enum verdict v = ran ? verdict_of(pp->prog->type, code) : GO_ON;
 
-		switch (pp->prog->type) {
-		case BPF_PROG_TYPE_XDP:
-			ran = run_xdp(pp, p, &code);
-			if (ran)
-				v = xdp_verdict(code);
-			break;
-		case BPF_PROG_TYPE_SCHED_CLS:
-		case BPF_PROG_TYPE_SCHED_ACT:
-			ran = run_skb(pp, p, 0, &code);
-			if (ran)
-				v = tc_verdict(code);
-			break;
-		case BPF_PROG_TYPE_CGROUP_SKB:
-			/* from the network header on */
-			ran = p->len >= PACKET_ETH_HEADER &&
-			      run_skb(pp, p, PACKET_ETH_HEADER, &code);
-			if (ran)
-				v = code & 1 ? GO_ON : GONE;
-			break;
-		default:
-			ran = run_skb(pp, p, 0, &code);
+		if (pp->prog->type == BPF_PROG_TYPE_SOCKET_FILTER) {
 			filtered = true;
 			if (!ran)
-				keep = UINT32_MAX;
-			else if (code > keep)
+				code = UINT32_MAX;
+			if (code > keep)
 				keep = code;
 		}
-		if (ran)
-			count_code(pp, code, bytes);
 		if (v != GO_ON)
 			return v == ELSEWHERE;
 	}
 	if (!filtered)
 		return true;
-	if (p->len > keep)
-		p->len = keep;
+	if (f->size > keep)
+		f->size = keep;
 	return keep;
 }

@@ -17,8 +17,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "event/packet.h"
-#include "vm/vm.h"
+#include "sys/packet_run.h"
 
 #define PACKET_CODES_MAX 64 /* return codes that are counted one by one, per program */
 
@@ -34,6 +33,8 @@ struct packet_prog {
 	uint32_t code_cnt, last;
 	struct packet_code others; /* all that found no room in codes */
 	uint64_t runs, missed, faults;
+	uint64_t unfit; /* packets without a whole link header, or longer than the program takes */
+	struct packet_run *run;
 };
 
 /* Does a program of this type take packets? */
@@ -45,9 +46,13 @@ const char *packet_code_name(uint32_t prog_type, uint32_t code);
 /* Puts programs into the kernel's order; equal ones keep theirs. */
 void packet_progs_sort(struct packet_prog *progs, uint32_t cnt);
 
+/* Before the first packet: of at most snaplen bytes. 0 or -errno. */
+int packets_begin(struct packet_prog *progs, uint32_t cnt, uint32_t snaplen);
+void packets_end(struct packet_prog *progs, uint32_t cnt);
+
 /*
- * Runs the programs on p. True: the packet is kept. p is then what is left of it, as the
- * programs changed it. Kept is a packet that
+ * Runs the programs on f. True: the packet is kept. f is then what is left of it, as the
+ * programs changed it, and valid until the next packet. Kept is a packet that
  *   - no xdp program dropped: XDP_PASS, XDP_TX and XDP_REDIRECT keep it,
  *   - no tc program took: TC_ACT_SHOT, TC_ACT_STOLEN and TC_ACT_TRAP do, other codes keep it,
  *   - every cgroup_skb program allowed (bit 0),
@@ -55,6 +60,6 @@ void packet_progs_sort(struct packet_prog *progs, uint32_t cnt);
  *     the largest number of bytes that one of them returned.
  * A program that could not run (its counts say why) lets the packet pass.
  */
-bool packets_run(struct packet_prog *progs, uint32_t cnt, struct packet *p);
+bool packets_run(struct packet_prog *progs, uint32_t cnt, struct packet_frame *f);
 
 #endif
