@@ -364,7 +364,7 @@ static void either_object(void)
 
 static void packet(void)
 {
-	const int len = 1 + rnd(20);
+	const int len = rnd(12) ? 1 + (int)rnd(20) : 0;
 	const bool meta = !rnd(6);
 	const int data = xdp() ? 0 : 76, end = xdp() ? 4 : 80, before = xdp() ? 8 : 140;
 
@@ -384,11 +384,11 @@ static void packet(void)
 	if (!rnd(6))
 		distance();
 	if (!rnd(3)) {
-		bounded(R5, R4, len - 1);
+		bounded(R5, R4, len ? len - 1 : 0);
 		E(ALUR(ADD, R1, R5));
 	}
 	E(MOV(R4, 0));
-	access_at(rnd(4) ? R1 : R3, R4, rnd(3) ? 0 : -len, len, true);
+	access_at(rnd(4) ? R1 : R3, R4, rnd(3) ? 0 : -len, len ? len : 1, true);
 }
 
 /* The packet through the old instructions. */
@@ -574,7 +574,7 @@ static void record(void)
 
 static void helper(void)
 {
-	switch (rnd(9)) {
+	switch (g->plain ? PICK(0, 1, 2, 6) : (int)rnd(9)) {
 	case 0: /* as many bytes as a number says */
 		bounded(R2, R4, 31);
 		E(MOVR(R1, FP));
@@ -874,11 +874,12 @@ static void block(int depth)
 		null_games();
 		break;
 	case 19:
-		if (g->type != BPF_PROG_TYPE_SOCKET_FILTER)
+		if (g->type != BPF_PROG_TYPE_SOCKET_FILTER && !g->plain)
 			locked();
 		break;
 	case 20:
-		record();
+		if (!g->plain)
+			record();
 		break;
 	case 21:
 		either_object();

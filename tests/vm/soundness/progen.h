@@ -21,6 +21,7 @@ struct progen {
 	struct vt_func funcs[5];
 	uint32_t func_cnt;
 	uint32_t type; /* BPF_PROG_TYPE_* */
+	bool plain;    /* set before: nothing random, no rings and locks */
 
 	/* private */
 	uint64_t seed;
@@ -35,5 +36,5 @@ void progen_from_seed(struct progen *g, uint64_t seed, uint32_t type);
 void progen_from_bytes(struct progen *g, const uint8_t *data, size_t size);
 /* Prints it, numbered, to stderr. */
 void progen_print(const struct progen *g);
-/* The same as lines of a table of tests/vm/verifier/cases-*.h would have it. */
+
 #endif
