@@ -326,12 +326,20 @@ int stack_read(struct verifier *v, const struct reg *ptr, int regno, int32_t off
 	if (tnum_is_const(p.var_off))
 		return read_fixed(v, &p, regno, (int64_t)p.var_off.value + p.off + off, size,
 				  dst_regno, sign_extend);
+	if (dst_regno < 0) { /* an atomic */
+		verbose(v,
+			"variable offset stack pointer cannot be passed into helper function; "
+			"var_off=(0x%llx; 0x%llx) off=%d size=%u\n",
+			(unsigned long long)p.var_off.value, (unsigned long long)p.var_off.mask,
+			p.off + off, size);
+		return -EACCES;
+	}
 	min = p.smin + p.off + off;
 	max = p.smax + p.off + off;
 	err = use_stack(v, frame_of(v, &p), min);
 	if (!err)
 		err = read_bytes(v, &p, regno, min, max - min + size, &zero);
-	if (err || dst_regno < 0)
+	if (err)
 		return err;
 	if (zero)
 		reg_mark_const(&cur_regs(v)[dst_regno], 0);
