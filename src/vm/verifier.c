@@ -210,8 +210,9 @@ static int check_ld_abs(struct verifier *v, const struct bpf_insn *insn)
 		err = check_reg_read(v, insn->src_reg);
 	if (err)
 		return err;
-	if (v->cur->cur || v->subprog_cnt > 1) {
-		verbose(v, "BPF_LD_[ABS|IND] instructions cannot be mixed with bpf-to-bpf calls\n");
+	if (v->cur->cur || state_frame(v->cur)->subprog) {
+		/* a miss returns 0 from the function: a second way on, not walked here */
+		verbose(v, "BPF_LD_[ABS|IND] instructions are not supported in functions\n");
 		return -EINVAL;
 	}
 	err = check_no_leak(v, "BPF_LD_[ABS|IND]");
