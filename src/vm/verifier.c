@@ -202,7 +202,7 @@ static int check_ld_imm64(struct verifier *v, const struct bpf_insn *insn)
 
 /* Bytes of the packet through the old cBPF way: R6 is the context; a miss ends
  * the program. */
-static int check_ld_abs(struct verifier *v, const struct bpf_insn *insn)
+static int check_ld_abs(struct verifier *v, const struct bpf_insn *insn, uint32_t *next)
 {
 	int err = check_reg_read(v, 6);
 
@@ -210,11 +210,6 @@ static int check_ld_abs(struct verifier *v, const struct bpf_insn *insn)
 		err = check_reg_read(v, insn->src_reg);
 	if (err)
 		return err;
-	if (v->cur->cur || state_frame(v->cur)->subprog) {
-		/* a miss returns 0 from the function: a second way on, not walked here */
-		verbose(v, "BPF_LD_[ABS|IND] instructions are not supported in functions\n");
-		return -EINVAL;
-	}
 	err = check_no_leak(v, "BPF_LD_[ABS|IND]");
 	if (err)
 		return err;
@@ -229,8 +224,9 @@ static int check_ld_abs(struct verifier *v, const struct bpf_insn *insn)
 		return -EACCES;
 	}
 	clobber_caller_saved(v);
+	/* a miss in a function ends that */
 	reg_mark_unknown(&cur_regs(v)[0]);
-	return 0;
+	return leave_function(v, false, next);
 }
 
 /* One instruction; *next is where the path goes on, unless *done. */
@@ -250,7 +246,7 @@ static int check_insn(struct verifier *v, uint32_t *next, bool *done)
 		*next = v->insn + 2;
 		return check_ld_imm64(v, insn);
 	case INSN_LD_ABS:
-		return check_ld_abs(v, insn);
+		return check_ld_abs(v, insn, next);
 	case INSN_LDX:
 	case INSN_LDX_SX:
 		return check_load(v, insn);
@@ -266,11 +262,14 @@ static int check_insn(struct verifier *v, uint32_t *next, bool *done)
 	case INSN_JCOND:
 		v->jumps_walked++;
 		return check_cond_jmp(v, insn, next);
+	case INSN_MAY_GOTO:
+		v->jumps_walked++;
+		return check_may_goto(v, insn, next);
 	case INSN_CALL:
 		v->jumps_walked++;
 		if (insn->src_reg == BPF_PSEUDO_CALL)
 			return check_call(v, insn, next);
-		return check_helper(v, insn);
+		return check_helper(v, insn, next);
 	case INSN_EXIT:
 		v->jumps_walked++;
 		return check_exit(v, next, done);

@@ -133,7 +133,7 @@ static const char *run_once(void)
 	page_place(&pkt, rnd(3) ? rnd(24) : rnd(80));
 	found = rnd(4);
 	ctx.md.ingress_ifindex = rnd(2) ? rnd(64) : seed;
-	env = (struct vm_env){.pkt = pkt.at, .pkt_end = pkt.at + pkt.size};
+	env = (struct vm_env){.pkt = pkt.at, .pkt_end = pkt.at + pkt.size, .pkt_meta = pkt.at};
 	memcpy(saved[0], value.page, PAGE);
 	memcpy(saved[1], array.page, PAGE);
 	memcpy(saved[2], pkt.page, PAGE);

@@ -87,7 +87,7 @@ static struct map_shared shared[M_CNT];
 static int map_fds[M_CNT];
 static bool kernel_ok;
 static struct btf *btf;
-static uint32_t btf_func[2][4]; /* [global][kind] */
+static uint32_t btf_func[2][5]; /* [global][kind] */
 static int btf_fd = -1;
 
 static long sys_bpf(int cmd, union bpf_attr *attr)
@@ -97,7 +97,7 @@ static long sys_bpf(int cmd, union bpf_attr *attr)
 
 static void make_btf(void)
 {
-	int i32, i64, lock, proto[4], ptr;
+	int i32, i64, lock, proto[5], ptr;
 
 	btf = btf__new_empty();
 	REQUIRE(btf);
@@ -121,8 +121,13 @@ static void make_btf(void)
 	ptr = btf__add_ptr(btf, ptr);
 	proto[3] = btf__add_func_proto(btf, i64);
 	btf__add_func_param(btf, "skb", ptr);
+	ptr = btf__add_struct(btf, "xdp_md", 4);
+	btf__add_field(btf, "data", i32, 0, 0);
+	ptr = btf__add_ptr(btf, ptr);
+	proto[4] = btf__add_func_proto(btf, i64);
+	btf__add_func_param(btf, "xdp", ptr);
 	for (int g = 0; g < 2; g++)
-		for (int k = 0; k < 4; k++) {
+		for (int k = 0; k < 5; k++) {
 			char name[16];
 
 			snprintf(name, sizeof(name), "%s%d", g ? "glob" : "stat", k);
