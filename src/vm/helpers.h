@@ -28,6 +28,9 @@ void ringbuf_abandon(struct vm_context *vc);
 
 /* bpf_tail_call: where to go on, or NULL when the call falls through. */
 const struct icode *interp_tail_call(struct vm_context *vc, uint64_t map, uint32_t index);
+/* The same out of a function, which then returns *ret; false: there is no such program. */
+bool interp_tail_call_nested(struct vm_context *vc, uint64_t ctx, uint64_t map, uint32_t index,
+			     uint64_t *ret);
 
 /*
  * printf as the kernel's programs have it. Formats fmt (fmt_size bytes,

@@ -15,6 +15,7 @@
 /* The kernel looks at its own addresses only: those below are user space's. Here that is
  * what no pointer of a program's can be. */
 #define FIRST_ADDRESS 65536u
+#define KERNEL_HALF 0xffff800000000000ull
 
 /* A string that is read on from where it begins. */
 struct reader {
@@ -27,7 +28,7 @@ static bool reader_init(struct reader *r, uint64_t at)
 {
 	r->at = at;
 	r->block = 0;
-	return at >= FIRST_ADDRESS;
+	return at >= FIRST_ADDRESS && (at <= INT64_MAX || at >= KERNEL_HALF);
 }
 
 /* Byte i, or -EFAULT in *err. */

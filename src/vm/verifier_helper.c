@@ -625,7 +625,7 @@ static int make_dynptr(struct verifier *v, const struct call *c)
 	return 0;
 }
 
-int check_helper(struct verifier *v, const struct bpf_insn *insn)
+int check_helper(struct verifier *v, const struct bpf_insn *insn, uint32_t *next)
 {
 	struct call c = {.map_index = VM_MAP_UNKNOWN};
 	int err;
@@ -643,14 +643,8 @@ int check_helper(struct verifier *v, const struct bpf_insn *insn)
 		err = check_map_writable(v, &c);
 	if (!err && c.map)
 		err = check_map_fits(v, &c);
-	if (!err && c.proto->id == BPF_FUNC_tail_call) {
+	if (!err && c.proto->id == BPF_FUNC_tail_call)
 		err = check_no_leak(v, "tail_call");
-		/* a global function is walked as the outermost frame, but does not run so */
-		if (!err && (v->cur->cur || state_frame(v->cur)->subprog)) {
-			verbose(v, "tail_calls are not allowed in functions\n");
-			err = -EINVAL;
-		}
-	}
 	if (err)
 		return err;
 	if (c.map)
@@ -673,5 +667,8 @@ int check_helper(struct verifier *v, const struct bpf_insn *insn)
 	if (c.proto->id == BPF_FUNC_dynptr_write && c.dynptr.kind == DYNPTR_SKB)
 		dynptr_packet_changed(v);
 	clobber_caller_saved(v);
-	return set_result(v, &c);
+	err = set_result(v, &c);
+	if (!err && c.proto->id == BPF_FUNC_tail_call)
+		err = leave_function(v, true, next);
+	return err;
 }
