@@ -102,6 +102,7 @@ int fmt_check(const char *fmt, size_t fmt_size, uint32_t arg_cnt);
 	H(184, get_func_ret)                                                                       \
 	H(185, get_func_arg_cnt)                                                                   \
 	H(195, map_lookup_percpu_elem)                                                             \
+	H(197, dynptr_from_mem)                                                                    \
 	H(198, ringbuf_reserve_dynptr)                                                             \
 	H(199, ringbuf_submit_dynptr)                                                              \
 	H(200, ringbuf_discard_dynptr)                                                             \

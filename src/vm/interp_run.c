@@ -12,6 +12,7 @@
 #include "sync/lock.h"
 #include "vm/helpers.h"
 #include "vm/interp.h"
+#include "vm/kfuncs.h"
 #include "vm/verifier.h"
 
 /* The frames from vc->depth on, when p's helpers may read what p never wrote:
@@ -147,6 +148,7 @@ static __attribute__((noinline)) int run_failed(struct vm_context *vc)
 {
 	int err = vc->error ? vc->error : -EFAULT;
 
+	kfunc_pages_free(vc);
 	if (!vc->was_in_lock)
 		abandon_lock();
 	/* A truncated file faults here too. */
@@ -181,6 +183,7 @@ int vm_run(struct vm_prog *p, void *ctx, const struct vm_env *env, uint64_t *ret
 	vc.error = 0;
 	vc.task = NULL;
 	vc.ring = NULL;
+	vc.pages = NULL;
 	vc.was_in_lock = thread_self.in_lock;
 	begin_stack(&vc, p);
 	if (fault_guard_set(&vc.guard))

@@ -31,6 +31,11 @@ int check_no_leak(struct verifier *v, const char *what)
 		verbose(v, "%s would lead to reference leak\n", what);
 		return -EINVAL;
 	}
+	if (v->cur->rcu_locks || v->cur->preempt_locks) {
+		verbose(v, "%s cannot be used inside %s-ed region\n", what,
+			v->cur->rcu_locks ? "bpf_rcu_read_lock" : "bpf_preempt_disable");
+		return -EINVAL;
+	}
 	return 0;
 }
 
@@ -136,6 +141,8 @@ int call_callback(struct verifier *v, const struct helper_proto *p, uint32_t sub
 	if (p->id == BPF_FUNC_user_ringbuf_drain) {
 		f->callback = CALLBACK_DRAIN;
 		reg_mark_pointer(&f->regs[1], REG_DYNPTR);
+		f->regs[1].sub = DYNPTR_LOCAL;
+		f->regs[1].id = ++v->id_gen;
 		f->regs[2] = caller[3];
 		return 0;
 	}
