@@ -14,6 +14,7 @@
 #include "vm/helpers.h"
 #include "vm/interp.h"
 #include "vm/jit.h"
+#include "vm/kfuncs.h"
 #include "vm/verifier.h"
 
 /* The frames from vc->depth on, when p's helpers may read what p never wrote:
@@ -77,6 +78,31 @@ uint64_t interp_run(struct vm_context *vc, uint64_t ctx)
 	return interp_exec(vc, &vc->code->ins[0], ctx, 0, 0, 0, 0);
 }
 
+/*
+ * The program has frames of its own; those of its callers stay as they are: they may
+ * hold pointers into them.
+ */
+bool vm_tail_call_nested(struct vm_context *vc, uint64_t map, uint32_t index, uint64_t *ret)
+{
+	const struct vm_prog *prog = vc->prog;
+	const struct vm_code *code = vc->code;
+	const struct vm_code *to = vm_tail_call(vc, map, index);
+	struct vm_space *space = vc->space;
+	const uint32_t depth = vc->depth;
+
+	if (!to)
+		return false;
+	vc->space = NULL;
+	vc->depth = 0;
+	*ret = to->jit ? jit_call(vc, to->jit->code, (uintptr_t)vc->ctx, 0, 0, 0)
+		       : interp_run(vc, (uintptr_t)vc->ctx);
+	vc->space = space;
+	vc->depth = depth;
+	vc->prog = prog;
+	vc->code = code;
+	return true;
+}
+
 uint64_t interp_callback(struct vm_context *vc, uint64_t func, uint64_t r1, uint64_t r2,
 			 uint64_t r3, uint64_t r4)
 {
@@ -134,6 +160,7 @@ static __attribute__((noinline)) int run_failed(struct vm_context *vc)
 {
 	int err = vc->error ? vc->error : -EFAULT;
 
+	kfunc_pages_free(vc);
 	if (!vc->was_in_lock)
 		abandon_lock();
 	/* A truncated file faults here too. */
@@ -193,6 +220,7 @@ int vm_run(struct vm_prog *p, void *ctx, const struct vm_env *env, uint64_t *ret
 	vc.error = 0;
 	vc.task = NULL;
 	vc.ring = NULL;
+	vc.pages = NULL;
 	vc.was_in_lock = thread_self.in_lock;
 	if (likely(code->jit != NULL)) {
 		if (code->jit->cpu)

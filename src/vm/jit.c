@@ -13,6 +13,7 @@
 #include "base/uaccess.h"
 #include "vm/helpers.h"
 #include "vm/jit_int.h"
+#include "vm/packet.h"
 #include "vm/verifier.h"
 
 /* After so many passes jumps that still change their form are all made long. */
@@ -57,8 +58,9 @@ int64_t vm_load_packet(const struct vm_context *vc, int64_t off, uint32_t size)
 	const struct vm_env *env = vc->env;
 	uint32_t v = 0;
 
+	/* below the packet, from its headers on */
 	if (off < 0 || !env->pkt || off + (int64_t)size > env->pkt_end - env->pkt)
-		return -1;
+		return packet_load(env, (int32_t)off, size);
 	memcpy((uint8_t *)&v + 4 - size, env->pkt + off, size);
 	return __builtin_bswap32(v);
 }

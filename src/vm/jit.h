@@ -75,6 +75,11 @@ uint64_t jit_call(struct vm_context *vc, const void *entry, uint64_t r1, uint64_
 
 /* For native code: bpf_tail_call. Where to go on (with R1 = the context), or NULL. */
 const void *jit_tail_call(struct vm_context *vc, uint64_t map, uint32_t index);
+/* ... out of a function, which returns the value if it was done. */
+struct jit_nested {
+	uint64_t done, value;
+};
+struct jit_nested jit_tail_call_nested(struct vm_context *vc, uint64_t map, uint32_t index);
 /* ... and a classic packet load: the value, or -1 when there is no such byte. */
 int64_t vm_load_packet(const struct vm_context *vc, int64_t off, uint32_t size);
 

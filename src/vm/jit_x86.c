@@ -124,6 +124,14 @@ const void *jit_tail_call(struct vm_context *vc, uint64_t map, uint32_t index)
 	return to->jit ? (const void *)to->jit->code : jit_to_interp;
 }
 
+struct jit_nested jit_tail_call_nested(struct vm_context *vc, uint64_t map, uint32_t index)
+{
+	struct jit_nested n = {0};
+
+	n.done = vm_tail_call_nested(vc, map, index, &n.value);
+	return n;
+}
+
 void x86_call(struct jit *j, uintptr_t fn)
 {
 	if (jit_mem_near(fn)) {

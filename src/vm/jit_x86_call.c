@@ -45,7 +45,8 @@ static void call_helper(struct jit *j, uintptr_t fn)
 
 static void helper(struct jit *j, uint32_t i)
 {
-	int32_t id = j->p->insns[i].imm;
+	/* a kfunc's number may be a helper's as well */
+	int32_t id = j->p->insns[i].src_reg ? BPF_FUNC_unspec : j->p->insns[i].imm;
 	const struct map *m = known_map(j, i);
 	uintptr_t direct = m ? map_function(m, id) : 0;
 
@@ -103,13 +104,19 @@ static void tail_call(struct jit *j)
 	uint32_t none;
 
 	mov_rr(j, true, RDI, REG_VC);
-	x86_call(j, (uintptr_t)jit_tail_call);
+	x86_call(j, j->func ? (uintptr_t)jit_tail_call_nested : (uintptr_t)jit_tail_call);
 	op_rr(j, true, X86_TEST, RAX, RAX);
 	none = short_jump(j, JCC8(CC_E));
-	op_mem(j, true, X86_LOAD, RDI, REG_VC, VC(ctx));
-	x86_leave(j);
-	e8(j, 0xff); /* jmp *rax */
-	e8(j, 0xe0);
+	if (j->func) {
+		mov_rr(j, true, RAX, RDX);
+		x86_leave(j);
+		e8(j, 0xc3);
+	} else {
+		op_mem(j, true, X86_LOAD, RDI, REG_VC, VC(ctx));
+		x86_leave(j);
+		e8(j, 0xff); /* jmp *rax */
+		e8(j, 0xe0);
+	}
 	here(j, none);
 }
 
@@ -168,6 +175,9 @@ bool x86_calls(struct jit *j, uint32_t i)
 		return true;
 	case OP_ctx_pkt:
 		context_pointer(j, i, offsetof(struct vm_env, pkt));
+		return true;
+	case OP_ctx_pkt_meta:
+		context_pointer(j, i, offsetof(struct vm_env, pkt_meta));
 		return true;
 	case OP_ctx_pkt_end:
 		context_pointer(j, i, offsetof(struct vm_env, pkt_end));

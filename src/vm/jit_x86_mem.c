@@ -119,7 +119,7 @@ bool x86_memory(struct jit *j, uint32_t i)
 	static const uint8_t ops[] = {X86_ADD, X86_OR, X86_AND, X86_XOR};
 
 	if (!((op >= OP_ldx8 && op <= OP_store_rel64) ||
-	      (op >= OP_atomic_add32 && op <= OP_fetch_xor64)))
+	      (op >= OP_atomic_add32 && op <= OP_fetch_xor64) || op == OP_stx_below))
 		return false;
 	dst = x86_regs[ic->dst];
 	src = x86_regs[ic->src];
@@ -153,6 +153,15 @@ bool x86_memory(struct jit *j, uint32_t i)
 	case OP_st8 ... OP_st64:
 		store_imm(j, i, op - OP_st8, dst, ic->off);
 		return true;
+	case OP_stx_below: { /* a 16-bit field that keeps its largest value */
+		uint32_t over;
+
+		op_imm(j, true, X86_CMP, src, UINT16_MAX);
+		over = short_jump(j, JCC8(CC_AE));
+		store(j, 1, src, dst, ic->off);
+		here(j, over);
+		return true;
+	}
 	case OP_xchg32:
 	case OP_xchg64:
 		op_mem(j, op == OP_xchg64, 0x87, src, dst, ic->off);
