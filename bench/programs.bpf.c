@@ -28,6 +28,13 @@ struct lpm_key {
 MAP(array, ARRAY, __u32, __u64, 0);
 MAP(percpu_array, PERCPU_ARRAY, __u32, __u64, 0);
 MAP(hash, HASH, __u32, __u64, 0);
+/* with room for more than it is filled with */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 2 * ENTRIES);
+	__type(key, __u32);
+	__type(value, __u64);
+} hash_insert SEC(".maps");
 MAP(percpu_hash, PERCPU_HASH, __u32, __u64, 0);
 MAP(lru_hash, LRU_HASH, __u32, __u64, 0);
 MAP(lpm_trie, LPM_TRIE, struct lpm_key, __u64, BPF_F_NO_PREALLOC);
@@ -97,8 +104,13 @@ PROGRAM(hash_lookup, INCREMENT(hash))
 PROGRAM(hash_update, bpf_map_update_elem(&hash, &key, &one, BPF_ANY);)
 PROGRAM(hash_insert_delete, {
 	key |= 1 << 30;
+	bpf_map_update_elem(&hash_insert, &key, &one, BPF_ANY);
+	bpf_map_delete_elem(&hash_insert, &key);
+})
+/* the map is full: it is refused */
+PROGRAM(hash_refused, {
+	key |= 1 << 30;
 	bpf_map_update_elem(&hash, &key, &one, BPF_ANY);
-	bpf_map_delete_elem(&hash, &key);
 })
 PROGRAM(percpu_hash_lookup, INCREMENT(percpu_hash))
 PROGRAM(lru_hash_lookup, INCREMENT(lru_hash))
