@@ -110,6 +110,22 @@ static int region_populate(struct map *m, uint32_t stripe, uint32_t upto)
 	return err;
 }
 
+/* Limbo's top, which this very run took out: it may reuse it when no other run may see it. */
+static bool alloc_own(struct map *m, uint64_t heads, struct htab_alloc *a)
+{
+	struct elem *top = htab_elem_at(m, heads_limbo(heads));
+	int cpu = lease_cpu();
+
+	if (cpu < 0 || !top || (top->gen & 1) || elem_freed_cpu1(top) != (uint32_t)cpu + 1 ||
+	    !lease_elapsed_locked(limbo_stamp(top), cpu) ||
+	    (m->attr.spin_lock_off >= 0 && htab_elem_busy(m, heads_limbo(heads) - 1)))
+		return false;
+	a->index = heads_limbo(heads) - 1;
+	a->from = INTENT_LIMBO;
+	a->rest1 = (uint32_t)top->next;
+	return true;
+}
+
 int htab_alloc(struct map *m, uint32_t stripe, bool force, struct htab_alloc *a, uint32_t *stamp)
 {
 	struct stripe *st = htab_stripe(m, stripe);
@@ -119,6 +135,10 @@ int htab_alloc(struct map *m, uint32_t stripe, bool force, struct htab_alloc *a,
 	int err;
 
 	if (!heads_free(heads) && heads_limbo(heads)) {
+		/* First what is still in this CPU's cache. (LRU: an eviction puts another on
+		 * top, and the choice would have to be made again.) */
+		if (!htab_lru(m) && alloc_own(m, heads, a))
+			return 0;
 		top = htab_elem_at(m, heads_limbo(heads));
 		if (!top)
 			goto damaged;
@@ -126,7 +146,7 @@ int htab_alloc(struct map *m, uint32_t stripe, bool force, struct htab_alloc *a,
 		    !region_populate(m, stripe, fresh + 1)) {
 			/* not worth a look at the leases yet */
 		} else if ((force && (int32_t)(limbo_stamp(top) - *stamp) <= 0) ||
-			   lease_elapsed(limbo_stamp(top), -1)) {
+			   lease_elapsed_locked(limbo_stamp(top), -1)) {
 			heads = heads_make(heads_limbo(heads), 0);
 			store_relaxed(&st->heads, heads);
 			st->limbo_len = 0;
@@ -170,15 +190,8 @@ limbo:
 	top = htab_elem_at(m, heads_limbo(heads));
 	if (!top || (top->gen & 1))
 		goto damaged;
-	/* What this very run deleted it may reuse: only others count then. */
-	if (lease_cpu() >= 0 && elem_freed_cpu1(top) == (uint32_t)lease_cpu() + 1 &&
-	    lease_elapsed(limbo_stamp(top), lease_cpu()) &&
-	    !(m->attr.spin_lock_off >= 0 && htab_elem_busy(m, heads_limbo(heads) - 1))) {
-		a->index = heads_limbo(heads) - 1;
-		a->from = INTENT_LIMBO;
-		a->rest1 = (uint32_t)top->next;
+	if (alloc_own(m, heads, a))
 		return 0;
-	}
 	*stamp = limbo_stamp(top);
 	return -EAGAIN;
 

@@ -85,12 +85,7 @@ _Static_assert(offsetof(struct lease_line, list_next) == LEASE_NEXT_OFF, "robust
 static struct lease_line *lines;
 static unsigned int possible;
 
-static __thread struct {
-	struct lease_line *line;
-	struct robust_list *next; /* what follows us on the robust list */
-	uint32_t tid;		  /* of the owner: a forked child has none */
-	int cpu;
-} mine __attribute__((tls_model("initial-exec")));
+__thread struct lease_mine lease_mine __attribute__((tls_model("initial-exec")));
 
 /* These only after lease_open(). */
 static struct lease_line *lease_line(unsigned int cpu)
@@ -233,12 +228,13 @@ static bool line_take(struct thread *t, struct lease_line *line, uint64_t old, i
 	if (unlikely(was_dead))
 		line_count(line);
 	fence_after_rmw();
-	mine.next = robust_push(t, line_entry(line));
+	lease_mine.next = robust_push(t, line_entry(line));
 	robust_pending(t, NULL);
 	/* A signal handler is kept out by in_lock until it can see the lease. */
-	mine.line = line;
-	mine.tid = t->tid;
-	mine.cpu = cpu;
+	lease_mine.seq = &line->seq;
+	lease_mine.line = line;
+	lease_mine.tid = t->tid;
+	lease_mine.cpu = cpu;
 	fence_compiler();
 	t->in_lock = 0;
 	return true;
@@ -337,7 +333,7 @@ int lease_acquire(void)
 
 	if (unlikely(!thread_known()) && thread_init())
 		return -EBUSY;
-	if (unlikely(t->in_lock || (mine.line && mine.tid == t->tid)))
+	if (unlikely(t->in_lock || (lease_mine.line && lease_mine.tid == t->tid)))
 		return -EBUSY;
 	if (unlikely(!load_acquire(&lines)) && lease_open())
 		return -EBUSY;
@@ -366,21 +362,21 @@ int lease_acquire(void)
 void lease_release(void)
 {
 	struct thread *t = &thread_self;
-	struct lease_line *line = mine.line;
+	struct lease_line *line = lease_mine.line;
 
 	if (!line)
 		return;
-	if (mine.tid != t->tid || !thread_known()) {
-		mine.line = NULL;
+	if (lease_mine.tid != t->tid || !thread_known()) {
+		lease_mine.line = NULL;
 		return; /* inherited by fork: the parent's */
 	}
 	/* In this order for a signal handler: it must not take a lease of its own
 	 * before this one is off the list. */
 	t->in_lock = 1;
 	fence_compiler();
-	mine.line = NULL;
+	lease_mine.line = NULL;
 	robust_pending(t, line_entry(line));
-	robust_remove(t, line_entry(line), mine.next);
+	robust_remove(t, line_entry(line), lease_mine.next);
 	line_count(line);
 	if (unlikely(load_relaxed(&line->stalled)))
 		store_relaxed(&line->stalled, 0);
@@ -393,25 +389,11 @@ void lease_release(void)
 	t->in_lock = 0;
 }
 
-int lease_cpu(void)
-{
-	return mine.line && mine.tid == thread_self.tid && thread_known() ? mine.cpu : -1;
-}
-
-#define TENANCY_CPU_BITS 12
-
-_Static_assert(LEASE_CPUS_MAX <= 1 << TENANCY_CPU_BITS, "a CPU fits a tenancy");
-
-uint32_t lease_tenancy(void)
-{
-	if (unlikely(!mine.line || mine.tid != thread_self.tid || !thread_known()))
-		return LEASE_NO_TENANCY;
-	return load_relaxed(&mine.line->seq) << TENANCY_CPU_BITS | (uint32_t)mine.cpu;
-}
+_Static_assert(LEASE_CPUS_MAX <= 1 << LEASE_CPU_BITS, "a CPU fits a tenancy");
 
 bool lease_tenancy_over(uint32_t tenancy)
 {
-	uint32_t cpu = tenancy & ((1U << TENANCY_CPU_BITS) - 1);
+	uint32_t cpu = tenancy & ((1U << LEASE_CPU_BITS) - 1);
 	uint64_t word;
 
 	if (unlikely(!load_acquire(&lines)) && lease_open())
@@ -424,8 +406,8 @@ bool lease_tenancy_over(uint32_t tenancy)
 	word = load_acquire(&lease_line(cpu)->word);
 	if (!word_held(word) || (line_stalled(lease_line(cpu)) && owner_gone(word)))
 		return true;
-	return load_acquire(&lease_line(cpu)->seq) << TENANCY_CPU_BITS >> TENANCY_CPU_BITS !=
-	       tenancy >> TENANCY_CPU_BITS;
+	return load_acquire(&lease_line(cpu)->seq) << LEASE_CPU_BITS >> LEASE_CPU_BITS !=
+	       tenancy >> LEASE_CPU_BITS;
 }
 
 uint32_t lease_stamp(void)
@@ -443,17 +425,13 @@ static bool owner_ours(uint64_t word)
 	return !raw_tgkill(raw_getpid(), (pid_t)((uint32_t)word & FUTEX_TID_MASK), 0);
 }
 
-static bool elapsed(uint32_t stamp, int self_cpu, bool here)
+/* After a full fence, whose partner is the compare-and-swap in line_take(). */
+static inline bool elapsed_fenced(uint32_t stamp, int self_cpu, bool here)
 {
 	unsigned int cpus = lease_possible_cpus();
 	uint32_t epoch;
 	unsigned int i;
 
-	/* Without the file nobody can tell: wait until it can be opened. */
-	if (unlikely(!load_acquire(&lines)) && lease_open())
-		return false;
-	/* Partner: the compare-and-swap in line_take(). */
-	fence_seq_cst();
 	for (i = 0; i < cpus; i++) {
 		uint64_t word = load_acquire(&lease_line(i)->word);
 
@@ -472,9 +450,26 @@ static bool elapsed(uint32_t stamp, int self_cpu, bool here)
 	return true;
 }
 
+static bool elapsed(uint32_t stamp, int self_cpu, bool here)
+{
+	/* Without the file nobody can tell: wait until it can be opened. */
+	if (unlikely(!load_acquire(&lines)) && lease_open())
+		return false;
+	fence_seq_cst();
+	return elapsed_fenced(stamp, self_cpu, here);
+}
+
 bool lease_elapsed(uint32_t stamp, int self_cpu)
 {
 	return elapsed(stamp, self_cpu, false);
+}
+
+bool lease_elapsed_locked(uint32_t stamp, int self_cpu)
+{
+	if (unlikely(!load_acquire(&lines)) && lease_open())
+		return false;
+	fence_after_rmw();
+	return elapsed_fenced(stamp, self_cpu, false);
 }
 
 bool lease_elapsed_here(uint32_t stamp)

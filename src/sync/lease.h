@@ -24,6 +24,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/bits.h"
+#include "sync/thread.h"
+
 /* Possible CPUs of the machine (1..LEASE_CPUS_MAX); fixed for the process. */
 #define LEASE_CPUS_MAX 4096
 unsigned int lease_possible_cpus(void);
@@ -43,8 +46,28 @@ int lease_open(void);
 int lease_acquire(void);
 void lease_release(void);
 
+/* The calling thread's lease; lease.c's, but for the two functions here. */
+struct lease_line;
+struct robust_list;
+struct lease_mine {
+	struct lease_line *line;
+	const uint32_t *seq;	  /* the line's */
+	struct robust_list *next; /* what follows us on the robust list */
+	uint32_t tid;		  /* of the owner: a forked child has none */
+	int cpu;
+};
+extern __thread struct lease_mine lease_mine __attribute__((tls_model("initial-exec")));
+
+static inline bool lease_held(void)
+{
+	return lease_mine.line && lease_mine.tid == thread_self.tid && thread_known();
+}
+
 /* The virtual CPU of the calling thread's lease, or -1. */
-int lease_cpu(void);
+static inline int lease_cpu(void)
+{
+	return lease_held() ? lease_mine.cpu : -1;
+}
 
 /*
  * The calling thread's tenancy of its lease, as 32 bits that say later who owned
@@ -53,7 +76,13 @@ int lease_cpu(void);
  * taken for it, while it lasts.)
  */
 #define LEASE_NO_TENANCY UINT32_MAX
-uint32_t lease_tenancy(void);
+#define LEASE_CPU_BITS 12
+static inline uint32_t lease_tenancy(void)
+{
+	if (unlikely(!lease_held()))
+		return LEASE_NO_TENANCY;
+	return load_relaxed(lease_mine.seq) << LEASE_CPU_BITS | (uint32_t)lease_mine.cpu;
+}
 bool lease_tenancy_over(uint32_t tenancy);
 
 /*
@@ -66,6 +95,10 @@ uint32_t lease_stamp(void);
  * going on; self_cpu >= 0 leaves out that CPU's lease (a run may reuse what it
  * unlinked itself). Starts a new epoch when one is in the way. */
 bool lease_elapsed(uint32_t stamp, int self_cpu);
+
+/* The same for who has, since the memory was unlinked under a lock, taken that lock by a
+ * compare-and-swap: that is the fence. */
+bool lease_elapsed_locked(uint32_t stamp, int self_cpu);
 
 /* The same for memory that is this process's alone and may go away: its own stalled runs
  * count too. */
