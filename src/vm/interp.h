@@ -69,6 +69,7 @@ struct vm_context {
 	int error;		  /* of an aborted run */
 	struct map *ring;	  /* the ring buffer that the run used last, or NULL */
 	uint8_t *task;		  /* the current task's image, when it was asked for */
+	void *pages;		  /* of the run's iterators; kfuncs_iter.c */
 	bool was_in_lock;	  /* a signal handler's run, on top of a map operation */
 	struct fault_guard guard; /* faults land here */
 	struct vm_frame frames[VM_FRAMES];
@@ -129,6 +130,9 @@ enum interp_op {
 	OP_COUNT
 };
 /* clang-format on */
+
+/* What the call instruction i calls, a helper or a kfunc; NULL: neither. */
+vm_helper_fn vm_call_target(const struct vm_prog *p, uint32_t i);
 
 /* The label of an op, for struct icode.op. */
 const void *interp_label(enum interp_op op);
