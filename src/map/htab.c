@@ -241,6 +241,7 @@ const struct map_ops htab_map_ops = {
 	.delete_batch = htab_delete_batch,
 	.memlock = htab_memlock,
 	.stats = htab_stats,
+	.sums_elems = true,
 	.recover = htab_recover,
 	.validate = htab_validate,
 	.lock_allowed = true,

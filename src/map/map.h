@@ -185,6 +185,7 @@ struct map_ops {
 	bool not_sleepable;		/* sleepable programs may not use it */
 	bool needs_jit;			/* programs that use it cannot be interpreted */
 	bool inner_entries;		/* as an inner map: max_entries is compared too */
+	bool sums_elems;		/* bpf_map_sum_elem_count() counts its elements */
 };
 
 /* What a map counts, without being walked; what does not apply is 0. */

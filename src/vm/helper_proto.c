@@ -93,6 +93,8 @@ static const struct helper_proto protos[] = {
 	  HARG_DYNPTR_UNINIT),
 	H(ringbuf_submit_dynptr, VOID, false, ALL, HARG_DYNPTR_RELEASE, HARG_ANYTHING),
 	H(ringbuf_discard_dynptr, VOID, false, ALL, HARG_DYNPTR_RELEASE, HARG_ANYTHING),
+	H(dynptr_from_mem, INTEGER, false, ALL, HARG_MEM_WRITE, HARG_SIZE_OR_ZERO, HARG_ANYTHING,
+	  HARG_DYNPTR_UNINIT),
 	H(dynptr_read, INTEGER, false, ALL, HARG_MEM_WRITE, HARG_SIZE_OR_ZERO, HARG_DYNPTR,
 	  HARG_ANYTHING, HARG_ANYTHING),
 	H(dynptr_write, INTEGER, false, ALL, HARG_DYNPTR, HARG_ANYTHING, HARG_MEM_READ,

@@ -28,6 +28,9 @@ void ringbuf_abandon(struct vm_context *vc);
 
 /* bpf_tail_call: where to go on, or NULL when the call falls through. */
 const struct icode *interp_tail_call(struct vm_context *vc, uint64_t map, uint32_t index);
+/* The same out of a function, which then returns *ret; false: there is no such program. */
+bool interp_tail_call_nested(struct vm_context *vc, uint64_t ctx, uint64_t map, uint32_t index,
+			     uint64_t *ret);
 
 /*
  * printf as the kernel's programs have it. Formats fmt (fmt_size bytes,
@@ -99,6 +102,7 @@ int fmt_check(const char *fmt, size_t fmt_size, uint32_t arg_cnt);
 	H(184, get_func_ret)                                                                       \
 	H(185, get_func_arg_cnt)                                                                   \
 	H(195, map_lookup_percpu_elem)                                                             \
+	H(197, dynptr_from_mem)                                                                    \
 	H(198, ringbuf_reserve_dynptr)                                                             \
 	H(199, ringbuf_submit_dynptr)                                                              \
 	H(200, ringbuf_discard_dynptr)                                                             \

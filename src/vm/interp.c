@@ -10,6 +10,7 @@
  * (base/guard.h).
  */
 #include "vm/interp.h"
+#include "vm/packet.h"
 
 #include <byteswap.h>
 #include <endian.h>
@@ -167,8 +168,13 @@ struct mem64 {
 		uint##bits##_t v;                                                                  \
 		if (pkt_off < 0 || !env->pkt ||                                                    \
 		    pkt_off + (int64_t)sizeof(v) > env->pkt_end - env->pkt) {                      \
-			r[0] = 0;                                                                  \
-			goto L_exit;                                                               \
+			/* below the packet, from its headers on */                                \
+			int64_t below = packet_load(env, (int32_t)pkt_off, sizeof(v));             \
+                                                                                                   \
+			r[0] = below < 0 ? 0 : (uint64_t)below;                                    \
+			if (below < 0)                                                             \
+				goto L_exit;                                                       \
+			NEXT;                                                                      \
 		}                                                                                  \
 		memcpy(&v, env->pkt + pkt_off, sizeof(v));                                         \
 		r[0] = swap(v);                                                                    \
@@ -280,6 +286,13 @@ L_ctx_pkt:
 L_ctx_pkt_end:
 	DST = (uintptr_t)vc->env->pkt_end;
 	NEXT;
+L_ctx_pkt_meta:
+	DST = (uintptr_t)vc->env->pkt_meta;
+	NEXT;
+L_stx_below:
+	if (SRC < UINT16_MAX)
+		*(volatile uint16_t *)(uintptr_t)(DST + ip->off) = (uint16_t)SRC;
+	NEXT;
 
 L_call:
 	r[0] = ip->fn(r[1], r[2], r[3], r[4], r[5], vc);
@@ -367,6 +380,11 @@ L_call_local : {
 	NEXT;
 }
 L_tail_call : {
+	if (unlikely(vc->depth)) { /* out of a function: to return to its caller */
+		if (!interp_tail_call_nested(vc, r[1], r[2], (uint32_t)r[3], &r[0]))
+			NEXT;
+		goto L_exit;
+	}
 	const struct icode *to = interp_tail_call(vc, r[2], (uint32_t)r[3]);
 
 	if (!to)

@@ -69,6 +69,7 @@ struct vm_context {
 	int error;		  /* of an aborted run */
 	struct map *ring;	  /* the ring buffer that the run used last, or NULL */
 	uint8_t *task;		  /* the current task's image, when it was asked for */
+	void *pages;		  /* of the run's iterators; kfuncs_iter.c */
 	bool was_in_lock;	  /* a signal handler's run, on top of a map operation */
 	struct fault_guard guard; /* faults land here */
 	struct vm_frame frames[VM_FRAMES];
@@ -117,7 +118,7 @@ enum interp_op {
 	O(load_acq8) O(load_acq16) O(load_acq32) O(load_acq64)                                     \
 	O(store_rel8) O(store_rel16) O(store_rel32) O(store_rel64)                                 \
 	O(ld_abs8) O(ld_abs16) O(ld_abs32) O(ld_ind8) O(ld_ind16) O(ld_ind32)                      \
-	O(ctx_pkt) O(ctx_pkt_end)                                                                  \
+	O(ctx_pkt) O(ctx_pkt_end) O(ctx_pkt_meta) O(stx_below)                                     \
 	O(call) O(call_lookup) O(call_local) O(tail_call) O(exit) O(bad)                           \
 	/* two or three instructions in one step */                                                \
 	O(lea) O(add_jne) O(add_jlt) O(inc32) O(inc64) O(lookup_jeq) O(lookup_jne)
@@ -129,6 +130,9 @@ enum interp_op {
 	OP_COUNT
 };
 /* clang-format on */
+
+/* What the call instruction i calls, a helper or a kfunc; NULL: neither. */
+vm_helper_fn vm_call_target(const struct vm_prog *p, uint32_t i);
 
 /* The label of an op, for struct icode.op. */
 const void *interp_label(enum interp_op op);

@@ -10,7 +10,7 @@
 #include <stdlib.h>
 
 /* Rounds after which a callback's effects are no longer followed exactly. */
-#define CALLBACK_ROUNDS 4
+#define CALLBACK_ROUNDS 8
 
 void clobber_caller_saved(struct verifier *v)
 {
@@ -29,6 +29,11 @@ int check_no_leak(struct verifier *v, const char *what)
 			v->cur->refs[i].insn);
 	if (v->cur->ref_cnt) {
 		verbose(v, "%s would lead to reference leak\n", what);
+		return -EINVAL;
+	}
+	if (v->cur->rcu_locks || v->cur->preempt_locks) {
+		verbose(v, "%s cannot be used inside %s-ed region\n", what,
+			v->cur->rcu_locks ? "bpf_rcu_read_lock" : "bpf_preempt_disable");
 		return -EINVAL;
 	}
 	return 0;
@@ -68,6 +73,8 @@ int check_call(struct verifier *v, const struct bpf_insn *insn, uint32_t *next)
 			return err;
 		}
 		v->subprogs[s].called = true;
+		if (cfg_changes_packet(v, s))
+			clear_packet_pointers(v->cur);
 		clobber_caller_saved(v);
 		reg_mark_unknown(&cur_regs(v)[0]);
 		*next = v->insn + 1;
@@ -100,16 +107,27 @@ int call_callback(struct verifier *v, const struct helper_proto *p, uint32_t sub
 	uint32_t map;
 	int err;
 
-	if (v->aux[v->insn].callback_pc != VM_PC_NONE &&
-	    v->aux[v->insn].callback_pc != v->subprogs[subprog].start) {
-		verbose(v, "same insn cannot be used with different callbacks\n");
-		return -EINVAL;
+	/* the executor is told which one it is only when it is always the same */
+	if (!v->info[v->insn].called_back)
+		v->aux[v->insn].callback_pc = v->subprogs[subprog].start;
+	else if (v->aux[v->insn].callback_pc != v->subprogs[subprog].start)
+		v->aux[v->insn].callback_pc = VM_PC_NONE;
+	v->info[v->insn].called_back = true;
+	if (p->id == BPF_FUNC_loop) {
+		flow_need_reg(v, v->cur->cur, 1);
+		if (state_frame(v->cur)->callback_depth >= cur_regs(v)[1].umax) {
+			if (v->log->level & 2)
+				verbose(v, "frame%u bpf_loop iteration limit reached\n", v->cur->cur);
+			state_frame(v->cur)->callback_depth = 0;
+			return 0;
+		}
 	}
-	v->aux[v->insn].callback_pc = v->subprogs[subprog].start;
 	s = push_path(v, v->subprogs[subprog].start, v->insn);
 	if (!s)
 		return v->path_cnt > VER_MAX_PATHS ? -E2BIG : -ENOMEM;
 	s->rounds++;
+	state_frame(s)->callback_depth++;
+	state_frame(v->cur)->callback_depth = 0;
 	caller = state_frame(s)->regs;
 	err = enter(v, s, subprog, v->insn, &f);
 	if (err)
@@ -123,6 +141,8 @@ int call_callback(struct verifier *v, const struct helper_proto *p, uint32_t sub
 	if (p->id == BPF_FUNC_user_ringbuf_drain) {
 		f->callback = CALLBACK_DRAIN;
 		reg_mark_pointer(&f->regs[1], REG_DYNPTR);
+		f->regs[1].sub = DYNPTR_LOCAL;
+		f->regs[1].id = ++v->id_gen;
 		f->regs[2] = caller[3];
 		return 0;
 	}
@@ -172,6 +192,19 @@ static int check_callback_result(struct verifier *v, const struct frame *f)
 	return 0;
 }
 
+const struct state *call_last_entry(const struct verifier *v, uint32_t insn, uint32_t *rounds)
+{
+	const struct state *before = NULL;
+
+	*rounds = 0;
+	for (const struct state *s = v->cur->parent; s; s = s->parent)
+		if (s->insn == insn && s->cur == v->cur->cur) {
+			before = before ? before : s;
+			++*rounds;
+		}
+	return before;
+}
+
 static int return_to_caller(struct verifier *v, uint32_t *next)
 {
 	struct frame *f = state_frame(v->cur);
@@ -197,17 +230,13 @@ static int return_to_caller(struct verifier *v, uint32_t *next)
 	}
 	v->cur->frames[v->cur->cur--] = NULL;
 	if (f->callback) {
-		const struct state *before = NULL;
-		uint32_t rounds = 0;
+		const struct state *before;
+		uint32_t rounds;
 
 		state_frame(v->cur)->called_back = true;
 
 		/* the state in which this call was last made */
-		for (const struct state *s = v->cur->parent; s; s = s->parent)
-			if (s->insn == *next && s->cur == v->cur->cur) {
-				before = before ? before : s;
-				rounds++;
-			}
+		before = call_last_entry(v, *next, &rounds);
 		if (before)
 			state_widen(v, before, v->cur, *next, rounds > CALLBACK_ROUNDS);
 	}

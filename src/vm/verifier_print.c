@@ -33,6 +33,8 @@ const char *reg_kind_name(const struct reg *r)
 	case REG_MEM:
 		if (r->ringbuf)
 			return r->or_null ? "ringbuf_mem_or_null" : "ringbuf_mem";
+		if (r->rdonly)
+			return r->or_null ? "rdonly_mem_or_null" : "rdonly_mem";
 		return r->or_null ? "mem_or_null" : "mem";
 	case REG_FUNC:
 		return "func";
@@ -53,12 +55,10 @@ void print_tnum(struct verifier *v, struct tnum t)
 
 static void print_number(struct verifier *v, long long n, bool is_signed)
 {
-	if (is_signed && n > -100000 && n < 100000)
+	if (is_signed && n >= INT16_MIN && n <= INT16_MAX)
 		verbose(v, "%lld", n);
-	else if (!is_signed && (unsigned long long)n < 100000)
+	else if (!is_signed && (unsigned long long)n <= UINT16_MAX)
 		verbose(v, "%llu", (unsigned long long)n);
-	else if (is_signed && n < 0)
-		verbose(v, "-0x%llx", -(unsigned long long)n);
 	else
 		verbose(v, "0x%llx", (unsigned long long)n);
 }
@@ -126,6 +126,8 @@ static void print_reg(struct verifier *v, const struct reg *r)
 	verbose(v, "(");
 	if (r->id)
 		verbose(v, "id=%u", r->id), sep = ",";
+	if (r->added)
+		verbose(v, "%+d", r->off);
 	if (r->ref_id)
 		verbose(v, "%sref_obj_id=%u", sep, r->ref_id), sep = ",";
 	if (r->kind == REG_MAP_PTR || r->kind == REG_MAP_VALUE || r->kind == REG_MAP_KEY) {
@@ -160,7 +162,7 @@ static void print_slot(struct verifier *v, const struct slot *s, uint32_t i)
 
 	for (int b = 0; b < VER_SLOT; b++) {
 		/* highest address first, as a number is written */
-		text[b] = "?rm0d"[s->kind[VER_SLOT - 1 - b]];
+		text[b] = "?rm0di"[s->kind[VER_SLOT - 1 - b]];
 		any |= s->kind[b] != SLOT_INVALID;
 	}
 	text[VER_SLOT] = 0;
