@@ -152,6 +152,9 @@ struct map_ops {
 	 * itself in m's geometry. 0 or -errno. NULL: nothing. */
 	int (*open)(struct map *m);
 	void (*close)(struct map *m);
+	/* Drops mappings of the file beside m->obj's: they would hold it. In signal handlers
+	 * too, perhaps long before close(), and again then. NULL: there are none. */
+	void (*unmap)(struct map *m);
 	/* An open file description of the map may have gone in this process. NULL: whatever. */
 	void (*fd_closed)(struct map *m);
 
@@ -309,6 +312,9 @@ int map_create(const struct map_attr *attr, int btf_fd, struct map **out, int *f
 int map_open(int fd, struct map **out);
 void map_get(struct map *m);
 void map_put(struct map *m);		/* the last ref unmaps */
+/* Lets go of the file ahead of that. Of an only reference, by which nothing is used any more;
+ * async-signal-safe. */
+void map_unmap(struct map *m);
 
 /* The access flags that exclude each other are not both given. */
 static inline bool map_access_flags_ok(uint32_t flags)

@@ -36,7 +36,8 @@ unsigned int lease_possible_cpus(void);
 int lease_open(void);
 
 /*
- * Takes a lease, preferring the CPU that the thread runs on. The virtual CPU,
+ * Takes a lease, preferring the CPU that the thread runs on, then others that are online (one
+ * that is not has no perf events). The virtual CPU,
  * 0..possible-1; -EBUSY when every lease stayed held beyond the bound (the
  * caller counts a recursion miss), or when the thread already has one.
  */
