@@ -29,6 +29,12 @@
  * which who takes a dead owner's lease changes first of all: no later tenant is
  * taken for stalled. A marked lease is not waited for:
  * memory is type-stable, so its program can misread but never fault.
+ *
+ * Waiting for each other. A run whose update waits for a grace period says so in its line,
+ * with the stamp. Runs that wait in a circle would wait forever: take the one with the
+ * oldest epoch. All others wait for stamps of at least some epoch in the circle, so of at
+ * least its own: each of them waits for it. It finds just that (wait_for_me()) and waits no
+ * longer; the others then have only it to wait for. Nobody who runs on is passed over.
  */
 #include "sync/lease.h"
 
@@ -62,10 +68,10 @@ struct lease_head {
 
 /* Lines 1..possible. */
 struct lease_line {
-	uint64_t word;	  /* {TID, epoch}: see lease.h */
-	uint32_t seq;	  /* tenancies that ended; only the owner writes */
-	uint32_t stalled; /* seq + 1: found stalled; 0: not */
-	uint64_t pad;
+	uint64_t word;	    /* {TID, epoch}: see lease.h */
+	uint32_t seq;	    /* tenancies that ended; only the owner writes */
+	uint32_t stalled;   /* seq + 1: found stalled; 0: not */
+	uint64_t waits;	    /* {stamp, seq + 1}: the owner waits for that grace period */
 	uint64_t list_prev; /* glibc may store here when a robust mutex follows */
 	uint64_t list_next; /* offset 32 = -futex_offset: read by the kernel */
 	uint8_t rest[CACHE_LINE - 40];
@@ -476,14 +482,56 @@ bool lease_elapsed_here(uint32_t stamp)
 	return elapsed(stamp, -1, true);
 }
 
+/* Does every run that this one waits for wait itself, and for this one? */
+static bool wait_for_me(uint32_t stamp, int self_cpu)
+{
+	uint32_t own = (uint32_t)(load_relaxed(&lease_line(self_cpu)->word) >> 32);
+	unsigned int cpus = lease_possible_cpus(), i;
+	uint32_t upto = stamp;
+
+	/* Whom they wait for besides: until nobody comes to it. */
+	do {
+		stamp = upto;
+		for (i = 0; i < cpus; i++) {
+			struct lease_line *line = lease_line(i);
+			uint64_t word = load_acquire(&line->word), waits;
+
+			if ((int)i == self_cpu || !word_held(word) || line_stalled(line) ||
+			    (int32_t)((uint32_t)(word >> 32) - stamp) > 0)
+				continue;
+			waits = load_acquire(&line->waits);
+			/* a note of this very run, not of one before */
+			if (!waits || (uint32_t)(waits >> 32) != load_relaxed(&line->seq) + 1 ||
+			    (int32_t)(own - (uint32_t)waits) > 0)
+				return false;
+			if ((int32_t)((uint32_t)waits - upto) > 0)
+				upto = (uint32_t)waits;
+		}
+	} while (upto != stamp);
+	return true;
+}
+
 void lease_wait(uint32_t stamp, int self_cpu)
 {
 	struct lease_watch watch = {.spins = 0};
+	uint64_t *waits;
 
 	if (unlikely(!load_acquire(&lines)) && lease_open())
 		return;
+	if (self_cpu < 0) {
+		while (!lease_elapsed(stamp, -1) && !watch_wait(&watch))
+			;
+		return;
+	}
+	waits = &lease_line((unsigned int)self_cpu)->waits;
+	/* Release: pairs with wait_for_me(). Who dies with it holds the lease no longer. */
+	store_release(waits, stamp | (load_relaxed(&lease_line((unsigned int)self_cpu)->seq) + 1ULL)
+					     << 32);
 	while (!lease_elapsed(stamp, self_cpu)) {
 		if (watch_wait(&watch))
-			return;
+			break;
+		if (watch.spins > LEASE_SPINS && wait_for_me(stamp, self_cpu))
+			break;
 	}
+	store_relaxed(waits, 0);
 }

@@ -73,7 +73,8 @@ bool lease_elapsed_here(uint32_t stamp);
 
 /* Waits until lease_elapsed(), or until the leases in the way have not moved
  * for a bound (then they are marked stalled and no longer waited for, until
- * they are taken anew). */
+ * they are taken anew). A run that waits (self_cpu >= 0) is also sent on when all that it
+ * waits for wait for it. */
 void lease_wait(uint32_t stamp, int self_cpu);
 
 #endif

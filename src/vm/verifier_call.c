@@ -10,7 +10,7 @@
 #include <stdlib.h>
 
 /* Rounds after which a callback's effects are no longer followed exactly. */
-#define CALLBACK_ROUNDS 4
+#define CALLBACK_ROUNDS 8
 
 void clobber_caller_saved(struct verifier *v)
 {
@@ -113,10 +113,21 @@ int call_callback(struct verifier *v, const struct helper_proto *p, uint32_t sub
 	else if (v->aux[v->insn].callback_pc != v->subprogs[subprog].start)
 		v->aux[v->insn].callback_pc = VM_PC_NONE;
 	v->info[v->insn].called_back = true;
+	if (p->id == BPF_FUNC_loop) {
+		flow_need_reg(v, v->cur->cur, 1);
+		if (state_frame(v->cur)->callback_depth >= cur_regs(v)[1].umax) {
+			if (v->log->level & 2)
+				verbose(v, "frame%u bpf_loop iteration limit reached\n", v->cur->cur);
+			state_frame(v->cur)->callback_depth = 0;
+			return 0;
+		}
+	}
 	s = push_path(v, v->subprogs[subprog].start, v->insn);
 	if (!s)
 		return v->path_cnt > VER_MAX_PATHS ? -E2BIG : -ENOMEM;
 	s->rounds++;
+	state_frame(s)->callback_depth++;
+	state_frame(v->cur)->callback_depth = 0;
 	caller = state_frame(s)->regs;
 	err = enter(v, s, subprog, v->insn, &f);
 	if (err)

@@ -142,6 +142,8 @@ struct frame {
 	uint32_t callsite;	/* the call instruction in the caller */
 	uint32_t callback;	/* enum frame_callback: how this frame came to be */
 	uint32_t ref_base;	/* references held when it was entered */
+	/* bpf_loop: rounds made on the way here; the helper makes no more than its count */
+	uint32_t callback_depth;
 	/* The loop that a call with a callback makes, while this frame makes one: another
 	 * number each time that the call is come to from before it. */
 	uint32_t loop;

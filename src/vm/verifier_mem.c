@@ -325,6 +325,11 @@ static int access_mem(struct verifier *v, uint32_t insn, int regno, int32_t off,
 	const struct reg *r = &cur_regs(v)[regno];
 	int err;
 
+	if (strict && r->kind == REG_SCALAR) { /* the kernel looks at this first */
+		err = check_align(v, regno, off, size, true);
+		if (err)
+			return err;
+	}
 	if (r->kind == REG_SCALAR || r->or_null || r->kind == REG_PKT_END ||
 	    r->kind == REG_MAP_PTR || r->kind == REG_FUNC)
 		return no_access(v, regno);
@@ -486,6 +491,10 @@ int check_atomic(struct verifier *v, const struct bpf_insn *insn)
 			return err;
 	}
 	err = check_mem(v, v->insn, insn->dst_reg, insn->off, size, false, -1, true, false);
+	/* The kernel looks at the store after the old value has come to its register:
+	 * that is not the one that says where. */
+	if (!err && result == insn->dst_reg)
+		load_result(v, result, size, false);
 	if (!err)
 		err = check_mem(v, v->insn, insn->dst_reg, insn->off, size, true, -1, true, false);
 	if (!err && result >= 0)

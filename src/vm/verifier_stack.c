@@ -113,8 +113,8 @@ static int write_fixed(struct verifier *v, const struct reg *ptr, int64_t off, u
 			return -EINVAL;
 		}
 	}
-	if (value && BYTE_OF(off) == 0 &&
-	    (value->kind != REG_SCALAR || size == VER_SLOT || size == 4)) {
+	if (value && BYTE_OF(off) == 0) {
+		const uint64_t fits = size < VER_SLOT ? (1ULL << (size * 8)) - 1 : UINT64_MAX;
 		struct reg spilled = *value;
 
 		if (value->kind == REG_SCALAR) {
@@ -126,7 +126,7 @@ static int write_fixed(struct verifier *v, const struct reg *ptr, int64_t off, u
 				/* register and slot hold one value: what a test tells of
 				 * the one holds for the other */
 				if (!tnum_is_const(value->var_off) &&
-				    (size == VER_SLOT || value->umax <= UINT32_MAX)) {
+				    value->umax <= fits) {
 					struct reg *r = &cur_regs(v)[value_regno];
 
 					scalar_name(v, r);
@@ -136,9 +136,9 @@ static int write_fixed(struct verifier *v, const struct reg *ptr, int64_t off, u
 					scalar_unlink(&spilled);
 				}
 			}
-			if (size == 4) {
-				reg_cast(&spilled, 4);
-				if (value->umax > UINT32_MAX)
+			if (size < VER_SLOT) {
+				reg_cast(&spilled, size);
+				if (value->umax > fits)
 					scalar_unlink(&spilled);
 			}
 		}
@@ -283,8 +283,6 @@ static int read_fixed(struct verifier *v, const struct reg *ptr, int regno, int6
 				flow_add_fill(v, 1ULL << SLOT_OF(off));
 			else
 				flow_need_slots(v, ptr->frame, 1ULL << SLOT_OF(off));
-			if (dst_regno >= 0)
-				scalar_name(v, &s->spilled);
 		}
 		result = s->spilled;
 		if (size < VER_SLOT) {

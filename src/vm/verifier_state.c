@@ -269,7 +269,11 @@ bool state_equal(struct verifier *v, const struct state *old, const struct state
 	for (uint32_t f = 0; f <= old->cur; f++)
 		if (old->frames[f]->callsite != cur->frames[f]->callsite ||
 		    old->frames[f]->subprog != cur->frames[f]->subprog ||
-		    old->frames[f]->callback != cur->frames[f]->callback)
+		    old->frames[f]->callback != cur->frames[f]->callback ||
+		    /* fewer rounds made: old had more of them before it */
+		    old->frames[f]->callback_depth > cur->frames[f]->callback_depth ||
+		    (how == MATCH_SAME &&
+		     old->frames[f]->callback_depth != cur->frames[f]->callback_depth))
 			return false;
 	for (uint32_t f = 0; f <= old->cur; f++)
 		if (!frame_covers(v, old, cur, f, insn, &ids, how))

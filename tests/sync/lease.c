@@ -9,7 +9,8 @@
 struct line {
 	uint64_t word;
 	uint32_t seq, stalled;
-	uint8_t rest[48];
+	uint64_t waits;
+	uint8_t rest[40];
 };
 
 static unsigned int cpus;
@@ -208,6 +209,54 @@ static void grace(void)
 }
 
 /* Owners that are gone without a mark: taken back after the bound, by one each. */
+/* Runs that wait for each other, as their updates do in a full map: all are sent on, and
+ * none of them by being given up for stalled. One that waits for a run that goes on is not. */
+static void circle(void)
+{
+	uint32_t *ready = shared, *ended = shared + 1, *given_up = shared + 2;
+	uint32_t n = cpus < 8 ? cpus : 8;
+	pid_t pids[8];
+
+	if (cpus < 2)
+		SKIP("one CPU: nobody to wait for");
+	for (int round = 0; round < 50; round++) {
+		*ready = *ended = 0;
+		for (uint32_t i = 0; i < n; i++) {
+			pids[i] = spawn();
+			if (pids[i])
+				continue;
+			REQUIRE(lease_acquire() >= 0);
+			fetch_add_seq_cst(ready, 1);
+			while (load_relaxed(ready) < n)
+				sched_yield();
+			/* every second round: one of them runs on until all others wait */
+			if (round & 1 && !i) {
+				for (uint32_t c = 0; c < cpus; c++)
+					while ((int)c != lease_cpu() &&
+					       (uint32_t)load_relaxed(&lines[c].word) &&
+					       !load_relaxed(&lines[c].waits))
+						sched_yield();
+				for (int k = 0; k < 100; k++)
+					sched_yield();
+				if (load_relaxed(ended))
+					_exit(1);
+			}
+			lease_wait(lease_stamp(), lease_cpu());
+			fetch_add_seq_cst(ended, 1);
+			for (uint32_t c = 0; c < cpus; c++)
+				fetch_add_relaxed(given_up, !!load_relaxed(&lines[c].stalled));
+			lease_release();
+			_exit(0);
+		}
+		for (uint32_t i = 0; i < n; i++)
+			join(pids[i]);
+		for (uint32_t c = 0; c < cpus; c++)
+			CHECK_EQ(lines[c].waits, 0);
+	}
+	/* now and then the machine itself may stand still */
+	CHECK(*given_up < 25);
+}
+
 static void gone(void)
 {
 	uint32_t tid = dead_tid(), *inside = shared, *round = shared + cpus, *done = round + 1;
@@ -263,7 +312,8 @@ int main(int argc, char **argv)
 		const char *name;
 		void (*run)(void);
 	} claims[] = {{"excludes", excludes}, {"all-stopped", all_stopped},   {"dead", dead},
-		      {"grace", grace},	      {"dead-stalled", dead_stalled}, {"gone", gone}};
+		      {"grace", grace},	      {"dead-stalled", dead_stalled}, {"gone", gone},
+		      {"circle", circle}};
 
 	check_private_rundir();
 	begin();
