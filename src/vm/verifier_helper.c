@@ -571,6 +571,22 @@ static int set_result(struct verifier *v, const struct call *c)
 	return -EINVAL;
 }
 
+/* Helpers that wait for memory to come. */
+static int check_sleep(struct verifier *v, const struct helper_proto *p)
+{
+	if (p->id != BPF_FUNC_copy_from_user)
+		return 0;
+	if (!v->prog->sleepable) {
+		verbose(v, "helper call might sleep in a non-sleepable prog\n");
+		return -EINVAL;
+	}
+	if (!v->cur->rcu_locks && !v->cur->preempt_locks)
+		return 0;
+	verbose(v, "sleepable helper %s#%u in %s region\n", p->name, p->id,
+		v->cur->rcu_locks ? "rcu_read_lock" : "non-preemptible");
+	return -EINVAL;
+}
+
 static int find_proto(struct verifier *v, int32_t id, const struct helper_proto **out)
 {
 	const struct helper_proto *p = helper_proto_find(id);
@@ -588,7 +604,7 @@ static int find_proto(struct verifier *v, int32_t id, const struct helper_proto 
 		return -EINVAL;
 	}
 	*out = p;
-	return 0;
+	return check_sleep(v, p);
 }
 
 static void note_map(struct vm_aux *aux, uint32_t map_index)
@@ -665,7 +681,7 @@ int check_helper(struct verifier *v, const struct bpf_insn *insn, uint32_t *next
 			return err;
 	}
 	if (c.proto->id == BPF_FUNC_dynptr_write && c.dynptr.kind == DYNPTR_SKB)
-		dynptr_packet_changed(v);
+		clear_packet_pointers(v->cur);
 	clobber_caller_saved(v);
 	err = set_result(v, &c);
 	if (!err && c.proto->id == BPF_FUNC_tail_call)

@@ -441,8 +441,6 @@ int dynptr_check(struct verifier *v, int regno, struct dynptr_use *use);
 void dynptr_drop(struct verifier *v, uint32_t ref_id);
 /* Something else is written to a slot: the dynptr in it is none any more, or -EINVAL. */
 int dynptr_overwrite(struct verifier *v, struct frame *f, uint32_t slot);
-/* The packet changes: pointers into it, and what dynptrs gave of it, are gone. */
-void dynptr_packet_changed(struct verifier *v);
 
 /* verifier_iter.c */
 int iter_check_new(struct verifier *v, int regno, enum iter_kind kind);
