@@ -58,6 +58,8 @@
 
 #define LEASE_STALL_MS 1000
 #define LEASE_SPINS 200
+#define LEASE_YIELDS 20
+#define LEASE_SPINS_ONLINE (LEASE_SPINS + LEASE_YIELDS) /* before another CPU will do */
 #define LEASE_NEXT_OFF 32
 
 /* Line 0 of the file. */
@@ -85,7 +87,8 @@ _Static_assert(offsetof(struct lease_line, list_next) == LEASE_NEXT_OFF, "robust
 static struct lease_line *lines;
 static unsigned int possible;
 
-__thread struct lease_mine lease_mine __attribute__((tls_model("initial-exec")));
+__thread struct lease_own lease_own;
+#define mine lease_own
 
 /* These only after lease_open(). */
 static struct lease_line *lease_line(unsigned int cpu)
@@ -98,35 +101,46 @@ static struct lease_head *lease_head(void)
 	return (struct lease_head *)(load_acquire(&lines) - 1);
 }
 
+/* "0-1", "0", "0,2-3": one more than the last number; the bits of all, if there is a place
+ * for them. 0: cannot be read. */
+static unsigned int cpu_list(const char *path, uint64_t *bits)
+{
+	unsigned int n = 0, from = 0;
+	bool range = false;
+	char buf[512];
+	long len;
+	int fd = raw_openat(AT_FDCWD, path, O_RDONLY | O_CLOEXEC, 0);
+
+	if (fd < 0)
+		return 0;
+	len = raw_read(fd, buf, sizeof(buf) - 1);
+	raw_close(fd);
+	if (len <= 0)
+		return 0;
+	buf[len] = '\0';
+	for (const char *p = buf; *p;) {
+		if (*p < '0' || *p > '9') {
+			range = *p++ == '-';
+			continue;
+		}
+		for (n = 0; *p >= '0' && *p <= '9' && n < LEASE_CPUS_MAX; p++)
+			n = n * 10 + (unsigned int)(*p - '0');
+		n = n < LEASE_CPUS_MAX ? n : LEASE_CPUS_MAX - 1;
+		for (from = range ? from : n; bits && from <= n; from++)
+			bits[from / 64] |= 1ULL << from % 64;
+		from = n++;
+		range = false;
+	}
+	return n;
+}
+
 unsigned int lease_possible_cpus(void)
 {
 	unsigned int n = load_relaxed(&possible);
-	char buf[64];
-	long len;
-	int fd;
 
 	if (n)
 		return n;
-	n = 0;
-	fd = raw_openat(AT_FDCWD, "/sys/devices/system/cpu/possible", O_RDONLY | O_CLOEXEC, 0);
-	if (fd >= 0) {
-		len = raw_read(fd, buf, sizeof(buf) - 1);
-		raw_close(fd);
-		/* "0-1", "0", "0,2-3": one more than the last number */
-		if (len > 0) {
-			char *p;
-
-			buf[len] = '\0';
-			for (p = buf; *p; p++) {
-				if (*p < '0' || *p > '9')
-					continue;
-				for (n = 0; *p >= '0' && *p <= '9'; p++)
-					n = n * 10 + (unsigned int)(*p - '0');
-				n++;
-				p--;
-			}
-		}
-	}
+	n = cpu_list("/sys/devices/system/cpu/possible", NULL);
 	if (!n) {
 		long conf = sysconf(_SC_NPROCESSORS_CONF);
 
@@ -136,6 +150,30 @@ unsigned int lease_possible_cpus(void)
 		n = LEASE_CPUS_MAX;
 	store_relaxed(&possible, n);
 	return n;
+}
+
+/*
+ * CPUs that were online when this process opened the lease file. What clients have per
+ * online CPU, a perf buffer's rings first of all, an offline one does not have: its lease is
+ * for when the others are held for a while. None known: all are alike.
+ */
+static uint64_t online[LEASE_CPUS_MAX / 64];
+static bool online_known;
+
+static bool cpu_online(unsigned int cpu)
+{
+	return !load_relaxed(&online_known) || load_relaxed(&online[cpu / 64]) >> cpu % 64 & 1;
+}
+
+static void online_read(void)
+{
+	uint64_t bits[LEASE_CPUS_MAX / 64] = {0};
+
+	if (!cpu_list("/sys/devices/system/cpu/online", bits))
+		return;
+	for (unsigned int i = 0; i < LEASE_CPUS_MAX / 64; i++)
+		store_relaxed(&online[i], bits[i]);
+	store_relaxed(&online_known, true);
 }
 
 int lease_open(void)
@@ -152,6 +190,7 @@ int lease_open(void)
 	err = rundir_open();
 	if (err)
 		return err;
+	online_read();
 	fd = rundir_open_cpus();
 	if (fd < 0)
 		return fd;
@@ -228,13 +267,13 @@ static bool line_take(struct thread *t, struct lease_line *line, uint64_t old, i
 	if (unlikely(was_dead))
 		line_count(line);
 	fence_after_rmw();
-	lease_mine.next = robust_push(t, line_entry(line));
+	mine.next = robust_push(t, line_entry(line));
 	robust_pending(t, NULL);
 	/* A signal handler is kept out by in_lock until it can see the lease. */
-	lease_mine.seq = &line->seq;
-	lease_mine.line = line;
-	lease_mine.tid = t->tid;
-	lease_mine.cpu = cpu;
+	mine.seq = &line->seq;
+	mine.line = line;
+	mine.tid = t->tid;
+	mine.cpu = cpu;
 	fence_compiler();
 	t->in_lock = 0;
 	return true;
@@ -296,7 +335,7 @@ static bool watch_wait(struct lease_watch *w)
 		cpu_relax();
 		return false;
 	}
-	if (w->spins < LEASE_SPINS + 20) {
+	if (w->spins < LEASE_SPINS + LEASE_YIELDS) {
 		raw_sched_yield();
 		return false;
 	}
@@ -333,7 +372,7 @@ int lease_acquire(void)
 
 	if (unlikely(!thread_known()) && thread_init())
 		return -EBUSY;
-	if (unlikely(t->in_lock || (lease_mine.line && lease_mine.tid == t->tid)))
+	if (unlikely(t->in_lock || (mine.line && mine.tid == t->tid)))
 		return -EBUSY;
 	if (unlikely(!load_acquire(&lines)) && lease_open())
 		return -EBUSY;
@@ -346,7 +385,9 @@ int lease_acquire(void)
 			/* Read once: who is found dead is who it is taken from. */
 			uint64_t word = load_relaxed(&line->word);
 
-			if ((!word_held(word) || (stalled && owner_gone(word))) &&
+			/* i = 0: we run on it, so it is online by now */
+			if ((!i || cpu_online(cpu) || watch.spins >= LEASE_SPINS_ONLINE) &&
+			    (!word_held(word) || (stalled && owner_gone(word))) &&
 			    line_take(t, line, word, (int)cpu))
 				return (int)cpu;
 			all_stalled &= stalled;
@@ -362,21 +403,21 @@ int lease_acquire(void)
 void lease_release(void)
 {
 	struct thread *t = &thread_self;
-	struct lease_line *line = lease_mine.line;
+	struct lease_line *line = mine.line;
 
 	if (!line)
 		return;
-	if (lease_mine.tid != t->tid || !thread_known()) {
-		lease_mine.line = NULL;
+	if (mine.tid != t->tid || !thread_known()) {
+		mine.line = NULL;
 		return; /* inherited by fork: the parent's */
 	}
 	/* In this order for a signal handler: it must not take a lease of its own
 	 * before this one is off the list. */
 	t->in_lock = 1;
 	fence_compiler();
-	lease_mine.line = NULL;
+	mine.line = NULL;
 	robust_pending(t, line_entry(line));
-	robust_remove(t, line_entry(line), lease_mine.next);
+	robust_remove(t, line_entry(line), mine.next);
 	line_count(line);
 	if (unlikely(load_relaxed(&line->stalled)))
 		store_relaxed(&line->stalled, 0);

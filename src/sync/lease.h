@@ -39,34 +39,35 @@ unsigned int lease_possible_cpus(void);
 int lease_open(void);
 
 /*
- * Takes a lease, preferring the CPU that the thread runs on. The virtual CPU,
+ * Takes a lease, preferring the CPU that the thread runs on, then others that are online (one
+ * that is not has no perf events). The virtual CPU,
  * 0..possible-1; -EBUSY when every lease stayed held beyond the bound (the
  * caller counts a recursion miss), or when the thread already has one.
  */
 int lease_acquire(void);
 void lease_release(void);
 
-/* The calling thread's lease; lease.c's, but for the two functions here. */
+/* What the calling thread has; lease.c's alone but for what these functions ask. */
 struct lease_line;
 struct robust_list;
-struct lease_mine {
+struct lease_own {
 	struct lease_line *line;
 	const uint32_t *seq;	  /* the line's */
 	struct robust_list *next; /* what follows us on the robust list */
 	uint32_t tid;		  /* of the owner: a forked child has none */
 	int cpu;
 };
-extern __thread struct lease_mine lease_mine __attribute__((tls_model("initial-exec")));
+extern __thread struct lease_own lease_own __attribute__((tls_model("initial-exec")));
 
 static inline bool lease_held(void)
 {
-	return lease_mine.line && lease_mine.tid == thread_self.tid && thread_known();
+	return lease_own.line && lease_own.tid == thread_self.tid && thread_known();
 }
 
 /* The virtual CPU of the calling thread's lease, or -1. */
 static inline int lease_cpu(void)
 {
-	return lease_held() ? lease_mine.cpu : -1;
+	return lease_held() ? lease_own.cpu : -1;
 }
 
 /*
@@ -81,7 +82,7 @@ static inline uint32_t lease_tenancy(void)
 {
 	if (unlikely(!lease_held()))
 		return LEASE_NO_TENANCY;
-	return load_relaxed(lease_mine.seq) << LEASE_CPU_BITS | (uint32_t)lease_mine.cpu;
+	return load_relaxed(lease_own.seq) << LEASE_CPU_BITS | (uint32_t)lease_own.cpu;
 }
 bool lease_tenancy_over(uint32_t tenancy);
 

@@ -81,6 +81,8 @@ int fmt_check(const char *fmt, size_t fmt_size, uint32_t arg_cnt);
 	H(114, probe_read_user_str)                                                                \
 	H(115, probe_read_kernel_str)                                                              \
 	H(118, jiffies64)                                                                          \
+	H(120, get_ns_current_pid_tgid)                                                            \
+	H(123, get_current_ancestor_cgroup_id)                                                     \
 	H(125, ktime_get_boot_ns)                                                                  \
 	H(130, ringbuf_output)                                                                     \
 	H(131, ringbuf_reserve)                                                                    \
