@@ -456,6 +456,8 @@ int vm_verify(struct vm_prog *p, struct vm_log *log)
 		err = walk_all(v);
 	if (!err)
 		err = cfg_check_stack_depth(v);
+	if (!err && !p->as_loaded)
+		err = fixup(v);
 	print_stats(v, now_ns() - begin);
 	if (!err) {
 		v->aux[0].max_ctx_off = v->max_ctx_off;

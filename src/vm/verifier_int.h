@@ -18,6 +18,8 @@
  *   verifier_call.c     calls of functions, returns, callbacks
  *   verifier_jump.c     may_goto, tail calls out of functions
  *   verifier_helper.c   calls of helpers
+ *   verifier_map_ptr.c  reads of a map's own structure
+ *   verifier_fixup.c    dead code leaves the program
  *   verifier_print.c    states in the log
  */
 #ifndef SHMAP_VM_VERIFIER_INT_H
@@ -213,6 +215,8 @@ struct insn_state {
 	bool jump_target;
 	uint32_t subprog;
 	uint32_t ptr_kind;	/* reg_kind + 1 of a load/store base, to keep it one kind */
+	bool known;		/* a load that always gives known_value (32 bits) */
+	uint32_t known_value;
 	struct flow flow;
 	struct state *states;	/* checkpoints */
 };
@@ -474,6 +478,13 @@ bool walk_is_rcu(const struct verifier *v, const struct reg *from, const char *t
 
 /* verifier_helper.c */
 int check_helper(struct verifier *v, const struct bpf_insn *insn, uint32_t *next);
+
+/* verifier_map_ptr.c */
+int check_map_ptr_load(struct verifier *v, uint32_t insn, int regno, int32_t off, unsigned int size,
+		       bool write, int value_regno);
+
+/* verifier_fixup.c */
+int fixup(struct verifier *v);
 
 /* verifier.c */
 struct state *push_path(struct verifier *v, uint32_t insn, uint32_t prev_insn);

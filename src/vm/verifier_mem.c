@@ -196,7 +196,10 @@ static int check_align(struct verifier *v, int regno, int32_t off, unsigned int 
 /* One instruction, one way to access: the executor looks at vm_aux only. */
 static int check_same_kind(struct verifier *v, uint32_t insn, uint8_t kind)
 {
-	const uint32_t group = kind == REG_CTX ? 2 : kind == REG_BTF_ID ? 3 : 1;
+	const uint32_t group = kind == REG_CTX	      ? 2
+			       : kind == REG_BTF_ID   ? 3
+			       : kind == REG_MAP_PTR ? 4
+						      : 1;
 
 	if (v->info[insn].ptr_kind && v->info[insn].ptr_kind != group) {
 		verbose(v, "same insn cannot be used with different pointers\n");
@@ -324,8 +327,8 @@ static int access_mem(struct verifier *v, uint32_t insn, int regno, int32_t off,
 	const struct reg *r = &cur_regs(v)[regno];
 	int err;
 
-	if (r->kind == REG_SCALAR || r->or_null || r->kind == REG_PKT_END ||
-	    r->kind == REG_MAP_PTR || r->kind == REG_FUNC)
+	if (r->kind == REG_SCALAR || r->or_null || r->kind == REG_PKT_END || r->kind == REG_FUNC ||
+	    (r->kind == REG_MAP_PTR && sx))
 		return no_access(v, regno);
 	if (r->kind == REG_SOCK_COMMON || r->kind == REG_SOCKET) {
 		/* its fields are not served: docs/compat.md */
@@ -347,6 +350,8 @@ static int access_mem(struct verifier *v, uint32_t insn, int regno, int32_t off,
 		return ctx_access(v, insn, regno, off, size, write, value_regno, sx);
 	case REG_MAP_VALUE:
 		return map_value_access(v, regno, off, size, write, value_regno, sx);
+	case REG_MAP_PTR:
+		return check_map_ptr_load(v, insn, regno, off, size, write, value_regno);
 	case REG_BTF_ID:
 		return btf_access(v, insn, regno, off, size, write, value_regno, sx);
 	case REG_MAP_KEY:

@@ -252,6 +252,7 @@ int vt_ours(const struct vt_prog *p, char *log, uint32_t level)
 	init();
 	free(last.aux);
 	memset(&last, 0, sizeof(last));
+	last.as_loaded = true;
 	last.type = p->type;
 	last.expected_attach_type = p->attach_type;
 	last.attach_btf_id = p->attach_btf_id;
