@@ -10,6 +10,7 @@
  * (base/guard.h).
  */
 #include "vm/interp.h"
+#include "vm/packet.h"
 
 #include <byteswap.h>
 #include <endian.h>
@@ -167,8 +168,13 @@ struct mem64 {
 		uint##bits##_t v;                                                                  \
 		if (pkt_off < 0 || !env->pkt ||                                                    \
 		    pkt_off + (int64_t)sizeof(v) > env->pkt_end - env->pkt) {                      \
-			r[0] = 0;                                                                  \
-			goto L_exit;                                                               \
+			/* below the packet, from its headers on */                                \
+			int64_t below = packet_load(env, (int32_t)pkt_off, sizeof(v));             \
+                                                                                                   \
+			r[0] = below < 0 ? 0 : (uint64_t)below;                                    \
+			if (below < 0)                                                             \
+				goto L_exit;                                                       \
+			NEXT;                                                                      \
 		}                                                                                  \
 		memcpy(&v, env->pkt + pkt_off, sizeof(v));                                         \
 		r[0] = swap(v);                                                                    \
@@ -279,6 +285,13 @@ L_ctx_pkt:
 	NEXT;
 L_ctx_pkt_end:
 	DST = (uintptr_t)vc->env->pkt_end;
+	NEXT;
+L_ctx_pkt_meta:
+	DST = (uintptr_t)vc->env->pkt_meta;
+	NEXT;
+L_stx_below:
+	if (SRC < UINT16_MAX)
+		*(volatile uint16_t *)(uintptr_t)(DST + ip->off) = (uint16_t)SRC;
 	NEXT;
 
 L_call:

@@ -117,7 +117,7 @@ enum interp_op {
 	O(load_acq8) O(load_acq16) O(load_acq32) O(load_acq64)                                     \
 	O(store_rel8) O(store_rel16) O(store_rel32) O(store_rel64)                                 \
 	O(ld_abs8) O(ld_abs16) O(ld_abs32) O(ld_ind8) O(ld_ind16) O(ld_ind32)                      \
-	O(ctx_pkt) O(ctx_pkt_end)                                                                  \
+	O(ctx_pkt) O(ctx_pkt_end) O(ctx_pkt_meta) O(stx_below)                                     \
 	O(call) O(call_lookup) O(call_local) O(tail_call) O(exit) O(bad)                           \
 	/* two or three instructions in one step */                                                \
 	O(lea) O(add_jne) O(add_jlt) O(inc32) O(inc64) O(lookup_jeq) O(lookup_jne)

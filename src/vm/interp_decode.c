@@ -200,8 +200,9 @@ static int decode_load(const struct vm_prog *p, uint32_t i)
 	if (p->aux && BPF_MODE(insn->code) == BPF_MEM) {
 		switch (p->aux[i].ctx_field) {
 		case VM_CTX_PKT_DATA:
-		case VM_CTX_PKT_META: /* there is none: it ends where the packet begins */
 			return OP_ctx_pkt;
+		case VM_CTX_PKT_META:
+			return OP_ctx_pkt_meta;
 		case VM_CTX_PKT_END:
 			return OP_ctx_pkt_end;
 		}
@@ -215,6 +216,22 @@ static int decode_load(const struct vm_prog *p, uint32_t i)
 		return (probe ? OP_probesx8 : OP_ldsx8) + size_index(insn);
 	}
 	return -EINVAL;
+}
+
+/* A store into a field of the context that is narrower than it looks; else -1. */
+static int decode_ctx_store(const struct vm_prog *p, uint32_t i)
+{
+	const bool reg = BPF_CLASS(p->insns[i].code) == BPF_STX;
+
+	switch (p->aux ? p->aux[i].ctx_field : VM_CTX_NONE) {
+	case VM_CTX_HALF:
+		return reg ? OP_stx16 : OP_st16;
+	case VM_CTX_HALF_BELOW:
+		return OP_stx_below;
+	case VM_CTX_SKIP:
+		return OP_nop;
+	}
+	return -1;
 }
 
 static int decode_ld(const struct bpf_insn *insn)
@@ -336,9 +353,14 @@ static int decode_one(const struct vm_prog *p, struct vm_code *code, uint32_t i)
 		op = decode_load(p, i);
 		break;
 	case BPF_ST:
-		op = BPF_MODE(insn->code) == BPF_MEM ? OP_st8 + size_index(insn) : -EINVAL;
+		op = decode_ctx_store(p, i);
+		if (op < 0)
+			op = BPF_MODE(insn->code) == BPF_MEM ? OP_st8 + size_index(insn) : -EINVAL;
 		break;
 	case BPF_STX:
+		op = decode_ctx_store(p, i);
+		if (op >= 0)
+			break;
 		if (BPF_MODE(insn->code) == BPF_ATOMIC)
 			op = decode_atomic(insn);
 		else

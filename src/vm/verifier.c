@@ -311,6 +311,8 @@ static int walk(struct verifier *v)
 				continue;
 			}
 		}
+		if (ver_watch)
+			ver_watch->step(v);
 		print_insn(v);
 		v->aux[v->insn].seen = true;
 		err = check_insn(v, &next, &done);
@@ -350,6 +352,8 @@ static int walk_from(struct verifier *v, uint32_t subprog)
 	v->prev_walked = v->walked;
 	v->prev_jumps = v->jumps_walked;
 	v->last_line = 0;
+	if (ver_watch)
+		ver_watch->root(v, subprog);
 	err = walk(v);
 	if (!err && !(v->log->level & 2))
 		v->log->len = mark;

@@ -21,6 +21,10 @@ enum vm_ctx_field {
 	VM_CTX_PKT_DATA,	/* 32-bit load that yields the pointer to the packet */
 	VM_CTX_PKT_END,		/* ... to its end */
 	VM_CTX_PKT_META,	/* ... to the metadata before it */
+	/* Stores of 32 bits into fields that hold 16; the upper half stays zero. */
+	VM_CTX_HALF,		/* the low 16 bits are stored */
+	VM_CTX_HALF_BELOW,	/* ... if the whole 64-bit register is less than 0xffff */
+	VM_CTX_SKIP,		/* nothing is stored */
 };
 
 #define VM_MAP_UNKNOWN UINT32_MAX

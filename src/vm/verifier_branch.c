@@ -223,6 +223,11 @@ static void refine_bits(struct reg *a, const struct reg *c, bool none, bool is32
 	if (!tnum_is_const(t))
 		return;
 	if (none) {
+		/* as in the kernel, the ranges are forgotten: dead branches come here too */
+		const struct tnum bits = a->var_off;
+
+		reg_var_unknown(a);
+		a->var_off = bits;
 		a->var_off.value &= ~t.value;
 		a->var_off.mask &= ~t.value;
 	} else if (t.value && !(t.value & (t.value - 1))) {

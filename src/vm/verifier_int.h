@@ -161,8 +161,15 @@ struct state {
 	uint32_t insn;		/* where it was taken */
 	uint32_t miss, hit;
 	struct state *next;	/* in the list of its instruction */
+	uint32_t trace;		/* for ver_watch: what it noted last on this path */
 	bool unlinked;		/* dropped from the list, kept for its children */
 	bool loops;		/* some path below ended at a state not yet finished */
+};
+
+enum state_match {
+	MATCH_COVERED,		/* what matters of cur is covered by old, fully explored */
+	MATCH_WITHIN,		/* all of cur lies within old */
+	MATCH_SAME,		/* cur is old */
 };
 
 static inline struct frame *state_frame(const struct state *s)
@@ -280,6 +287,19 @@ static inline const struct map *ver_map(const struct verifier *v, uint32_t map)
 	return map & VER_MAP_INNER ? m->inner : m;
 }
 
+/*
+ * For tests: is told of every step of the walk, so that runs can be held against what
+ * the verifier claimed. `trace` is the watcher's; a path begins with what it was
+ * where the path branched off, a checkpoint with VM_PC_NONE.
+ */
+struct ver_watch {
+	void (*step)(struct verifier *v);	/* v->cur stands before v->insn */
+	/* v->cur at v->insn is covered by that checkpoint: its path ends */
+	void (*covered)(struct verifier *v, const struct state *by, enum state_match how);
+	void (*root)(struct verifier *v, uint32_t subprog); /* a walk begins */
+};
+extern const struct ver_watch *ver_watch;
+
 #define verbose(v, ...) vm_logf((v)->log, __VA_ARGS__)
 
 /* verifier_cfg.c */
@@ -321,11 +341,6 @@ struct state *state_copy(const struct state *s);
 void state_free(struct state *s);
 struct frame *frame_new(uint32_t subprog, uint32_t callsite, uint32_t frameno);
 int frame_grow(struct frame *f, uint32_t slot_cnt);
-enum state_match {
-	MATCH_COVERED,		/* what matters of cur is covered by old, fully explored */
-	MATCH_WITHIN,		/* all of cur lies within old */
-	MATCH_SAME,		/* cur is old */
-};
 bool state_equal(struct verifier *v, const struct state *old, const struct state *cur,
 		 uint32_t insn, enum state_match how);
 /* 1: this path is covered by an earlier one; 0: walk on; -errno. */

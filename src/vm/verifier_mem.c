@@ -327,7 +327,11 @@ static int access_mem(struct verifier *v, uint32_t insn, int regno, int32_t off,
 	const struct reg *r = &cur_regs(v)[regno];
 	int err;
 
-	if (r->kind == REG_SCALAR || r->or_null || r->kind == REG_PKT_END || r->kind == REG_FUNC ||
+	if (r->kind == REG_SCALAR) {
+		err = check_align(v, regno, off, size, strict);
+		return err ? err : no_access(v, regno);
+	}
+	if (r->or_null || r->kind == REG_PKT_END || r->kind == REG_FUNC ||
 	    (r->kind == REG_MAP_PTR && sx))
 		return no_access(v, regno);
 	if (r->kind == REG_SOCK_COMMON || r->kind == REG_SOCKET) {
@@ -488,6 +492,8 @@ int check_atomic(struct verifier *v, const struct bpf_insn *insn)
 		err = check_reg_write(v, result);
 		if (err)
 			return err;
+		/* (it no longer is the address) */
+		reg_mark_unknown(&cur_regs(v)[result]);
 	}
 	err = check_mem(v, v->insn, insn->dst_reg, insn->off, size, false, -1, true, false);
 	if (!err)

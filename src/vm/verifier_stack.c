@@ -87,6 +87,12 @@ static int check_no_dynptr(struct verifier *v, const struct frame *f, int64_t mi
 	return 0;
 }
 
+/* Bits up to the highest that may be set. */
+static unsigned int reg_width(const struct reg *r)
+{
+	return r->umax ? 64 - __builtin_clzll(r->umax) : 0;
+}
+
 static int write_fixed(struct verifier *v, const struct reg *ptr, int64_t off, unsigned int size,
 		       int value_regno, const struct reg *value)
 {
@@ -114,39 +120,34 @@ static int write_fixed(struct verifier *v, const struct reg *ptr, int64_t off, u
 			return -EINVAL;
 		}
 	}
-	if (value && BYTE_OF(off) == 0 &&
-	    (value->kind != REG_SCALAR || size == VER_SLOT || size == 4)) {
+	if (value && BYTE_OF(off) == 0) {
+		/* The whole register is remembered, however much of it is stored: as the
+		 * kernel does it, and shows it. */
 		struct reg spilled = *value;
 
-		if (value->kind == REG_SCALAR) {
-			if (value_regno >= 0) {
-				if (ptr->frame == v->cur->cur)
-					flow_add_spill(v, 1ULL << SLOT_OF(off));
-				else
-					flow_need_reg(v, v->cur->cur, value_regno);
-				/* register and slot hold one value: what a test tells of
-				 * the one holds for the other */
-				if (!tnum_is_const(value->var_off) &&
-				    (size == VER_SLOT || value->umax <= UINT32_MAX)) {
-					struct reg *r = &cur_regs(v)[value_regno];
-
-					scalar_name(v, r);
-					spilled.id = r->id;
-					spilled.off = 0;
-				} else {
-					scalar_unlink(&spilled);
-				}
-			}
-			if (size == 4) {
-				reg_cast(&spilled, 4);
-				if (value->umax > UINT32_MAX)
-					scalar_unlink(&spilled);
+		if (value->kind == REG_SCALAR && value_regno >= 0) {
+			if (ptr->frame == v->cur->cur)
+				flow_add_spill(v, 1ULL << SLOT_OF(off));
+			else
+				flow_need_reg(v, v->cur->cur, value_regno);
+			/* register and slot hold one value: what a test tells of the one
+			 * holds for the other */
+			if (reg_width(value) <= size * 8) {
+				scalar_name(v, &cur_regs(v)[value_regno]);
+				spilled = cur_regs(v)[value_regno];
+			} else {
+				spilled.id = 0;
 			}
 		}
-		slot_scrub(s);
+		if (size == VER_SLOT) {
+			memset(s->kind, SLOT_SPILL, VER_SLOT);
+		} else {
+			memset(s->kind, SLOT_SPILL, size);
+			for (unsigned int i = size; i < VER_SLOT; i++)
+				if (s->kind[i] != SLOT_ZERO && s->kind[i] != SLOT_INVALID)
+					s->kind[i] = SLOT_MISC;
+		}
 		s->spilled = spilled;
-		for (unsigned int i = 0; i < size; i++)
-			s->kind[i] = SLOT_SPILL;
 		return 0;
 	}
 	if (value && reg_is_zero(value)) {
@@ -250,17 +251,20 @@ static int read_fixed(struct verifier *v, const struct reg *ptr, int regno, int6
 		      unsigned int size, int dst_regno, bool sx)
 {
 	struct frame *f = frame_of(v, ptr);
+	unsigned int spill_size = 0;
 	struct reg result;
 	struct slot *s;
-	bool zero;
+	bool zero, whole;
 	int err;
 
 	err = use_stack(v, f, off);
 	if (err)
 		return err;
 	s = &f->slots[SLOT_OF(off)];
-	if (s->kind[0] == SLOT_SPILL && BYTE_OF(off) == 0 && s->spilled.kind != REG_SCALAR &&
-	    size != VER_SLOT) {
+	while (spill_size < VER_SLOT && s->kind[spill_size] == SLOT_SPILL)
+		spill_size++;
+	whole = size == VER_SLOT && spill_size == VER_SLOT;
+	if (spill_size && s->spilled.kind != REG_SCALAR && !whole) {
 		verbose(v, "invalid size of register fill\n");
 		return -EACCES;
 	}
@@ -268,40 +272,34 @@ static int read_fixed(struct verifier *v, const struct reg *ptr, int regno, int6
 	if (err)
 		return err;
 	reg_mark_unknown(&result);
-	if (zero) {
-		reg_mark_const(&result, 0);
-	} else if (s->kind[0] == SLOT_SPILL && BYTE_OF(off) == 0 &&
-		   s->kind[size - 1] == SLOT_SPILL) {
-		/* a whole register, or its low bytes */
+	if (whole || (size <= spill_size && BYTE_OF(off) == 0)) {
+		/* a register, or its low bytes */
 		if (s->spilled.kind == REG_SCALAR) {
 			if (ptr->frame == v->cur->cur)
 				flow_add_fill(v, 1ULL << SLOT_OF(off));
 			else
 				flow_need_slots(v, ptr->frame, 1ULL << SLOT_OF(off));
-			if (dst_regno >= 0)
+			if (dst_regno >= 0 &&
+			    (whole || (size == 4 && spill_size == 4 &&
+				       reg_width(&s->spilled) <= 32)))
 				scalar_name(v, &s->spilled);
 		}
 		result = s->spilled;
-		if (size < VER_SLOT) {
-			const uint64_t keep = (1ULL << (size * 8)) - 1;
-
-			if (result.umax > keep)
+		if (result.kind == REG_SCALAR && !whole) {
+			if (reg_width(&result) > size * 8)
 				scalar_unlink(&result);
-			reg_cast(&result, size);
+			if (!sx)
+				reg_cast(&result, size);
 		}
-		if (tnum_is_const(result.var_off) && result.kind == REG_SCALAR)
-			scalar_unlink(&result);
-	} else if (spilled_zero(s, off, size)) {
+	} else if (zero) {
+		reg_mark_const(&result, 0);
+	} else if (spill_size && spilled_zero(s, off, size)) {
 		if (ptr->frame == v->cur->cur)
 			flow_add_fill(v, 1ULL << SLOT_OF(off));
 		flow_need_slots(v, ptr->frame, 1ULL << SLOT_OF(off));
 		reg_mark_const(&result, 0);
-	} else {
+	} else if (!sx) {
 		reg_cast(&result, size);
-		if (s->kind[0] == SLOT_SPILL && s->spilled.kind != REG_SCALAR && BYTE_OF(off)) {
-			verbose(v, "invalid size of register fill\n");
-			return -EACCES;
-		}
 	}
 	if (dst_regno < 0)
 		return 0;
@@ -326,12 +324,20 @@ int stack_read(struct verifier *v, const struct reg *ptr, int regno, int32_t off
 	if (tnum_is_const(p.var_off))
 		return read_fixed(v, &p, regno, (int64_t)p.var_off.value + p.off + off, size,
 				  dst_regno, sign_extend);
+	if (dst_regno < 0) { /* an atomic */
+		verbose(v,
+			"variable offset stack pointer cannot be passed into helper function; "
+			"var_off=(0x%llx; 0x%llx) off=%d size=%u\n",
+			(unsigned long long)p.var_off.value, (unsigned long long)p.var_off.mask,
+			p.off + off, size);
+		return -EACCES;
+	}
 	min = p.smin + p.off + off;
 	max = p.smax + p.off + off;
 	err = use_stack(v, frame_of(v, &p), min);
 	if (!err)
 		err = read_bytes(v, &p, regno, min, max - min + size, &zero);
-	if (err || dst_regno < 0)
+	if (err)
 		return err;
 	if (zero)
 		reg_mark_const(&cur_regs(v)[dst_regno], 0);

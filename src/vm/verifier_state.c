@@ -13,6 +13,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+const struct ver_watch *ver_watch;
+
 struct state *state_new(void)
 {
 	return calloc(1, sizeof(struct state));
@@ -388,6 +390,7 @@ static int add_checkpoint(struct verifier *v, uint32_t insn, uint32_t states)
 	s->insn = insn;
 	s->loops = s->unlinked = false;
 	s->miss = s->hit = 0;
+	s->trace = VM_PC_NONE;
 	s->next = v->info[insn].states;
 	v->info[insn].states = s;
 	v->cur->parent = s;
@@ -447,10 +450,14 @@ static int visit(struct verifier *v, uint32_t insn)
 			    state_equal(v, s, v->cur, insn, MATCH_WITHIN)) {
 				taint_ancestors(v);
 				s->hit++;
+				if (ver_watch)
+					ver_watch->covered(v, s, MATCH_WITHIN);
 				return 1;
 			}
 			if (at_may_goto && s->may_gotos != v->cur->may_gotos &&
 			    state_equal(v, s, v->cur, insn, MATCH_WITHIN)) {
+				if (ver_watch)
+					ver_watch->covered(v, s, MATCH_WITHIN);
 				taint_ancestors(v);
 				s->hit++;
 				return 1;
@@ -478,6 +485,8 @@ static int visit(struct verifier *v, uint32_t insn)
 			s->hit++;
 			if (s->loops)
 				taint_ancestors(v);
+			if (ver_watch)
+				ver_watch->covered(v, s, s->loops ? MATCH_WITHIN : MATCH_COVERED);
 			return 1;
 		}
 		if (add)

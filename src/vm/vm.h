@@ -13,7 +13,8 @@
 
 #include "map/map.h"
 
-struct storage_owner;			/* map/storage.h */
+struct packet;				/* vm/packet.h */
+struct packet_sock;
 struct btf;				/* btf/btf.h: our parsed BTF */
 
 /* A verified program, private to the process. Immutable after prog_verify(). */
@@ -98,10 +99,12 @@ struct vm_env {
 	 * Kept by the event source for as long as the task; NULL: read each time */
 	uint64_t *start;
 	/* what __sk_buff.sk points to; NULL: nothing */
-	const struct storage_owner *sock;
-	/* packet programs (test run) */
-	uint8_t *pkt, *pkt_end;
+	const struct packet_sock *sock;
+	/* Programs on packets (vm/packet.h). Loads of a context's data, data_end and data_meta
+	 * yield these at that time: helpers move them during a run. */
+	uint8_t *pkt, *pkt_end, *pkt_meta;
 	uint8_t *pkt_last;		/* where its fragments end; NULL: it has none */
+	struct packet *packet;		/* NULL: helpers that change it are -EOPNOTSUPP */
 };
 
 /*

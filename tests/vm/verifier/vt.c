@@ -218,6 +218,22 @@ static void init(void)
 	make_kernel();
 }
 
+/* A prog array belongs to the type of the first program that uses it. */
+static int progs_fd(uint32_t type)
+{
+	static int fds[32];
+	union bpf_attr attr;
+
+	if (type >= 32 || fds[type])
+		return type < 32 ? fds[type] : map_fds[M_PROGS];
+	memset(&attr, 0, sizeof(attr));
+	attr.map_type = specs[M_PROGS].type;
+	attr.key_size = attr.value_size = 4;
+	attr.max_entries = specs[M_PROGS].entries;
+	fds[type] = sys_bpf(BPF_MAP_CREATE, &attr);
+	return fds[type];
+}
+
 bool vt_kernel_works(void)
 {
 	init();
@@ -289,7 +305,8 @@ int vt_kernel(const struct vt_prog *p, char *log, uint32_t level)
 		if ((insns[i].src_reg == BPF_PSEUDO_MAP_FD ||
 		     insns[i].src_reg == BPF_PSEUDO_MAP_VALUE) &&
 		    (uint32_t)insns[i].imm < M_CNT)
-			insns[i].imm = map_fds[insns[i].imm];
+			insns[i].imm = insns[i].imm == M_PROGS ? progs_fd(p->type)
+								: map_fds[insns[i].imm];
 		i++;
 	}
 	memset(&attr, 0, sizeof(attr));
