@@ -10,7 +10,7 @@
 #include <stdlib.h>
 
 /* Rounds after which a callback's effects are no longer followed exactly. */
-#define CALLBACK_ROUNDS 4
+#define CALLBACK_ROUNDS 1000
 
 void clobber_caller_saved(struct verifier *v)
 {
@@ -108,10 +108,19 @@ int call_callback(struct verifier *v, const struct helper_proto *p, uint32_t sub
 	else if (v->aux[v->insn].callback_pc != v->subprogs[subprog].start)
 		v->aux[v->insn].callback_pc = VM_PC_NONE;
 	v->info[v->insn].called_back = true;
+	if (p->id == BPF_FUNC_loop) { /* so many times at most */
+		flow_need_reg(v, v->cur->cur, 1);
+		if (state_frame(v->cur)->callbacks >= cur_regs(v)[1].umax) {
+			state_frame(v->cur)->callbacks = 0;
+			return 0;
+		}
+	}
 	s = push_path(v, v->subprogs[subprog].start, v->insn);
 	if (!s)
 		return v->path_cnt > VER_MAX_PATHS ? -E2BIG : -ENOMEM;
 	s->rounds++;
+	state_frame(s)->callbacks++;
+	state_frame(v->cur)->callbacks = 0;
 	caller = state_frame(s)->regs;
 	err = enter(v, s, subprog, v->insn, &f);
 	if (err)

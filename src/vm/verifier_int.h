@@ -137,6 +137,7 @@ struct frame {
 	/* The loop that a call with a callback makes, while this frame makes one: another
 	 * number each time that the call is come to from before it. */
 	uint32_t loop;
+	uint32_t callbacks;	/* how often that callback was entered so far */
 	bool called_back;	/* it comes to the call from the callback's end */
 };
 

@@ -265,7 +265,8 @@ bool state_equal(struct verifier *v, const struct state *old, const struct state
 	for (uint32_t f = 0; f <= old->cur; f++)
 		if (old->frames[f]->callsite != cur->frames[f]->callsite ||
 		    old->frames[f]->subprog != cur->frames[f]->subprog ||
-		    old->frames[f]->callback != cur->frames[f]->callback)
+		    old->frames[f]->callback != cur->frames[f]->callback ||
+		    old->frames[f]->callbacks > cur->frames[f]->callbacks)
 			return false;
 	for (uint32_t f = 0; f <= old->cur; f++)
 		if (!frame_covers(v, old, cur, f, insn, &ids, how))
