@@ -20,7 +20,7 @@ void clobber_caller_saved(struct verifier *v)
 
 int check_no_leak(struct verifier *v, const char *what)
 {
-	if (v->cur->lock_id) {
+	if (v->cur->locked) {
 		verbose(v, "%s cannot be used inside bpf_spin_lock-ed region\n", what);
 		return -EINVAL;
 	}
@@ -56,7 +56,7 @@ int check_call(struct verifier *v, const struct bpf_insn *insn, uint32_t *next)
 	struct frame *f;
 	int err;
 
-	if (v->cur->lock_id) {
+	if (v->cur->locked) {
 		verbose(v, "function calls are not allowed while holding a lock\n");
 		return -EINVAL;
 	}
@@ -67,11 +67,15 @@ int check_call(struct verifier *v, const struct bpf_insn *insn, uint32_t *next)
 				v->subprogs[s].name);
 			return err;
 		}
+		if (v->log->level & 3)
+			verbose(v, "Func#%d ('%s') is global and assumed valid.\n", s,
+				v->subprogs[s].name);
 		v->subprogs[s].called = true;
 		if (cfg_changes_packet(v, s))
 			clear_packet_pointers(v->cur);
 		clobber_caller_saved(v);
 		reg_mark_unknown(&cur_regs(v)[0]);
+		v->print_regs = 1;
 		*next = v->insn + 1;
 		return 0;
 	}
@@ -82,14 +86,15 @@ int check_call(struct verifier *v, const struct bpf_insn *insn, uint32_t *next)
 		f->regs[i] = v->cur->frames[v->cur->cur - 1]->regs[i];
 	for (int i = 0; i <= 5; i++)
 		reg_mark_not_init(&v->cur->frames[v->cur->cur - 1]->regs[i]);
-	if (v->log->level & 2) {
+	if (v->log->level & 3) {
 		verbose(v, "caller:\n");
 		print_state(v, v->cur, v->cur->cur - 1, 0, 0, true);
 		verbose(v, "\ncallee:\n");
 		print_state(v, v->cur, v->cur->cur, 0, 0, true);
 		verbose(v, "\n");
 	}
-	v->print_all = v->log->level & 2;
+	v->print_regs = UINT16_MAX;
+	v->print_slots = UINT64_MAX;
 	*next = pc;
 	return 0;
 }
@@ -121,6 +126,8 @@ int call_callback(struct verifier *v, const struct helper_proto *p, uint32_t sub
 	s->rounds++;
 	state_frame(s)->callbacks++;
 	state_frame(v->cur)->callbacks = 0;
+	v->print_regs = UINT16_MAX;
+	v->print_slots = UINT64_MAX;
 	caller = state_frame(s)->regs;
 	err = enter(v, s, subprog, v->insn, &f);
 	if (err)
@@ -206,7 +213,7 @@ static int return_to_caller(struct verifier *v, uint32_t *next)
 		verbose(v, "cannot return stack pointer to the caller\n");
 		return -EINVAL;
 	}
-	if (v->cur->lock_id) {
+	if (v->cur->locked) {
 		verbose(v, "bpf_spin_unlock is missing\n");
 		return -EINVAL;
 	}
@@ -218,6 +225,11 @@ static int return_to_caller(struct verifier *v, uint32_t *next)
 	} else {
 		v->cur->frames[v->cur->cur - 1]->regs[0] = *r0;
 		*next = f->callsite + 1;
+	}
+	if (v->log->level & 3) {
+		verbose(v, "returning from callee:\n");
+		print_state(v, v->cur, v->cur->cur, 0, 0, true);
+		verbose(v, "\n");
 	}
 	v->cur->frames[v->cur->cur--] = NULL;
 	if (f->callback) {
@@ -231,15 +243,15 @@ static int return_to_caller(struct verifier *v, uint32_t *next)
 		if (before)
 			state_widen(v, before, v->cur, *next, rounds > CALLBACK_ROUNDS);
 	}
-	if (v->log->level & 2) {
-		verbose(v, "returning from callee:\n");
+	if (v->log->level & 3) {
 		verbose(v, "to caller at %u:\n", *next);
 		print_state(v, v->cur, v->cur->cur, 0, 0, true);
 		verbose(v, "\n");
 	}
 	free(f->slots);
 	free(f);
-	v->print_all = v->log->level & 2;
+	v->print_regs = 0;
+	v->print_slots = 0;
 	return 0;
 }
 

@@ -25,7 +25,7 @@ static int wrong_type(struct verifier *v, int regno, const char *expected)
 	return -EACCES;
 }
 
-#define MEM_KINDS "fp, pkt, pkt_meta, map_key, map_value, mem, ringbuf_mem"
+#define MEM_KINDS "fp, pkt, pkt_meta, map_key, map_value, mem, ringbuf_mem, buf, trusted_ptr_"
 
 static bool may_use_packet(const struct verifier *v, const struct helper_proto *p)
 {
@@ -72,8 +72,7 @@ static int check_helper_mem(struct verifier *v, const struct call *c, int regno,
 			verbose(v, "R%d cannot write into %s\n", regno, reg_kind_name(r));
 			return -EACCES;
 		}
-		return check_region(v, regno, 0, size, ver_map(v, r->map)->attr.key_size,
-				    zero_ok);
+		return check_region(v, regno, 0, size, ver_map(v, r->map)->attr.key_size, zero_ok);
 	case REG_MAP_VALUE:
 		err = check_map_flags(v, regno, r->off, size, write);
 		return err ? err : check_map_region(v, regno, 0, size, zero_ok);
@@ -199,6 +198,11 @@ static int check_spin_lock(struct verifier *v, int regno, bool lock)
 			regno);
 		return -EINVAL;
 	}
+	if (!m->attr.btf_id) {
+		verbose(v, "map '%.16s' has to have BTF in order to use bpf_spin_lock\n",
+			m->attr.name);
+		return -EINVAL;
+	}
 	if (m->attr.spin_lock_off < 0) {
 		verbose(v, "map '%.16s' has no valid bpf_spin_lock\n", m->attr.name);
 		return -EINVAL;
@@ -208,20 +212,17 @@ static int check_spin_lock(struct verifier *v, int regno, bool lock)
 			(long long)r->var_off.value + r->off, m->attr.spin_lock_off);
 		return -EINVAL;
 	}
-	if (!r->id) { /* without a name an unlock could not be matched */
-		verbose(v, "R%d map value has no identity\n", regno);
-		return -EINVAL;
-	}
 	if (lock) {
-		if (s->lock_id) {
+		if (s->locked) {
 			verbose(v, "Locking two bpf_spin_locks are not allowed\n");
 			return -EINVAL;
 		}
+		s->locked = true;
 		s->lock_id = r->id;
 		s->lock_map = r->map;
 		return 0;
 	}
-	if (!s->lock_id) {
+	if (!s->locked) {
 		verbose(v, "bpf_spin_unlock without taking a lock\n");
 		return -EINVAL;
 	}
@@ -229,6 +230,7 @@ static int check_spin_lock(struct verifier *v, int regno, bool lock)
 		verbose(v, "bpf_spin_unlock of different lock\n");
 		return -EINVAL;
 	}
+	s->locked = false;
 	s->lock_id = s->lock_map = 0;
 	return 0;
 }
@@ -285,7 +287,10 @@ static int check_record(struct verifier *v, struct call *c, int regno)
 	if (r->kind != REG_MEM || !r->ringbuf || r->or_null)
 		return wrong_type(v, regno, "ringbuf_mem");
 	if (r->off || !tnum_is_const(r->var_off) || r->var_off.value) {
-		verbose(v, "R%d must have zero offset when passed to release func\n", regno);
+		verbose(v,
+			"R%d must have zero offset when passed to release func or trusted arg to "
+			"kfunc\n",
+			regno);
 		return -EINVAL;
 	}
 	if (!r->ref_id) {
@@ -549,6 +554,7 @@ static int set_result(struct verifier *v, const struct call *c)
 		r0->ref_id = c->dynptr_ref;
 		return 0;
 	case HRET_RINGBUF_MEM_OR_NULL:
+		++v->id_gen; /* its own, as in the kernel; the reference's takes its place */
 		id = acquire(v);
 		if (id < 0)
 			return id;
@@ -600,7 +606,7 @@ int check_helper(struct verifier *v, const struct bpf_insn *insn, uint32_t *next
 	struct call c = {.map_index = VM_MAP_UNKNOWN};
 	int err;
 
-	if (v->cur->lock_id && insn->imm != BPF_FUNC_spin_unlock) {
+	if (v->cur->locked && insn->imm != BPF_FUNC_spin_unlock) {
 		verbose(v, "function calls are not allowed while holding a lock\n");
 		return -EINVAL;
 	}

@@ -51,6 +51,9 @@
 #define VER_REGS 11
 #define VER_FP 10
 
+#define RANGE_AT_END (-1)     /* struct reg.range */
+#define RANGE_BEYOND_END (-2)
+
 enum reg_kind {
 	REG_NOT_INIT,
 	REG_SCALAR,
@@ -149,7 +152,8 @@ struct ref {
 struct state {
 	struct frame *frames[VER_MAX_FRAMES];
 	uint32_t cur;
-	uint32_t lock_id;	/* id of the locked map value; 0: none */
+	bool locked;
+	uint32_t lock_id;	/* the map value's that holds the lock; 0: a map's only value */
 	uint32_t lock_map;
 	struct ref refs[VER_MAX_REFS];
 	uint32_t ref_cnt;
@@ -415,7 +419,7 @@ int stack_read(struct verifier *v, const struct reg *ptr, int regno, int32_t off
 int stack_helper_access(struct verifier *v, int regno, uint32_t size, bool write,
 			bool may_be_uninit);
 int stack_check_bounds(struct verifier *v, const struct reg *ptr, int regno, int32_t off,
-		       uint32_t size, const char *what, bool helper);
+		       uint32_t size, const char *what);
 
 /* verifier_dynptr.c */
 /* R[regno] points to 16 bytes of the frame that a dynptr can be in. */
@@ -510,7 +514,8 @@ struct reg *cur_regs(struct verifier *v);
 void print_state(struct verifier *v, const struct state *s, uint32_t frame, uint32_t regs,
 		 uint64_t slots, bool all);
 const char *reg_kind_name(const struct reg *r);
-void print_tnum(struct verifier *v, struct tnum t);
+/* "(0x0; 0xff)", or a number: in buf. */
+const char *tnum_text(char buf[48], struct tnum t);
 
 /* Calls fn for every register and spilled register of every frame. */
 #define for_each_reg(s, r)                                                                         \

@@ -164,6 +164,7 @@ static int check_align(struct verifier *v, int regno, int32_t off, unsigned int 
 {
 	const struct reg *r = &cur_regs(v)[regno];
 	const char *what = "";
+	char text[48];
 	struct tnum t;
 
 	switch (r->kind) {
@@ -184,12 +185,13 @@ static int check_align(struct verifier *v, int regno, int32_t off, unsigned int 
 	}
 	if (!strict || size == 1)
 		return 0;
-	t = tnum_add(r->var_off, tnum_const((uint64_t)((int64_t)r->off + off)));
+	t = tnum_add(r->var_off,
+		     tnum_const((uint64_t)((int64_t)r->off + off + (reg_is_pkt(r) ? 2 : 0))));
 	if (!((t.value | t.mask) & (size - 1)))
 		return 0;
-	verbose(v, "misaligned %saccess off (0x%llx; 0x%llx)+%d+%d size %u\n", what,
-		(unsigned long long)r->var_off.value, (unsigned long long)r->var_off.mask, r->off,
-		off, size);
+	/* (a packet begins 2 bytes after a boundary, so that its IP header is on one) */
+	verbose(v, "misaligned %saccess off %s%s+%d+%d size %u\n", what,
+		reg_is_pkt(r) ? "2+" : "", tnum_text(text, r->var_off), r->off, off, size);
 	return -EACCES;
 }
 
@@ -443,12 +445,17 @@ static int check_load_acquire(struct verifier *v, const struct bpf_insn *insn)
 
 	if (!err)
 		err = check_reg_write(v, insn->dst_reg);
-	if (!err)
-		err = check_atomic_ptr(v, insn->src_reg, "loads from");
 	if (err)
 		return err;
-	return check_mem(v, v->insn, insn->src_reg, insn->off, insn_bytes(insn->code), false,
-			 insn->dst_reg, true, false);
+	if (insn->src_reg == insn->dst_reg) { /* gone after the load */
+		err = check_atomic_ptr(v, insn->src_reg, "loads from");
+		return err ? err
+			   : check_mem(v, v->insn, insn->src_reg, insn->off,
+				       insn_bytes(insn->code), false, insn->dst_reg, true, false);
+	}
+	err = check_mem(v, v->insn, insn->src_reg, insn->off, insn_bytes(insn->code), false,
+			insn->dst_reg, true, false);
+	return err ? err : check_atomic_ptr(v, insn->src_reg, "loads from");
 }
 
 static int check_store_release(struct verifier *v, const struct bpf_insn *insn)
@@ -458,11 +465,9 @@ static int check_store_release(struct verifier *v, const struct bpf_insn *insn)
 	if (!err)
 		err = check_reg_read(v, insn->dst_reg);
 	if (!err)
-		err = check_atomic_ptr(v, insn->dst_reg, "stores into");
-	if (err)
-		return err;
-	return check_mem(v, v->insn, insn->dst_reg, insn->off, insn_bytes(insn->code), true,
-			 insn->src_reg, true, false);
+		err = check_mem(v, v->insn, insn->dst_reg, insn->off, insn_bytes(insn->code), true,
+				insn->src_reg, true, false);
+	return err ? err : check_atomic_ptr(v, insn->dst_reg, "stores into");
 }
 
 int check_atomic(struct verifier *v, const struct bpf_insn *insn)
@@ -496,9 +501,10 @@ int check_atomic(struct verifier *v, const struct bpf_insn *insn)
 		reg_mark_unknown(&cur_regs(v)[result]);
 	}
 	err = check_mem(v, v->insn, insn->dst_reg, insn->off, size, false, -1, true, false);
+	if (!err && result >= 0)
+		err = check_mem(v, v->insn, insn->dst_reg, insn->off, size, false, result, true,
+				false);
 	if (!err)
 		err = check_mem(v, v->insn, insn->dst_reg, insn->off, size, true, -1, true, false);
-	if (!err && result >= 0)
-		load_result(v, result, size, false);
 	return err;
 }

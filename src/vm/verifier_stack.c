@@ -26,18 +26,16 @@ static struct frame *frame_of(struct verifier *v, const struct reg *ptr)
 /* An access of size bytes at ptr + off lies in the frame, for every value that
  * the pointer may have. */
 int stack_check_bounds(struct verifier *v, const struct reg *ptr, int regno, int32_t off,
-		       uint32_t size, const char *what, bool helper)
+		       uint32_t size, const char *what)
 {
-	const char *extra = helper ? " indirect" : "";
 	int64_t min, max;
-	char text[64];
+	char text[48];
 
 	if (tnum_is_const(ptr->var_off)) {
 		min = max = (int64_t)ptr->var_off.value + ptr->off + off;
 	} else {
 		if (ptr->smax >= VER_MAX_VAR_OFF || ptr->smin <= -VER_MAX_VAR_OFF) {
-			verbose(v, "invalid unbounded variable-offset%s %s stack R%d\n", extra,
-				what, regno);
+			verbose(v, "invalid unbounded variable-offset %s stack R%d\n", what, regno);
 			return -EACCES;
 		}
 		min = ptr->smin + ptr->off + off;
@@ -46,17 +44,21 @@ int stack_check_bounds(struct verifier *v, const struct reg *ptr, int regno, int
 	if (min >= -VER_MAX_STACK && min < 0 && max < 0 && max + (int64_t)size <= 0)
 		return 0;
 	if (tnum_is_const(ptr->var_off)) {
-		verbose(v, "invalid%s %s stack R%d off=%lld size=%u\n", extra, what, regno,
-			(long long)min, size);
+		verbose(v, "invalid %s stack R%d off=%lld size=%u\n", what, regno, (long long)min,
+			size);
 	} else {
-		snprintf(text, sizeof(text), "(0x%llx; 0x%llx)",
-			 (unsigned long long)ptr->var_off.value,
-			 (unsigned long long)ptr->var_off.mask);
-		verbose(v, "invalid variable-offset%s %s stack R%d var_off=%s off=%d size=%u\n",
-			extra, what, regno, text, ptr->off + off, size);
+		verbose(v, "invalid variable-offset %s stack R%d var_off=%s off=%d size=%u\n", what,
+			regno, tnum_text(text, ptr->var_off), ptr->off + off, size);
 	}
 	/* errno as the kernel has it: begins inside, ends above */
 	return min >= -VER_MAX_STACK && min < 0 ? -EINVAL : -EACCES;
+}
+
+/* The log shows what [min, end) became. */
+static void show_slots(struct verifier *v, int64_t min, int64_t end)
+{
+	for (int64_t off = min; off < end; off++)
+		v->print_slots |= 1ULL << SLOT_OF(off);
 }
 
 static int use_stack(struct verifier *v, struct frame *f, int64_t min)
@@ -105,6 +107,7 @@ static int write_fixed(struct verifier *v, const struct reg *ptr, int64_t off, u
 		err = check_no_dynptr(v, f, off, off + size);
 	if (err)
 		return err;
+	show_slots(v, off, off + size);
 	s = &f->slots[SLOT_OF(off)];
 	/* not kept track of: what is loaded again is a number */
 	if (value && value->kind == REG_DYNPTR)
@@ -173,6 +176,7 @@ static int write_variable(struct verifier *v, const struct reg *ptr, int64_t min
 		err = check_no_dynptr(v, f, min, max + size);
 	if (err)
 		return err;
+	show_slots(v, min, max + size);
 	for (int64_t off = min; off < max + size; off++) {
 		struct slot *s = &f->slots[SLOT_OF(off)];
 
@@ -191,7 +195,7 @@ int stack_write(struct verifier *v, const struct reg *ptr, int regno, int32_t of
 {
 	const struct reg *value = value_regno >= 0 ? &cur_regs(v)[value_regno] : imm;
 	const struct reg p = *ptr;
-	int err = stack_check_bounds(v, ptr, regno, off, size, "write to", false);
+	int err = stack_check_bounds(v, ptr, regno, off, size, "write to");
 
 	if (err)
 		return err;
@@ -260,6 +264,7 @@ static int read_fixed(struct verifier *v, const struct reg *ptr, int regno, int6
 	err = use_stack(v, f, off);
 	if (err)
 		return err;
+	show_slots(v, off, off + size);
 	s = &f->slots[SLOT_OF(off)];
 	while (spill_size < VER_SLOT && s->kind[spill_size] == SLOT_SPILL)
 		spill_size++;
@@ -317,7 +322,7 @@ int stack_read(struct verifier *v, const struct reg *ptr, int regno, int32_t off
 	const struct reg p = *ptr;
 	int64_t min, max;
 	bool zero;
-	int err = stack_check_bounds(v, ptr, regno, off, size, "read from", false);
+	int err = stack_check_bounds(v, ptr, regno, off, size, "read from");
 
 	if (err)
 		return err;
@@ -358,7 +363,7 @@ int stack_helper_access(struct verifier *v, int regno, uint32_t size, bool write
 
 	if (!size)
 		return 0;
-	err = stack_check_bounds(v, &p, regno, 0, size, write ? "write to" : "read from", true);
+	err = stack_check_bounds(v, &p, regno, 0, size, write ? "write to" : "read from");
 	if (err)
 		return err;
 	min = p.smin + p.off;
@@ -368,6 +373,8 @@ int stack_helper_access(struct verifier *v, int regno, uint32_t size, bool write
 	err = use_stack(v, f, min);
 	if (err)
 		return err;
+	if (may_be_uninit)
+		show_slots(v, min, max + size);
 	for (int64_t off = min; off < max + size; off++) {
 		struct slot *s = &f->slots[SLOT_OF(off)];
 		uint8_t *kind = &s->kind[BYTE_OF(off)];

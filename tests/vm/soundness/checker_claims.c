@@ -207,7 +207,7 @@ bool claims_cross(struct checker *c, const struct trace_edge *e)
 	if (s->ref_cnt < c->held && !base) /* one that turns out to be NULL counts too */
 		return checker_fails(c, "covered by a state of %u references, holding %u",
 				     s->ref_cnt, c->held);
-	if (!s->lock_id != !c->lock)
+	if (s->locked != !!c->lock)
 		return checker_fails(c, "covered by a state in which the lock is not the same");
 	for (uint32_t k = 0; k <= s->cur; k++) {
 		struct checked_frame *f = &c->f[base + k];

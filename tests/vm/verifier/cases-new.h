@@ -32,7 +32,7 @@ T("load-acquire past a value's end", SK, "invalid access to map value, value_siz
 T("load-acquire misaligned", SK, "misaligned stack access off", 0, ST(DW, FP, -8, 5), ST(DW, FP, -16, 5), LOADACQ(DW, R0, FP, -12), EXIT),
 T("load-acquire of a value misaligned", SK, "misaligned value access off", 0, MAPV(R1, M_ARRAY, 0), LOADACQ(DW, R0, R1, 4), EXIT),
 T("load-acquire of the context", SK, "BPF_ATOMIC loads from R1 ctx is not allowed", 0, LOADACQ(W, R0, R1, 0), EXIT),
-T("load-acquire of the packet", XDP, "BPF_ATOMIC loads from R2 pkt is not allowed", W, LD(W, R2, R1, 0), LOADACQ(W, R0, R2, 0), EXIT),
+T("load-acquire of the packet", XDP, "misaligned packet access off 2+0+0+0 size 4", 0, LD(W, R2, R1, 0), LOADACQ(W, R0, R2, 0), EXIT),
 T("load-acquire into the frame pointer", SK, "frame pointer is read only", 0, ST(DW, FP, -8, 5), LOADACQ(DW, FP, FP, -8), MOV(R0, 0), EXIT),
 T("load-acquire by a number", SK, "R1 invalid mem access 'scalar'", 0, MOV(R1, 0), LOADACQ(DW, R0, R1, 0), EXIT),
 T("load-acquire keeps a pointer", SK, NULL, 0, STX(DW, FP, R1, -8), LOADACQ(DW, R2, FP, -8), LD(W, R0, R2, 0), EXIT),

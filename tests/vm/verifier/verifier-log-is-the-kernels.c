@@ -69,18 +69,14 @@ static void normalize(const char *log, char *out)
 		snprintf(line, sizeof(line), "%.*s", (int)(n < 4000 ? n : 4000), log);
 		log += n + !!end;
 		if (own_analysis(line)) {
-			dropped |= strncmp(line, "Live", 4) != 0;
+			dropped |= line[0] == 'm' || line[0] == '(' || line[0] == 'S';
 			continue;
 		}
 		if (dropped && own_line_of_state(line, out, begin)) {
 			const char *state = strchr(line, ':') + 1;
-			char *last = out - 1;
 
-			while (last > begin && last[-1] != '\n')
-				last--;
 			out--;
-			out += sprintf(out, "%*s;%s\n",
-				       out - last < 38 ? (int)(38 - (out - last)) : 1, "", state);
+			out += sprintf(out, " ;%s\n", state);
 			dropped = false;
 			continue;
 		}

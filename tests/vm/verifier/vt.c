@@ -204,6 +204,7 @@ static void init(void)
 		a->max_entries = specs[i].entries;
 		a->map_flags = specs[i].flags;
 		a->spin_lock_off = specs[i].lock_off;
+		a->btf_id = specs[i].lock_off >= 0;
 		strcpy(a->name, specs[i].name);
 		maps[i].shared = &shared[i];
 		shared[i].frozen = specs[i].freeze;
@@ -230,6 +231,7 @@ static int progs_fd(uint32_t type)
 	attr.map_type = specs[M_PROGS].type;
 	attr.key_size = attr.value_size = 4;
 	attr.max_entries = specs[M_PROGS].entries;
+	strcpy(attr.map_name, specs[M_PROGS].name);
 	fds[type] = sys_bpf(BPF_MAP_CREATE, &attr);
 	return fds[type];
 }
