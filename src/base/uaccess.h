@@ -16,6 +16,7 @@
 #define SHMAP_BASE_UACCESS_H
 
 #include <signal.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -44,6 +45,10 @@ int uaccess_zero(void *dst, size_t n);
  * number of bytes copied, -EFAULT, or -E2BIG when there is no NUL (dst is then
  * still NUL-terminated). */
 long uaccess_copy_string(char *dst, const char *src, size_t size);
+
+/* For generated code: a fault that is none of the above is first shown to this function,
+ * with the ucontext; true: it has been dealt with. */
+void uaccess_set_fixup(bool (*fixup)(void *context));
 
 /*
  * What sigaction(2) does for SIGSEGV and SIGBUS while the handlers above stay

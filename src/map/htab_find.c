@@ -58,8 +58,8 @@ void htab_damaged(struct map *m)
  * the links make no sense (somebody has damaged the file). The bound on starting
  * over is for damage too: in a sound table each start needs another's progress.
  */
-static inline __attribute__((always_inline)) int search(struct map *m, const void *key,
-							uint64_t hash, struct htab_hit *hit)
+static inline __attribute__((always_inline)) int
+search_sized(struct map *m, const void *key, uint32_t key_size, uint64_t hash, struct htab_hit *hit)
 {
 	struct bucket *b = htab_bucket(m, (uint32_t)hash & (m->htab.buckets - 1));
 	uint64_t tag = htab_key_tag(hash), link;
@@ -78,7 +78,7 @@ static inline __attribute__((always_inline)) int search(struct map *m, const voi
 				goto restart;
 			if (f != FOLLOW_ELEM)
 				goto astray;
-			if (likely(htab_key_same(m, hit->e->key, key)))
+			if (likely(htab_key_same_sized(m, hit->e->key, key, key_size)))
 				return 1;
 			if (!htab_hit_valid(hit))
 				goto restart;
@@ -88,7 +88,8 @@ static inline __attribute__((always_inline)) int search(struct map *m, const voi
 			f = htab_follow(m, link, hit);
 			if (f != FOLLOW_ELEM)
 				goto astray;
-			if (!((link ^ tag) & LINK_TAG_MASK) && htab_key_same(m, hit->e->key, key))
+			if (!((link ^ tag) & LINK_TAG_MASK) &&
+			    htab_key_same_sized(m, hit->e->key, key, key_size))
 				return 1;
 			link = load_acquire(&hit->e->next);
 			if (!htab_hit_valid(hit))
@@ -107,6 +108,12 @@ static inline __attribute__((always_inline)) int search(struct map *m, const voi
 	}
 	htab_damaged(m);
 	return -EIO;
+}
+
+static inline __attribute__((always_inline)) int search(struct map *m, const void *key,
+							uint64_t hash, struct htab_hit *hit)
+{
+	return search_sized(m, key, m->attr.key_size, hash, hit);
 }
 
 int htab_search(struct map *m, const void *key, uint64_t hash, struct htab_hit *hit)
@@ -466,6 +473,31 @@ void *htab_lookup(struct map *m, const void *key)
 	int cpu = m->ops->per_cpu ? lease_cpu() : 0;
 
 	return cpu < 0 ? NULL : lookup_value(m, key, (uint32_t)cpu);
+}
+
+/* htab_lookup() of values that nobody dies over and that are no CPU's, by key size. */
+#define LOOKUP_SIZED(size)                                                                         \
+	static void *lookup_##size(struct map *m, const void *key)                                 \
+	{                                                                                          \
+		uint64_t hash = htab_key_hash_sized(m, key, size);                                 \
+		struct htab_hit hit;                                                               \
+                                                                                                   \
+		if (unlikely(search_sized(m, key, size, hash, &hit) <= 0))                         \
+			return NULL;                                                               \
+		return htab_plain_value(m, hit.e);                                                 \
+	}
+LOOKUP_SIZED(4)
+LOOKUP_SIZED(8)
+LOOKUP_SIZED(16)
+
+void htab_inlined(const struct map *m, struct map_inline *in)
+{
+	if (m->attr.spin_lock_off >= 0 || m->ops->per_cpu || htab_lru(m))
+		return;
+	in->lookup = m->attr.key_size == 4    ? lookup_4
+		     : m->attr.key_size == 8  ? lookup_8
+		     : m->attr.key_size == 16 ? lookup_16
+					      : NULL;
 }
 
 void *htab_lookup_percpu(struct map *m, const void *key, uint32_t cpu)

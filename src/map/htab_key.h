@@ -14,10 +14,10 @@
  * element's generation before it is believed. */
 #define RACY __attribute__((no_sanitize("thread")))
 
-static inline __attribute__((always_inline)) uint64_t htab_key_hash(const struct map *m,
-								    const void *key)
+static inline __attribute__((always_inline)) uint64_t
+htab_key_hash_sized(const struct map *m, const void *key, uint32_t key_size)
 {
-	switch (m->attr.key_size) {
+	switch (key_size) {
 	case 4:
 		return XXH3_64bits_withSeed(key, 4, m->htab.seed);
 	case 8:
@@ -27,6 +27,12 @@ static inline __attribute__((always_inline)) uint64_t htab_key_hash(const struct
 	default:
 		return htab_hash(m, key);
 	}
+}
+
+static inline __attribute__((always_inline)) uint64_t htab_key_hash(const struct map *m,
+								    const void *key)
+{
+	return htab_key_hash_sized(m, key, m->attr.key_size);
 }
 
 /* 1..4095, so that no tag matches an empty slot. */
@@ -46,11 +52,12 @@ static inline uint64_t key_word(const void *key, size_t off)
 }
 
 /* a: an element's, aligned. */
-static inline RACY bool htab_key_same(const struct map *m, const void *a, const void *b)
+static inline RACY bool htab_key_same_sized(const struct map *m, const void *a, const void *b,
+					    uint32_t key_size)
 {
 	uint32_t v;
 
-	switch (m->attr.key_size) {
+	switch (key_size) {
 	case 4:
 		memcpy(&v, b, 4);
 		return load_relaxed((const uint32_t *)a) == v;
@@ -62,6 +69,11 @@ static inline RACY bool htab_key_same(const struct map *m, const void *a, const 
 	default:
 		return htab_key_equal(m, a, b);
 	}
+}
+
+static inline RACY bool htab_key_same(const struct map *m, const void *a, const void *b)
+{
+	return htab_key_same_sized(m, a, b, m->attr.key_size);
 }
 
 static inline uint32_t htab_key_bucket(const struct map *m, uint64_t hash)

@@ -36,7 +36,8 @@ unsigned int lease_possible_cpus(void);
 int lease_open(void);
 
 /*
- * Takes a lease, preferring the CPU that the thread runs on. The virtual CPU,
+ * Takes a lease, preferring the CPU that the thread runs on, then others that are online (one
+ * that is not has no perf events). The virtual CPU,
  * 0..possible-1; -EBUSY when every lease stayed held beyond the bound (the
  * caller counts a recursion miss), or when the thread already has one.
  */
@@ -73,7 +74,8 @@ bool lease_elapsed_here(uint32_t stamp);
 
 /* Waits until lease_elapsed(), or until the leases in the way have not moved
  * for a bound (then they are marked stalled and no longer waited for, until
- * they are taken anew). */
+ * they are taken anew). A run that waits (self_cpu >= 0) is also sent on when all that it
+ * waits for wait for it. */
 void lease_wait(uint32_t stamp, int self_cpu);
 
 #endif

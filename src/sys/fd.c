@@ -224,7 +224,7 @@ static bool open_leave(struct open_map *o)
 	/* Ours is the only reference, or a program uses the map and unmaps it. A
 	 * new one would be made by an operation, and none is under way. */
 	if (load_seq_cst(&m->refs) == 1)
-		object_unmap(&m->obj);
+		map_unmap(m);
 	fd_inside_begin();
 	object_collect(m->obj.kind, m->obj.id);
 	fd_inside_end();

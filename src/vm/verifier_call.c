@@ -31,6 +31,11 @@ int check_no_leak(struct verifier *v, const char *what)
 		verbose(v, "%s would lead to reference leak\n", what);
 		return -EINVAL;
 	}
+	if (v->cur->rcu_locks || v->cur->preempt_locks) {
+		verbose(v, "%s cannot be used inside %s-ed region\n", what,
+			v->cur->rcu_locks ? "bpf_rcu_read_lock" : "bpf_preempt_disable");
+		return -EINVAL;
+	}
 	return 0;
 }
 
@@ -113,10 +118,12 @@ int call_callback(struct verifier *v, const struct helper_proto *p, uint32_t sub
 	else if (v->aux[v->insn].callback_pc != v->subprogs[subprog].start)
 		v->aux[v->insn].callback_pc = VM_PC_NONE;
 	v->info[v->insn].called_back = true;
-	if (p->id == BPF_FUNC_loop) { /* so many times at most */
+	if (p->id == BPF_FUNC_loop) {
 		flow_need_reg(v, v->cur->cur, 1);
-		if (state_frame(v->cur)->callbacks >= cur_regs(v)[1].umax) {
-			state_frame(v->cur)->callbacks = 0;
+		if (state_frame(v->cur)->callback_depth >= cur_regs(v)[1].umax) {
+			if (v->log->level & 2)
+				verbose(v, "frame%u bpf_loop iteration limit reached\n", v->cur->cur);
+			state_frame(v->cur)->callback_depth = 0;
 			return 0;
 		}
 	}
@@ -124,8 +131,8 @@ int call_callback(struct verifier *v, const struct helper_proto *p, uint32_t sub
 	if (!s)
 		return v->path_cnt > VER_MAX_PATHS ? -E2BIG : -ENOMEM;
 	s->rounds++;
-	state_frame(s)->callbacks++;
-	state_frame(v->cur)->callbacks = 0;
+	state_frame(s)->callback_depth++;
+	state_frame(v->cur)->callback_depth = 0;
 	v->print_regs = UINT16_MAX;
 	v->print_slots = UINT64_MAX;
 	caller = state_frame(s)->regs;
@@ -141,6 +148,8 @@ int call_callback(struct verifier *v, const struct helper_proto *p, uint32_t sub
 	if (p->id == BPF_FUNC_user_ringbuf_drain) {
 		f->callback = CALLBACK_DRAIN;
 		reg_mark_pointer(&f->regs[1], REG_DYNPTR);
+		f->regs[1].sub = DYNPTR_LOCAL;
+		f->regs[1].id = ++v->id_gen;
 		f->regs[2] = caller[3];
 		return 0;
 	}

@@ -33,6 +33,8 @@ const char *reg_kind_name(const struct reg *r)
 	case REG_MEM:
 		if (r->ringbuf)
 			return r->or_null ? "ringbuf_mem_or_null" : "ringbuf_mem";
+		if (r->rdonly)
+			return r->or_null ? "rdonly_mem_or_null" : "rdonly_mem";
 		return r->or_null ? "mem_or_null" : "mem";
 	case REG_FUNC:
 		return "func";
@@ -46,15 +48,17 @@ const char *reg_kind_name(const struct reg *r)
 	return "?";
 }
 
-const char *tnum_text(char buf[48], struct tnum t)
+struct tnum_text tnum_text(struct tnum t)
 {
-	if (t.mask)
-		snprintf(buf, 48, "(0x%llx; 0x%llx)", (unsigned long long)t.value,
+	struct tnum_text text;
+
+	if (!tnum_is_const(t))
+		snprintf(text.s, sizeof(text.s), "(0x%llx; 0x%llx)", (unsigned long long)t.value,
 			 (unsigned long long)t.mask);
 	else
-		snprintf(buf, 48, t.value <= UINT16_MAX ? "%llu" : "0x%llx",
+		snprintf(text.s, sizeof(text.s), t.value <= UINT16_MAX ? "%llu" : "0x%llx",
 			 (unsigned long long)t.value);
-	return buf;
+	return text;
 }
 
 static void print_signed(struct verifier *v, int64_t n)
@@ -129,7 +133,6 @@ static void print_map(struct verifier *v, const struct reg *r, const char **sep)
 static void print_reg(struct verifier *v, const struct reg *r, uint32_t frame)
 {
 	const char *sep = "";
-	char text[48];
 
 	if (r->kind == REG_SCALAR && tnum_is_const(r->var_off)) {
 		print_signed(v, (int64_t)r->var_off.value);
@@ -171,7 +174,7 @@ static void print_reg(struct verifier *v, const struct reg *r, uint32_t frame)
 	if (!tnum_is_const(r->var_off)) {
 		print_bounds(v, r, &sep);
 		if (r->var_off.mask != UINT64_MAX)
-			verbose(v, "%svar_off=%s", sep, tnum_text(text, r->var_off));
+			verbose(v, "%svar_off=%s", sep, tnum_text(r->var_off).s);
 	} else if (r->var_off.value) {
 		verbose(v, "%simm=", sep);
 		print_signed(v, (int64_t)r->var_off.value);
@@ -186,7 +189,7 @@ static void print_slot(struct verifier *v, const struct slot *s, uint32_t i, uin
 
 	for (int b = 0; b < VER_SLOT; b++) {
 		/* highest address first, as a number is written */
-		text[b] = "?rm0d"[s->kind[VER_SLOT - 1 - b]];
+		text[b] = "?rm0di"[s->kind[VER_SLOT - 1 - b]];
 		any |= s->kind[b] != SLOT_INVALID;
 	}
 	text[VER_SLOT] = 0;

@@ -204,7 +204,6 @@ static void init(void)
 		a->max_entries = specs[i].entries;
 		a->map_flags = specs[i].flags;
 		a->spin_lock_off = specs[i].lock_off;
-		a->btf_id = specs[i].lock_off >= 0;
 		strcpy(a->name, specs[i].name);
 		maps[i].shared = &shared[i];
 		shared[i].frozen = specs[i].freeze;
