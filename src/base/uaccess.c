@@ -170,15 +170,33 @@ long uaccess_copy_string(char *dst, const char *src, size_t size)
 	return n;
 }
 
+/* Where uaccess.h's instructions are that may fault, and where to go on then: distances
+ * from the place where each stands. The linker puts the names at the section's ends. */
+struct table_entry {
+	int32_t insn, fault;
+};
+extern const struct table_entry uaccess_table_begin[] __asm__("__start_uaccess_table")
+	__attribute__((visibility("hidden"), weak));
+extern const struct table_entry uaccess_table_end[] __asm__("__stop_uaccess_table")
+	__attribute__((visibility("hidden"), weak));
+
 static bool fault_resume(void *context)
 {
 	greg_t *regs = ((ucontext_t *)context)->uc_mcontext.gregs;
 	uintptr_t ip = (uintptr_t)regs[REG_RIP];
+	const struct table_entry *t;
 
-	if (ip < (uintptr_t)uaccess_begin || ip >= (uintptr_t)uaccess_end)
-		return false;
-	regs[REG_RIP] = (greg_t)(uintptr_t)uaccess_fault;
-	return true;
+	if (ip >= (uintptr_t)uaccess_begin && ip < (uintptr_t)uaccess_end) {
+		regs[REG_RIP] = (greg_t)(uintptr_t)uaccess_fault;
+		return true;
+	}
+	for (t = uaccess_table_begin; t < uaccess_table_end; t++) {
+		if (ip != (uintptr_t)&t->insn + (intptr_t)t->insn)
+			continue;
+		regs[REG_RIP] = (greg_t)((uintptr_t)&t->fault + (intptr_t)t->fault);
+		return true;
+	}
+	return false;
 }
 
 #define RESTORER uaccess_restore

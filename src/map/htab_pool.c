@@ -60,6 +60,23 @@ void htab_pool_format(struct map *m)
 	}
 }
 
+/* Is this the last page of buckets of a huge page? */
+static void buckets_collapse(struct map *m, uint32_t page)
+{
+	const uint32_t *bits = (const uint32_t *)(m->obj.base + m->htab.page_off);
+	uint64_t at = m->htab.bucket_off + (uint64_t)page * SHMAP_PAGE;
+	uint64_t begin = at & ~(OBJECT_HUGE - 1), i;
+
+	if (begin < m->htab.bucket_off || begin + OBJECT_HUGE > m->htab.elem_off)
+		return;
+	i = (begin - m->htab.bucket_off) / SHMAP_PAGE;
+	for (at = i; at < i + OBJECT_HUGE / SHMAP_PAGE; at++) {
+		if (!(load_relaxed(&bits[at / 32]) >> at % 32 & 1))
+			return;
+	}
+	object_collapse(&m->obj, begin, OBJECT_HUGE);
+}
+
 int htab_bucket_populate(struct map *m, uint32_t bucket)
 {
 	uint32_t page = bucket / HTAB_PAGE_BUCKETS;
@@ -70,7 +87,37 @@ int htab_bucket_populate(struct map *m, uint32_t bucket)
 	/* A death before this store: the next one populates again. */
 	if (!err)
 		fetch_or_seq_cst(&bits[page / 32], 1U << page % 32);
+	if (!err)
+		buckets_collapse(m, page);
 	return err;
+}
+
+/*
+ * Elements from..upto-1 have got pages, in a part of the file where each has `size` bytes:
+ * of the huge pages there, those that are full of such ones.
+ */
+static void elems_collapse(struct map *m, uint64_t part, uint64_t size, uint64_t from,
+			   uint64_t upto)
+{
+	uint64_t begin = part + from * size, end = part + upto * size, at, first, last, stripe;
+	uint32_t per = m->htab.per_stripe;
+
+	begin &= ~(OBJECT_HUGE - 1);
+	for (at = begin; at < end; at += OBJECT_HUGE) {
+		if (at < part || at + OBJECT_HUGE > part + m->htab.elems * size)
+			continue;
+		first = (at - part) / size;
+		last = (at + OBJECT_HUGE - 1 - part) / size;
+		for (stripe = first / per; stripe <= last / per; stripe++) {
+			uint64_t need = last - stripe * per + 1;
+
+			if (load_relaxed(&htab_stripe(m, (uint32_t)stripe)->backed) <
+			    (need < per ? need : per))
+				break;
+		}
+		if (stripe > last / per)
+			object_collapse(&m->obj, at, OBJECT_HUGE);
+	}
 }
 
 /* Gives pages to the next elements of the region: half as many again as have some. */
@@ -100,9 +147,16 @@ static int region_populate(struct map *m, uint32_t stripe, uint32_t upto)
 		err = htab_lru_populate(m, first, upto - from);
 	/* A death before this store: the next one populates again, which does
 	 * nothing to pages that are there. */
-	if (!err)
-		st->backed = upto;
-	return err;
+	if (err)
+		return err;
+	st->backed = upto;
+	if (m->obj.size < OBJECT_HUGE_MIN)
+		return 0;
+	elems_collapse(m, m->htab.elem_off, m->htab.elem_stride, first, first + upto - from);
+	for (cpu = 0; m->ops->per_cpu && cpu < m->attr.possible_cpus; cpu++)
+		elems_collapse(m, m->htab.percpu_off + cpu * m->htab.percpu_stride, m->elem_size,
+			       first, first + upto - from);
+	return 0;
 }
 
 int htab_alloc(struct map *m, uint32_t stripe, bool force, struct htab_alloc *a, uint32_t *stamp)
@@ -363,7 +417,7 @@ static void change_undo(struct map *m, struct stripe *st)
 void htab_recover_stripe(struct map *m, uint32_t stripe)
 {
 	struct stripe *st = htab_stripe(m, stripe);
-	struct intent *in = &st->intent;
+	struct intent *in = &st->intent, copy = *in;
 	uint64_t *word;
 
 	switch (in->op & INTENT_OP) {
@@ -374,7 +428,8 @@ void htab_recover_stripe(struct map *m, uint32_t stripe)
 		else if (load_relaxed(word) != in->link)
 			change_undo(m, st);
 		else
-			htab_change_complete(m, st, stripe, 0);
+			htab_change_complete(m, st, stripe, &copy,
+					     htab_elem_at(m, copy.elem1), 0);
 		break;
 	case INTENT_GIVE:
 		/* The word was 0, and nobody takes it while the intent stands. */

@@ -67,6 +67,20 @@ struct map_header {
 };
 
 struct map;
+
+/*
+ * Shorter ways to read, write, erase and next_key for maps of one shape; a type's layout()
+ * says which. Keys and values are user pointers; NULL: there is none. Only with the flags
+ * BPF_ANY (read) and BPF_ANY, BPF_NOEXIST, BPF_EXIST (write); write and erase only where
+ * the map is writable.
+ */
+struct map_quick {
+	int (*read)(struct map *m, const void *key, void *value);
+	int (*write)(struct map *m, const void *key, const void *value, uint64_t flags);
+	int (*erase)(struct map *m, const void *key);
+	int (*next_key)(struct map *m, const void *key, void *next);
+};
+
 struct map_batch;
 struct map_inline;
 struct map_stats;
@@ -233,6 +247,7 @@ struct map_batch {
 
 struct map {
 	const struct map_ops *ops;
+	struct map_quick quick;
 	struct map_attr attr;		/* checked private copy */
 	struct object obj;
 	struct map_shared *shared;
@@ -265,6 +280,9 @@ struct map {
 			uint64_t claim_off; /* what stands behind the elements */
 			uint64_t lru_off;   /* htab_lru.h; 0: a map that does not evict */
 			uint64_t seed;
+			/* update of a key whose hash is known, for m's shape; or NULL */
+			int (*hashed)(struct map *m, const void *key, uint64_t hash,
+				      const void *value);
 		} htab;
 		struct {
 			uint64_t elem_off;

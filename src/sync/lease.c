@@ -87,12 +87,8 @@ _Static_assert(offsetof(struct lease_line, list_next) == LEASE_NEXT_OFF, "robust
 static struct lease_line *lines;
 static unsigned int possible;
 
-static __thread struct {
-	struct lease_line *line;
-	struct robust_list *next; /* what follows us on the robust list */
-	uint32_t tid;		  /* of the owner: a forked child has none */
-	int cpu;
-} mine __attribute__((tls_model("initial-exec")));
+__thread struct lease_own lease_own;
+#define mine lease_own
 
 /* These only after lease_open(). */
 static struct lease_line *lease_line(unsigned int cpu)
@@ -433,7 +429,7 @@ void lease_release(void)
 	t->in_lock = 0;
 }
 
-int lease_cpu(void)
+int lease_cpu_held(void)
 {
 	return mine.line && mine.tid == thread_self.tid && thread_known() ? mine.cpu : -1;
 }
