@@ -9,7 +9,7 @@
 #define PROBES (HPROG_KPROBE | HPROG_TRACEPOINT | HPROG_RAW_TP | HPROG_PERF_EVENT)
 #define TRAMPOLINES (HPROG_FENTRY | HPROG_FEXIT)
 #define TRACING (PROBES | TRAMPOLINES | HPROG_TP_BTF)
-#define ALL (PACKETS | TRACING | HPROG_SYSCALL)
+#define ALL UINT32_MAX /* of the groups that there are */
 
 #define H(fn, ret_, gpl, progs, ...)                                                               \
 	{                                                                                          \
@@ -150,6 +150,36 @@ uint32_t helper_prog_group(const struct vm_prog *p)
 		return HPROG_TC;
 	case BPF_PROG_TYPE_XDP:
 		return HPROG_XDP;
+	case BPF_PROG_TYPE_CGROUP_SKB:
+		return HPROG_CGROUP_SKB;
+	case BPF_PROG_TYPE_LWT_IN:
+	case BPF_PROG_TYPE_LWT_OUT:
+	case BPF_PROG_TYPE_LWT_SEG6LOCAL:
+		return HPROG_LWT;
+	case BPF_PROG_TYPE_LWT_XMIT:
+		return HPROG_LWT_XMIT;
+	case BPF_PROG_TYPE_SK_SKB:
+		return HPROG_SK_SKB;
+	case BPF_PROG_TYPE_FLOW_DISSECTOR:
+		return HPROG_FLOW_DISSECTOR;
+	case BPF_PROG_TYPE_CGROUP_SOCK:
+		return HPROG_CGROUP_SOCK;
+	case BPF_PROG_TYPE_CGROUP_SOCK_ADDR:
+		return HPROG_SOCK_ADDR;
+	case BPF_PROG_TYPE_SOCK_OPS:
+		return HPROG_SOCK_OPS;
+	case BPF_PROG_TYPE_SK_MSG:
+		return HPROG_SK_MSG;
+	case BPF_PROG_TYPE_SK_LOOKUP:
+		return HPROG_SK_LOOKUP;
+	case BPF_PROG_TYPE_SK_REUSEPORT:
+		return HPROG_SK_REUSEPORT;
+	case BPF_PROG_TYPE_CGROUP_DEVICE:
+		return HPROG_CGROUP_DEVICE;
+	case BPF_PROG_TYPE_CGROUP_SYSCTL:
+		return HPROG_CGROUP_SYSCTL;
+	case BPF_PROG_TYPE_CGROUP_SOCKOPT:
+		return HPROG_CGROUP_SOCKOPT;
 	case BPF_PROG_TYPE_KPROBE:
 		return HPROG_KPROBE;
 	case BPF_PROG_TYPE_TRACEPOINT:

@@ -75,6 +75,20 @@ enum helper_progs {
 	HPROG_FEXIT = 1 << 8,
 	HPROG_TP_BTF = 1 << 9,
 	HPROG_SYSCALL = 1 << 10,
+	HPROG_CGROUP_SKB = 1 << 11,
+	HPROG_LWT = 1 << 12,		/* lwt_in, lwt_out, lwt_seg6local */
+	HPROG_LWT_XMIT = 1 << 13,
+	HPROG_SK_SKB = 1 << 14,
+	HPROG_FLOW_DISSECTOR = 1 << 15,
+	HPROG_CGROUP_SOCK = 1 << 16,
+	HPROG_SOCK_ADDR = 1 << 17,
+	HPROG_SOCK_OPS = 1 << 18,
+	HPROG_SK_MSG = 1 << 19,
+	HPROG_SK_LOOKUP = 1 << 20,
+	HPROG_SK_REUSEPORT = 1 << 21,
+	HPROG_CGROUP_DEVICE = 1 << 22,
+	HPROG_CGROUP_SYSCTL = 1 << 23,
+	HPROG_CGROUP_SOCKOPT = 1 << 24,
 };
 
 /* The helper, or NULL when there is none of this id. */
