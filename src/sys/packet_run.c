@@ -62,6 +62,7 @@ static int set_skb(struct packet_run *r, const struct packet_frame *f)
 	packet_changed(r->k);
 	skb->wire_len = skb->len;
 	skb->tstamp = f->tstamp;
+	skb->pkt_type = f->pkt_type;
 	skb->ifindex = skb->ingress_ifindex = f->ifindex ? f->ifindex : 1;
 	r->k->sock.owner = r->sock;
 	if (!r->have_sock) {

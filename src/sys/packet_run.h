@@ -18,17 +18,10 @@
 
 #include <stdint.h>
 
+#include "sys/packet_frame.h"
 #include "vm/vm.h"
 
 struct packet_run;
-
-struct packet_frame {
-	const void *bytes;
-	uint32_t size;	    /* bytes that there are; at least 14, at most snaplen */
-	uint32_t wire_size; /* bytes that the packet had; 0: size. __sk_buff.len counts them */
-	uint64_t tstamp;    /* ns since 1970; __sk_buff.tstamp */
-	uint32_t ifindex;   /* where it arrived; 0: 1 */
-};
 
 /* 0; -EINVAL: not a program on packets; -ENOMEM. p must outlive the run. */
 int packet_run_begin(struct packet_run **out, struct vm_prog *p, uint32_t snaplen);

@@ -8,6 +8,9 @@
 #define PACKETS (HPROG_SOCKET_FILTER | HPROG_TC | HPROG_XDP)
 #define PROBES (HPROG_KPROBE | HPROG_TRACEPOINT | HPROG_RAW_TP | HPROG_PERF_EVENT)
 #define TRAMPOLINES (HPROG_FENTRY | HPROG_FEXIT)
+#define SK_STORAGE                                                                                 \
+	(HPROG_TC | HPROG_CGROUP_SKB | HPROG_SOCK_OPS | HPROG_SK_MSG | HPROG_SOCK_ADDR |           \
+	 TRAMPOLINES | HPROG_TP_BTF)
 #define TRACING (PROBES | TRAMPOLINES | HPROG_TP_BTF)
 #define ALL UINT32_MAX /* of the groups that there are */
 
@@ -47,7 +50,8 @@ static const struct helper_proto protos[] = {
 	H(get_numa_node_id, INTEGER, false, ALL),
 	H(probe_read_str, INTEGER, true, TRACING, HARG_MEM_WRITE, HARG_SIZE_OR_ZERO, HARG_ANYTHING),
 	H(get_current_cgroup_id, INTEGER, false, ALL),
-	H(skb_under_cgroup, INTEGER, false, HPROG_TC, HARG_CTX, HARG_MAP_PTR, HARG_ANYTHING),
+	H(skb_under_cgroup, INTEGER, false, HPROG_TC | HPROG_LWT | HPROG_LWT_XMIT, HARG_CTX,
+	  HARG_MAP_PTR, HARG_ANYTHING),
 	H(current_task_under_cgroup, INTEGER, false, ALL, HARG_MAP_PTR, HARG_ANYTHING),
 	H(map_push_elem, INTEGER, false, ALL, HARG_MAP_PTR, HARG_MAP_VALUE, HARG_ANYTHING),
 	H(map_pop_elem, INTEGER, false, ALL, HARG_MAP_PTR, HARG_MAP_VALUE_UNINIT),
@@ -100,11 +104,10 @@ static const struct helper_proto protos[] = {
 	H(dynptr_data, DYNPTR_MEM_OR_NULL, false, ALL, HARG_DYNPTR, HARG_ANYTHING, HARG_ALLOC_SIZE),
 	H(get_current_task, INTEGER, true, ALL),
 	H(get_current_task_btf, TASK_BTF, true, ALL),
-	H(sk_fullsock, SOCK_OR_NULL, false, HPROG_TC, HARG_SOCK),
-	H(sk_storage_get, MAP_VALUE_OR_NULL, false, HPROG_TC | TRAMPOLINES | HPROG_TP_BTF,
-	  HARG_MAP_PTR, HARG_SOCK_OR_BTF, HARG_MAP_VALUE_OR_NULL, HARG_ANYTHING),
-	H(sk_storage_delete, INTEGER, false, HPROG_TC | TRAMPOLINES | HPROG_TP_BTF, HARG_MAP_PTR,
-	  HARG_SOCK_OR_BTF),
+	H(sk_fullsock, SOCK_OR_NULL, false, HPROG_TC | HPROG_CGROUP_SKB, HARG_SOCK),
+	H(sk_storage_get, MAP_VALUE_OR_NULL, false, SK_STORAGE, HARG_MAP_PTR, HARG_SOCK_OR_BTF,
+	  HARG_MAP_VALUE_OR_NULL, HARG_ANYTHING),
+	H(sk_storage_delete, INTEGER, false, SK_STORAGE, HARG_MAP_PTR, HARG_SOCK_OR_BTF),
 	H(task_storage_get, MAP_VALUE_OR_NULL, false, ALL, HARG_MAP_PTR, HARG_TASK_OR_NULL,
 	  HARG_MAP_VALUE_OR_NULL, HARG_ANYTHING),
 	H(task_storage_delete, INTEGER, false, ALL, HARG_MAP_PTR, HARG_TASK_OR_NULL),
@@ -121,7 +124,7 @@ const struct helper_proto *helper_proto_find(uint32_t id)
 	for (size_t i = 0; i < ARRAY_SIZE(protos); i++)
 		if (protos[i].id == id)
 			return &protos[i];
-	return NULL;
+	return helper_proto_net(id);
 }
 
 #define NAME(fn) [BPF_FUNC_##fn] = "bpf_" #fn

@@ -29,6 +29,8 @@ enum insn_form insn_form(uint8_t code)
 			return src || cls == BPF_JMP32 ? INSN_NONE : INSN_CALL;
 		case BPF_EXIT:
 			return src || cls == BPF_JMP32 ? INSN_NONE : INSN_EXIT;
+		case SHMAP_BPF_JCOND:
+			return src || cls == BPF_JMP32 ? INSN_NONE : INSN_MAY_GOTO;
 		}
 		return op <= BPF_JSLE ? INSN_JCOND : INSN_NONE;
 	case BPF_LD:
@@ -50,10 +52,7 @@ enum insn_form insn_form(uint8_t code)
 	case BPF_STX:
 		if (INSN_MODE(code) == BPF_MEM)
 			return INSN_STX;
-		return INSN_MODE(code) == BPF_ATOMIC &&
-				       (INSN_SIZE(code) == BPF_W || INSN_SIZE(code) == BPF_DW)
-			       ? INSN_ATOMIC
-			       : INSN_NONE;
+		return INSN_MODE(code) == BPF_ATOMIC ? INSN_ATOMIC : INSN_NONE;
 	}
 	return INSN_NONE;
 }
@@ -84,6 +83,8 @@ bool insn_atomic_valid(int32_t imm)
 	case BPF_XOR | BPF_FETCH:
 	case BPF_XCHG:
 	case BPF_CMPXCHG:
+	case SHMAP_BPF_LOAD_ACQ:
+	case SHMAP_BPF_STORE_REL:
 		return true;
 	}
 	return false;
@@ -106,6 +107,7 @@ void insn_regs(const struct bpf_insn *insn, uint16_t *reads, uint16_t *writes)
 	switch (insn_form(insn->code)) {
 	case INSN_NONE:
 	case INSN_JA:
+	case INSN_MAY_GOTO:
 		return;
 	case INSN_ALU:
 		*reads = x ? d | s : d;
@@ -139,7 +141,10 @@ void insn_regs(const struct bpf_insn *insn, uint16_t *reads, uint16_t *writes)
 		return;
 	case INSN_ATOMIC:
 		*reads = d | s;
-		if (insn->imm == BPF_CMPXCHG) {
+		if (insn_load_acquire(insn)) {
+			*reads = s;
+			*writes = d;
+		} else if (insn->imm == BPF_CMPXCHG) {
 			*reads |= 1;
 			*writes = 1;
 		} else if (insn_atomic_fetches(insn->imm)) {
@@ -235,6 +240,10 @@ static const char *jmp_fault(const struct bpf_insn *insn, enum insn_form form)
 		if (insn->src_reg || insn->dst_reg || (jmp32 ? insn->off : insn->imm))
 			return "BPF_JA uses reserved fields";
 		return NULL;
+	case INSN_MAY_GOTO:
+		if (insn->src_reg || insn->dst_reg || insn->imm)
+			return "invalid may_goto imm";
+		return NULL;
 	case INSN_EXIT:
 		if (insn->src_reg || insn->dst_reg || insn->off || insn->imm)
 			return "BPF_EXIT uses reserved fields";
@@ -267,6 +276,7 @@ const char *insn_fault(const struct bpf_insn *insn, char *buf, size_t size)
 		return alu_fault(insn, form, buf, size);
 	case INSN_JA:
 	case INSN_JCOND:
+	case INSN_MAY_GOTO:
 	case INSN_CALL:
 	case INSN_EXIT:
 		return jmp_fault(insn, form);
@@ -283,6 +293,12 @@ const char *insn_fault(const struct bpf_insn *insn, char *buf, size_t size)
 	case INSN_ST:
 		return insn->src_reg ? "BPF_ST uses reserved fields" : NULL;
 	case INSN_ATOMIC:
+		if (insn_bytes(insn->code) < 4 && insn_atomic_valid(insn->imm) &&
+		    !insn_load_acquire(insn) && !insn_store_release(insn)) {
+			snprintf(buf, size, "invalid atomic operand size %u",
+				 insn_bytes(insn->code));
+			return buf;
+		}
 		if (!insn_atomic_valid(insn->imm)) {
 			snprintf(buf, size, "BPF_ATOMIC uses invalid atomic opcode %02x",
 				 insn->imm);
@@ -326,7 +342,13 @@ static void print_atomic(const struct bpf_insn *insn, char *buf, size_t size)
 		name = "xor", op = "^=";
 		break;
 	}
-	if (insn->imm == BPF_CMPXCHG)
+	if (insn_load_acquire(insn))
+		snprintf(buf, size, "(%02x) r%d = load_acquire((%s *)(r%d %+d))", insn->code, d,
+			 type, s, insn->off);
+	else if (insn_store_release(insn))
+		snprintf(buf, size, "(%02x) store_release((%s *)(r%d %+d), r%d)", insn->code, type,
+			 d, insn->off, s);
+	else if (insn->imm == BPF_CMPXCHG)
 		snprintf(buf, size, "(%02x) r0 = atomic%s_cmpxchg((%s *)(r%d %+d), r0, r%d)",
 			 insn->code, wide, type, d, insn->off, s);
 	else if (insn->imm == BPF_XCHG)
@@ -374,6 +396,8 @@ static void print_jmp(const struct bpf_insn *insn, enum insn_form form, char *bu
 
 	if (form == INSN_EXIT)
 		snprintf(buf, size, "(%02x) exit", insn->code);
+	else if (form == INSN_MAY_GOTO)
+		snprintf(buf, size, "(%02x) may_goto pc%+d", insn->code, insn->off);
 	else if (form == INSN_JA)
 		snprintf(buf, size, "(%02x) goto%s pc%+d", insn->code, w == 'w' ? "l" : "",
 			 insn_jump_offset(insn));
@@ -409,6 +433,7 @@ void insn_print(const struct bpf_insn *insn, char *buf, size_t size)
 		return;
 	case INSN_JA:
 	case INSN_JCOND:
+	case INSN_MAY_GOTO:
 	case INSN_CALL:
 	case INSN_EXIT:
 		print_jmp(insn, form, buf, size);

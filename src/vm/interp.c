@@ -380,6 +380,11 @@ L_call_local : {
 	NEXT;
 }
 L_tail_call : {
+	if (unlikely(vc->depth)) { /* out of a function: to return to its caller */
+		if (!interp_tail_call_nested(vc, r[1], r[2], (uint32_t)r[3], &r[0]))
+			NEXT;
+		goto L_exit;
+	}
 	const struct icode *to = interp_tail_call(vc, r[2], (uint32_t)r[3]);
 
 	if (!to)

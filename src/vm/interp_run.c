@@ -53,6 +53,45 @@ const struct icode *interp_tail_call(struct vm_context *vc, uint64_t map, uint32
 	return &code->ins[0];
 }
 
+/*
+ * The program runs with the whole frame memory; what its callers have there is put aside.
+ * They may hold pointers into it, and find everything as it was.
+ */
+static __attribute__((noinline)) uint64_t run_nested(struct vm_context *vc, const struct icode *to,
+						     uint64_t ctx, const struct vm_prog *prog,
+						     const struct vm_code *code)
+{
+	const uint32_t depth = vc->depth;
+	struct vm_frame frames[depth];
+	uint8_t stack[depth * VM_FRAME_STACK];
+	uint64_t ret;
+
+	memcpy(frames, vc->frames, sizeof(frames));
+	memcpy(stack, vc->stack, sizeof(stack));
+	vc->depth = 0;
+	begin_stack(vc, vc->prog);
+	ret = interp_exec(vc, to, ctx, 0, 0, 0, 0);
+	vc->depth = depth;
+	vc->prog = prog;
+	vc->code = code;
+	memcpy(vc->frames, frames, sizeof(frames));
+	memcpy(vc->stack, stack, sizeof(stack));
+	return ret;
+}
+
+bool interp_tail_call_nested(struct vm_context *vc, uint64_t ctx, uint64_t map, uint32_t index,
+			     uint64_t *ret)
+{
+	const struct vm_prog *prog = vc->prog;
+	const struct vm_code *code = vc->code;
+	const struct icode *to = interp_tail_call(vc, map, index);
+
+	if (!to)
+		return false;
+	*ret = run_nested(vc, to, ctx, prog, code);
+	return true;
+}
+
 uint64_t interp_callback(struct vm_context *vc, uint64_t func, uint64_t r1, uint64_t r2,
 			 uint64_t r3, uint64_t r4)
 {

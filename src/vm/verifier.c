@@ -202,7 +202,7 @@ static int check_ld_imm64(struct verifier *v, const struct bpf_insn *insn)
 
 /* Bytes of the packet through the old cBPF way: R6 is the context; a miss ends
  * the program. */
-static int check_ld_abs(struct verifier *v, const struct bpf_insn *insn)
+static int check_ld_abs(struct verifier *v, const struct bpf_insn *insn, uint32_t *next)
 {
 	int err = check_reg_read(v, 6);
 
@@ -210,10 +210,6 @@ static int check_ld_abs(struct verifier *v, const struct bpf_insn *insn)
 		err = check_reg_read(v, insn->src_reg);
 	if (err)
 		return err;
-	if (v->cur->cur || v->subprog_cnt > 1) {
-		verbose(v, "BPF_LD_[ABS|IND] instructions cannot be mixed with bpf-to-bpf calls\n");
-		return -EINVAL;
-	}
 	err = check_no_leak(v, "BPF_LD_[ABS|IND]");
 	if (err)
 		return err;
@@ -228,8 +224,9 @@ static int check_ld_abs(struct verifier *v, const struct bpf_insn *insn)
 		return -EACCES;
 	}
 	clobber_caller_saved(v);
+	/* a miss in a function ends that */
 	reg_mark_unknown(&cur_regs(v)[0]);
-	return 0;
+	return leave_function(v, false, next);
 }
 
 /* One instruction; *next is where the path goes on, unless *done. */
@@ -249,7 +246,7 @@ static int check_insn(struct verifier *v, uint32_t *next, bool *done)
 		*next = v->insn + 2;
 		return check_ld_imm64(v, insn);
 	case INSN_LD_ABS:
-		return check_ld_abs(v, insn);
+		return check_ld_abs(v, insn, next);
 	case INSN_LDX:
 	case INSN_LDX_SX:
 		return check_load(v, insn);
@@ -265,11 +262,14 @@ static int check_insn(struct verifier *v, uint32_t *next, bool *done)
 	case INSN_JCOND:
 		v->jumps_walked++;
 		return check_cond_jmp(v, insn, next);
+	case INSN_MAY_GOTO:
+		v->jumps_walked++;
+		return check_may_goto(v, insn, next);
 	case INSN_CALL:
 		v->jumps_walked++;
 		if (insn->src_reg == BPF_PSEUDO_CALL)
 			return check_call(v, insn, next);
-		return check_helper(v, insn);
+		return check_helper(v, insn, next);
 	case INSN_EXIT:
 		v->jumps_walked++;
 		return check_exit(v, next, done);
@@ -311,6 +311,8 @@ static int walk(struct verifier *v)
 				continue;
 			}
 		}
+		if (ver_watch)
+			ver_watch->step(v);
 		print_insn(v);
 		v->aux[v->insn].seen = true;
 		err = check_insn(v, &next, &done);
@@ -350,6 +352,8 @@ static int walk_from(struct verifier *v, uint32_t subprog)
 	v->prev_walked = v->walked;
 	v->prev_jumps = v->jumps_walked;
 	v->last_line = 0;
+	if (ver_watch)
+		ver_watch->root(v, subprog);
 	err = walk(v);
 	if (!err && !(v->log->level & 2))
 		v->log->len = mark;

@@ -365,6 +365,31 @@ static void settle_null(struct verifier *v, struct state *s, uint32_t id, bool n
 			}
 }
 
+/* *r is *known plus the difference of what was added to the two. */
+static void follow_linked(struct reg *r, const struct reg *known)
+{
+	const int32_t off = r->off;
+	const uint8_t added = r->added;
+	struct reg delta;
+
+	if (added == known->added && off == known->off) {
+		*r = *known;
+		return;
+	}
+	/* the sum in 32 bits and the one in 64 tell nothing of each other; nor does the
+	 * former of what it was made from, unless that has no upper half */
+	if (added && known->added && added != known->added)
+		return;
+	if (known->added == 32 && !added && r->umax > UINT32_MAX)
+		return;
+	*r = *known;
+	reg_mark_const(&delta, (uint64_t)((int64_t)off - known->off));
+	scalar_alu(r, &delta, BPF_ADD, added == 32 || known->added == 32, false);
+	r->id = known->id;
+	r->off = off;
+	r->added = added;
+}
+
 /* Copies what was learnt about r to the scalars that hold the same value. */
 static void spread_linked(struct verifier *v, struct state *s, const struct reg *from)
 {
@@ -373,7 +398,7 @@ static void spread_linked(struct verifier *v, struct state *s, const struct reg 
 
 	if (!known.id || known.kind != REG_SCALAR)
 		return;
-	for_each_reg(s, r) if (r->kind == REG_SCALAR && r->id == known.id) *r = known;
+	for_each_reg(s, r) if (r->kind == REG_SCALAR && r->id == known.id) follow_linked(r, &known);
 }
 
 static void note_linked(struct verifier *v, const struct state *s, uint32_t id)

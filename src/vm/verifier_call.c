@@ -69,6 +69,8 @@ int check_call(struct verifier *v, const struct bpf_insn *insn, uint32_t *next)
 			return err;
 		}
 		v->subprogs[s].called = true;
+		if (cfg_changes_packet(v, s))
+			clear_packet_pointers(v->cur);
 		clobber_caller_saved(v);
 		reg_mark_unknown(&cur_regs(v)[0]);
 		*next = v->insn + 1;
@@ -101,12 +103,12 @@ int call_callback(struct verifier *v, const struct helper_proto *p, uint32_t sub
 	uint32_t map;
 	int err;
 
-	if (v->aux[v->insn].callback_pc != VM_PC_NONE &&
-	    v->aux[v->insn].callback_pc != v->subprogs[subprog].start) {
-		verbose(v, "same insn cannot be used with different callbacks\n");
-		return -EINVAL;
-	}
-	v->aux[v->insn].callback_pc = v->subprogs[subprog].start;
+	/* the executor is told which one it is only when it is always the same */
+	if (!v->info[v->insn].called_back)
+		v->aux[v->insn].callback_pc = v->subprogs[subprog].start;
+	else if (v->aux[v->insn].callback_pc != v->subprogs[subprog].start)
+		v->aux[v->insn].callback_pc = VM_PC_NONE;
+	v->info[v->insn].called_back = true;
 	s = push_path(v, v->subprogs[subprog].start, v->insn);
 	if (!s)
 		return v->path_cnt > VER_MAX_PATHS ? -E2BIG : -ENOMEM;
@@ -173,6 +175,19 @@ static int check_callback_result(struct verifier *v, const struct frame *f)
 	return 0;
 }
 
+const struct state *call_last_entry(const struct verifier *v, uint32_t insn, uint32_t *rounds)
+{
+	const struct state *before = NULL;
+
+	*rounds = 0;
+	for (const struct state *s = v->cur->parent; s; s = s->parent)
+		if (s->insn == insn && s->cur == v->cur->cur) {
+			before = before ? before : s;
+			++*rounds;
+		}
+	return before;
+}
+
 static int return_to_caller(struct verifier *v, uint32_t *next)
 {
 	struct frame *f = state_frame(v->cur);
@@ -198,17 +213,13 @@ static int return_to_caller(struct verifier *v, uint32_t *next)
 	}
 	v->cur->frames[v->cur->cur--] = NULL;
 	if (f->callback) {
-		const struct state *before = NULL;
-		uint32_t rounds = 0;
+		const struct state *before;
+		uint32_t rounds;
 
 		state_frame(v->cur)->called_back = true;
 
 		/* the state in which this call was last made */
-		for (const struct state *s = v->cur->parent; s; s = s->parent)
-			if (s->insn == *next && s->cur == v->cur->cur) {
-				before = before ? before : s;
-				rounds++;
-			}
+		before = call_last_entry(v, *next, &rounds);
 		if (before)
 			state_widen(v, before, v->cur, *next, rounds > CALLBACK_ROUNDS);
 	}

@@ -71,8 +71,16 @@ int cfg_find_subprogs(struct verifier *v)
 	v->subprogs[v->subprog_cnt].start = v->cnt; /* the end of the last one */
 	for (uint32_t s = 0; s < v->subprog_cnt; s++) {
 		v->aux[v->subprogs[s].start].subprog_start = true;
-		for (uint32_t i = v->subprogs[s].start; i < v->subprogs[s + 1].start; i++)
+		for (uint32_t i = v->subprogs[s].start; i < v->subprogs[s + 1].start; i++) {
+			const struct bpf_insn *insn = &v->insns[i];
+
 			v->info[i].subprog = s;
+			if (insn->code == (BPF_JMP | BPF_CALL) && !insn->src_reg &&
+			    insn->imm == BPF_FUNC_tail_call)
+				v->subprogs[s].tail_call = true;
+			if (insn_form(insn->code) == INSN_LD_ABS)
+				v->subprogs[s].ld_abs = true;
+		}
 		if (v->log->level & 2)
 			verbose(v, "func#%u @%u\n", s, v->subprogs[s].start);
 	}
@@ -179,6 +187,7 @@ int cfg_successors(const struct verifier *v, uint32_t insn, uint32_t succ[2])
 		succ[0] = insn + 1 + insn_jump_offset(in);
 		return 1;
 	case INSN_JCOND:
+	case INSN_MAY_GOTO:
 		succ[0] = insn + 1;
 		succ[1] = insn + 1 + in->off;
 		return 2;
@@ -199,7 +208,7 @@ int cfg_check_jumps(struct verifier *v)
 		const struct subprog *s = &v->subprogs[v->info[i].subprog];
 		const enum insn_form form = insn_form(v->insns[i].code);
 
-		if (form == INSN_JA || form == INSN_JCOND) {
+		if (form == INSN_JA || form == INSN_JCOND || form == INSN_MAY_GOTO) {
 			int64_t to = (int64_t)i + 1 + insn_jump_offset(&v->insns[i]);
 
 			if (to < s->start || to >= s[1].start) {
@@ -264,10 +273,13 @@ int cfg_check_reach(struct verifier *v)
 			break;
 		case INSN_JA:
 		case INSN_JCOND:
+		case INSN_MAY_GOTO:
 			v->info[i].prune = true;
 			v->info[i + 1 + insn_jump_offset(insn)].prune = true;
-			if (insn_form(insn->code) == INSN_JCOND)
+			if (insn_form(insn->code) != INSN_JA)
 				v->info[i + 1].prune = true;
+			if (insn_form(insn->code) == INSN_MAY_GOTO)
+				v->info[i].checkpoint = true;
 			break;
 		case INSN_CALL:
 			if (insn->src_reg == BPF_PSEUDO_CALL) {
@@ -310,6 +322,14 @@ out:
  */
 static int stack_below(struct verifier *v, uint32_t s, uint32_t frames, uint32_t sum)
 {
+	/* each of 33 tail calls may keep so much of its callers */
+	if (s && v->subprogs[s].tail_call && sum >= VER_MAX_TAIL_STACK) {
+		verbose(v,
+			"tail_calls are not allowed when call stack of previous frames is %u "
+			"bytes. Too large\n",
+			sum);
+		return -EACCES;
+	}
 	sum += round_up_u64(v->subprogs[s].stack, 16);
 	if (frames > VER_MAX_FRAMES) {
 		verbose(v, "the call stack of %u frames is too deep !\n", frames);
@@ -340,6 +360,22 @@ static int stack_below(struct verifier *v, uint32_t s, uint32_t frames, uint32_t
 			return err;
 	}
 	return 0;
+}
+
+bool cfg_changes_packet(struct verifier *v, uint32_t s)
+{
+	struct subprog *p = &v->subprogs[s];
+
+	if (p->changes_packet)
+		return p->changes_packet == 2;
+	p->changes_packet = p->tail_call ? 2 : 1;
+	for (uint32_t i = p->start; i < p[1].start && p->changes_packet == 1; i++)
+		if (v->aux[i].call_pc != VM_PC_NONE
+			    ? cfg_changes_packet(v, cfg_subprog_at(v, v->aux[i].call_pc))
+			    : insn_form(v->insns[i].code) == INSN_CALL && !v->insns[i].src_reg &&
+				      helper_changes_packet(v->insns[i].imm))
+			p->changes_packet = 2;
+	return p->changes_packet == 2;
 }
 
 int cfg_check_stack_depth(struct verifier *v)

@@ -18,19 +18,18 @@
 
 struct ctx_row {
 	uint16_t begin, end;
-	uint8_t read, write;	   /* sizes */
-	uint8_t kind;		   /* enum reg_kind of what is loaded */
-	uint8_t field;		   /* enum vm_ctx_field */
+	uint8_t read, write; /* sizes */
+	uint8_t kind;	     /* enum reg_kind of what is loaded */
+	uint8_t field;	     /* enum vm_ctx_field */
 	bool or_null;
-	bool at_begin; /* narrow accesses begin where a 4-byte field does */
+	bool at_begin;		   /* narrow accesses begin where a 4-byte field does */
 	uint32_t readers, writers; /* enum helper_progs bits */
 };
 
 #define END(type, m) (offsetof(type, m) + sizeof(((type *)0)->m))
 #define SPAN(type, first, last) .begin = offsetof(type, first), .end = END(type, last)
 #define SKB(first, last) SPAN(struct __sk_buff, first, last)
-#define PKT(kind_, field_)                                                                         \
-	.read = WHOLE, .kind = REG_##kind_, .field = VM_CTX_##field_
+#define PKT(kind_, field_) .read = WHOLE, .kind = REG_##kind_, .field = VM_CTX_##field_
 
 static const struct ctx_row skb_rows[] = {
 	{SKB(len, pkt_type), .read = NARROW, .readers = SKBS},
@@ -54,8 +53,7 @@ static const struct ctx_row skb_rows[] = {
 	{SKB(napi_id, napi_id), .read = NARROW, .readers = SKBS},
 	{SKB(family, family), .read = NARROW, .readers = HPROG_CGROUP_SKB | HPROG_SK_SKB},
 	{SKB(remote_ip4, local_ip6), .read = WHOLE, .readers = HPROG_CGROUP_SKB | HPROG_SK_SKB},
-	{SKB(remote_port, local_port), .read = NARROW,
-	 .readers = HPROG_CGROUP_SKB | HPROG_SK_SKB},
+	{SKB(remote_port, local_port), .read = NARROW, .readers = HPROG_CGROUP_SKB | HPROG_SK_SKB},
 	{SKB(data_meta, data_meta), PKT(PKT_META, PKT_META), .readers = HPROG_TC},
 	{SKB(tstamp, tstamp), .read = WIDE, .write = WIDE, .readers = HPROG_TC | HPROG_CGROUP_SKB,
 	 .writers = HPROG_TC | HPROG_CGROUP_SKB},
@@ -122,7 +120,8 @@ static const struct ctx_row sock_ops_rows[] = {
 	{OPS(skb_tcp_flags, skb_tcp_flags), .read = NARROW, .at_begin = true},
 	/* skb_hwtstamp: 6.2's */
 	{.begin = END(struct bpf_sock_ops, skb_tcp_flags),
-	 .end = END(struct bpf_sock_ops, skb_tcp_flags) + 8, .read = WIDE},
+	 .end = END(struct bpf_sock_ops, skb_tcp_flags) + 8,
+	 .read = WIDE},
 };
 
 #define MSG(first, last) SPAN(struct sk_msg_md, first, last)
@@ -139,7 +138,8 @@ static const struct ctx_row sk_lookup_rows[] = {
 	{LOOKUP(family, remote_ip6), .read = NARROW},
 	{LOOKUP(remote_port, remote_port), .read = NARROW},
 	{.begin = END(struct bpf_sk_lookup, remote_port),
-	 .end = offsetof(struct bpf_sk_lookup, local_ip4), .read = 1 | 2},
+	 .end = offsetof(struct bpf_sk_lookup, local_ip4),
+	 .read = 1 | 2},
 	{LOOKUP(local_ip4, ingress_ifindex), .read = NARROW},
 };
 
@@ -182,8 +182,7 @@ static const struct ctx_row *find_row(const struct ctx_row *rows, uint32_t cnt, 
 	if (off < 0 || off % size)
 		return NULL;
 	for (uint32_t i = 0; i < cnt; i++)
-		if (off >= rows[i].begin && off < rows[i].end &&
-		    !(rows[i].at_begin && off % 4) &&
+		if (off >= rows[i].begin && off < rows[i].end && !(rows[i].at_begin && off % 4) &&
 		    (!rows[i].readers || rows[i].readers & group))
 			return &rows[i];
 	return NULL;
@@ -209,8 +208,7 @@ static bool row_allows(const struct verifier *v, const struct ctx_row *row, uint
 		return false;
 	out->kind = row->kind ? row->kind : REG_SCALAR;
 	out->or_null = row->or_null;
-	if (row->kind == REG_PKT || row->kind == REG_PKT_END || row->kind == REG_PKT_META ||
-	    write)
+	if (row->kind == REG_PKT || row->kind == REG_PKT_END || row->kind == REG_PKT_META || write)
 		out->field = row->field ? row->field : VM_CTX_PLAIN;
 	if (write && out->field == VM_CTX_HALF_BELOW)
 		out->field = half_below(&v->insns[insn]);
@@ -221,8 +219,8 @@ static bool row_allows(const struct verifier *v, const struct ctx_row *row, uint
 
 static bool cgroup_sock_attach(uint32_t attach, int32_t off, bool write)
 {
-	const bool create = attach == BPF_CGROUP_INET_SOCK_CREATE ||
-			    attach == BPF_CGROUP_INET_SOCK_RELEASE;
+	const bool create =
+		attach == BPF_CGROUP_INET_SOCK_CREATE || attach == BPF_CGROUP_INET_SOCK_RELEASE;
 
 	switch (off) {
 	case offsetof(struct bpf_sock, bound_dev_if):
@@ -343,8 +341,7 @@ bool ctx_net_access(struct verifier *v, uint32_t insn, int32_t off, unsigned int
 		TABLE(skb_rows);
 		break;
 	}
-	return row_allows(v, find_row(rows, cnt, v->group, off, size), insn, off, size, write,
-			  out);
+	return row_allows(v, find_row(rows, cnt, v->group, off, size), insn, off, size, write, out);
 }
 
 bool sock_access(enum reg_kind kind, int32_t off, unsigned int size)
@@ -354,10 +351,11 @@ bool sock_access(enum reg_kind kind, int32_t off, unsigned int size)
 	if (kind == REG_TCP_SOCK) {
 		if (off < 0 || off >= (int32_t)sizeof(struct bpf_tcp_sock) || off % size)
 			return false;
-		return size == (off == offsetof(struct bpf_tcp_sock, bytes_received) ||
-						off == offsetof(struct bpf_tcp_sock, bytes_acked)
-					? 8
-					: 4);
+		/* the two are of 8 bytes */
+		if (off >= (int32_t)offsetof(struct bpf_tcp_sock, bytes_received) &&
+		    off < (int32_t)END(struct bpf_tcp_sock, bytes_acked))
+			return size == 8;
+		return size == 4;
 	}
 	/* What is not known to be a full socket has no type, protocol, mark, priority. */
 	if (kind == REG_SOCK_COMMON && off >= (int32_t)offsetof(struct bpf_sock, type) &&

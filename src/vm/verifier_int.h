@@ -17,6 +17,7 @@
  *   verifier_ctx_net.c  of those on packets and sockets; sockets
  *   verifier_btf.c      kernel types, global functions
  *   verifier_call.c     calls of functions, returns, callbacks
+ *   verifier_jump.c     may_goto, tail calls out of functions
  *   verifier_helper.c   calls of helpers
  *   verifier_print.c    states in the log
  */
@@ -39,6 +40,7 @@
 #define VER_MAX_PATHS 8192	/* paths waiting to be walked */
 #define VER_MAX_FRAMES 8
 #define VER_MAX_STACK 512
+#define VER_MAX_TAIL_STACK 256 /* of the callers of a function that tail calls */
 #define VER_MAX_SUBPROGS 256
 #define VER_MAX_REFS 64
 #define VER_MAX_VAR_OFF (1 << 29)
@@ -83,6 +85,8 @@ struct reg {
 	bool trusted;		/* REG_BTF_ID: a tracing argument; only for the log */
 	bool rcu, walked;	/* REG_BTF_ID: loaded through another: valid all run long, or not */
 	bool ringbuf;		/* REG_MEM: a reserved record */
+	uint8_t added;		/* REG_SCALAR: a constant (off) was added to what id names: in
+				 * 64 bits, in 32 bits, or not (0) */
 	uint8_t frame;		/* REG_STACK: whose frame */
 	int32_t off;
 	/* Packets: bytes from the base that were compared with the end, -1 (at end)
@@ -92,8 +96,8 @@ struct reg {
 	uint32_t btf_id;	/* REG_BTF_ID: type in vmlinux */
 	uint32_t mem_size;	/* REG_MEM */
 	uint32_t subprog;	/* REG_FUNC */
-	/* Registers with the same nonzero id: scalars: the same value (+ off between
-	 * them is not tracked); pointers: the same base, or the same null answer. */
+	/* Registers with the same nonzero id: scalars: the same value, plus the own
+	 * `off` where `added` says so; pointers: the same base, or the same null answer. */
 	uint32_t id;
 	uint32_t ref_id;	/* the acquired reference that it is */
 	struct tnum var_off;
@@ -153,12 +157,20 @@ struct state {
 	/* bookkeeping of the walk */
 	struct state *parent;	/* the checkpoint before */
 	uint32_t rounds;	/* callbacks entered on the way here */
+	uint32_t may_gotos;	/* may_gotos passed without the jump */
 	uint32_t branches;	/* paths from here that are not finished; 0: fully explored */
 	uint32_t insn;		/* where it was taken */
 	uint32_t miss, hit;
 	struct state *next;	/* in the list of its instruction */
+	uint32_t trace;		/* for ver_watch: what it noted last on this path */
 	bool unlinked;		/* dropped from the list, kept for its children */
 	bool loops;		/* some path below ended at a state not yet finished */
+};
+
+enum state_match {
+	MATCH_COVERED,		/* what matters of cur is covered by old, fully explored */
+	MATCH_WITHIN,		/* all of cur lies within old */
+	MATCH_SAME,		/* cur is old */
 };
 
 static inline struct frame *state_frame(const struct state *s)
@@ -177,6 +189,8 @@ struct subprog {
 	bool verified;		/* global: checked by itself */
 	bool called;		/* global: by reachable code */
 	bool is_callback;
+	bool tail_call, ld_abs;
+	uint8_t changes_packet;	/* 0: not asked yet, 1: no (or being asked), 2: yes */
 };
 
 /*
@@ -205,6 +219,7 @@ struct insn_state {
 	bool prune;		/* states are compared here */
 	bool checkpoint;	/* and always kept */
 	bool callback_call;	/* calls a helper that takes a callback */
+	bool called_back;	/* one of them is known */
 	bool jump_target;
 	uint32_t subprog;
 	uint32_t ptr_kind;	/* reg_kind + 1 of a load/store base, to keep it one kind */
@@ -271,6 +286,19 @@ static inline const struct map *ver_map(const struct verifier *v, uint32_t map)
 	return map & VER_MAP_INNER ? m->inner : m;
 }
 
+/*
+ * For tests: is told of every step of the walk, so that runs can be held against what
+ * the verifier claimed. `trace` is the watcher's; a path begins with what it was
+ * where the path branched off, a checkpoint with VM_PC_NONE.
+ */
+struct ver_watch {
+	void (*step)(struct verifier *v);	/* v->cur stands before v->insn */
+	/* v->cur at v->insn is covered by that checkpoint: its path ends */
+	void (*covered)(struct verifier *v, const struct state *by, enum state_match how);
+	void (*root)(struct verifier *v, uint32_t subprog); /* a walk begins */
+};
+extern const struct ver_watch *ver_watch;
+
 #define verbose(v, ...) vm_logf((v)->log, __VA_ARGS__)
 
 /* verifier_cfg.c */
@@ -281,6 +309,8 @@ int cfg_check_reach(struct verifier *v);
 int cfg_check_stack_depth(struct verifier *v);
 /* Index of the subprogram that starts at insn, or -1. */
 int cfg_subprog_at(const struct verifier *v, uint32_t insn);
+/* May a call of the function change where the packet lies? */
+bool cfg_changes_packet(struct verifier *v, uint32_t s);
 /* Successors inside the function: 0, 1 or 2. */
 int cfg_successors(const struct verifier *v, uint32_t insn, uint32_t succ[2]);
 
@@ -310,11 +340,6 @@ struct state *state_copy(const struct state *s);
 void state_free(struct state *s);
 struct frame *frame_new(uint32_t subprog, uint32_t callsite, uint32_t frameno);
 int frame_grow(struct frame *f, uint32_t slot_cnt);
-enum state_match {
-	MATCH_COVERED,		/* what matters of cur is covered by old, fully explored */
-	MATCH_WITHIN,		/* all of cur lies within old */
-	MATCH_SAME,		/* cur is old */
-};
 bool state_equal(struct verifier *v, const struct state *old, const struct state *cur,
 		 uint32_t insn, enum state_match how);
 /* 1: this path is covered by an earlier one; 0: walk on; -errno. */
@@ -339,6 +364,21 @@ void reg_cast_sx(struct reg *r, unsigned int size, bool is32);
 static inline bool reg_is_const(const struct reg *r)
 {
 	return r->kind == REG_SCALAR && tnum_is_const(r->var_off);
+}
+/* No longer known to be the same as another. */
+static inline void scalar_unlink(struct reg *r)
+{
+	r->id = 0;
+	r->off = 0;
+	r->added = 0;
+}
+/* Gives a scalar that is about to be copied an id of its own value. */
+static inline void scalar_name(struct verifier *v, struct reg *r)
+{
+	if (r->added) /* one constant only */
+		scalar_unlink(r);
+	if (!r->id && !tnum_is_const(r->var_off))
+		r->id = ++v->id_gen;
 }
 static inline bool reg_is_zero(const struct reg *r)
 {
@@ -434,6 +474,13 @@ void btf_print_line(struct verifier *v, uint32_t insn);
 /* verifier_call.c */
 int check_call(struct verifier *v, const struct bpf_insn *insn, uint32_t *next);
 int check_exit(struct verifier *v, uint32_t *next, bool *done);
+/* The checkpoint of the current path at insn, in the same frame, or NULL; *rounds: how many. */
+const struct state *call_last_entry(const struct verifier *v, uint32_t insn, uint32_t *rounds);
+int check_may_goto(struct verifier *v, const struct bpf_insn *insn, uint32_t *next);
+/* The current function may end here: with 0, or with what a tail call's target returns. */
+int leave_function(struct verifier *v, bool tail_call, uint32_t *next);
+/* What was learnt of the packet's bounds no longer holds. */
+void clear_packet_pointers(struct state *s);
 /* Pushes the path on which helper p calls function `subprog` once more. */
 int call_callback(struct verifier *v, const struct helper_proto *p, uint32_t subprog);
 int check_no_leak(struct verifier *v, const char *what);
@@ -448,7 +495,7 @@ bool walk_is_rcu(const struct verifier *v, const struct reg *from, const char *t
 		 const char *member);
 
 /* verifier_helper.c */
-int check_helper(struct verifier *v, const struct bpf_insn *insn);
+int check_helper(struct verifier *v, const struct bpf_insn *insn, uint32_t *next);
 
 /* verifier.c */
 struct state *push_path(struct verifier *v, uint32_t insn, uint32_t prev_insn);

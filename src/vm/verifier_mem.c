@@ -453,12 +453,55 @@ int check_store(struct verifier *v, const struct bpf_insn *insn)
 			 insn->src_reg, false, false);
 }
 
+/* Atomics reach neither the context nor the packet. */
+static int check_atomic_ptr(struct verifier *v, int regno, const char *what)
+{
+	const struct reg *r = &cur_regs(v)[regno];
+
+	if (r->or_null || (r->kind != REG_CTX && !reg_is_pkt(r) && r->kind != REG_PKT_END &&
+			   r->kind != REG_SOCK_COMMON && r->kind != REG_SOCKET))
+		return 0;
+	verbose(v, "BPF_ATOMIC %s R%d %s is not allowed\n", what, regno, reg_kind_name(r));
+	return -EACCES;
+}
+
+static int check_load_acquire(struct verifier *v, const struct bpf_insn *insn)
+{
+	int err = check_reg_read(v, insn->src_reg);
+
+	if (!err)
+		err = check_reg_write(v, insn->dst_reg);
+	if (!err)
+		err = check_atomic_ptr(v, insn->src_reg, "loads from");
+	if (err)
+		return err;
+	return check_mem(v, v->insn, insn->src_reg, insn->off, insn_bytes(insn->code), false,
+			 insn->dst_reg, true, false);
+}
+
+static int check_store_release(struct verifier *v, const struct bpf_insn *insn)
+{
+	int err = check_reg_read(v, insn->src_reg);
+
+	if (!err)
+		err = check_reg_read(v, insn->dst_reg);
+	if (!err)
+		err = check_atomic_ptr(v, insn->dst_reg, "stores into");
+	if (err)
+		return err;
+	return check_mem(v, v->insn, insn->dst_reg, insn->off, insn_bytes(insn->code), true,
+			 insn->src_reg, true, false);
+}
+
 int check_atomic(struct verifier *v, const struct bpf_insn *insn)
 {
 	const unsigned int size = insn_bytes(insn->code);
-	const struct reg *dst;
 	int result = -1, err;
 
+	if (insn_load_acquire(insn))
+		return check_load_acquire(v, insn);
+	if (insn_store_release(insn))
+		return check_store_release(v, insn);
 	err = check_reg_read(v, insn->src_reg);
 	if (!err)
 		err = check_reg_read(v, insn->dst_reg);
@@ -466,13 +509,9 @@ int check_atomic(struct verifier *v, const struct bpf_insn *insn)
 		err = check_reg_read(v, 0);
 	if (err)
 		return err;
-	dst = &cur_regs(v)[insn->dst_reg];
-	if (!dst->or_null &&
-	    (dst->kind == REG_CTX || reg_is_pkt(dst) || dst->kind == REG_PKT_END)) {
-		verbose(v, "BPF_ATOMIC stores into R%d %s is not allowed\n", insn->dst_reg,
-			reg_kind_name(dst));
-		return -EACCES;
-	}
+	err = check_atomic_ptr(v, insn->dst_reg, "stores into");
+	if (err)
+		return err;
 	if (insn->imm == BPF_CMPXCHG)
 		result = 0;
 	else if (insn_atomic_fetches(insn->imm))

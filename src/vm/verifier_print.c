@@ -57,12 +57,10 @@ void print_tnum(struct verifier *v, struct tnum t)
 
 static void print_number(struct verifier *v, long long n, bool is_signed)
 {
-	if (is_signed && n > -100000 && n < 100000)
+	if (is_signed && n >= INT16_MIN && n <= INT16_MAX)
 		verbose(v, "%lld", n);
-	else if (!is_signed && (unsigned long long)n < 100000)
+	else if (!is_signed && (unsigned long long)n <= UINT16_MAX)
 		verbose(v, "%llu", (unsigned long long)n);
-	else if (is_signed && n < 0)
-		verbose(v, "-0x%llx", -(unsigned long long)n);
 	else
 		verbose(v, "0x%llx", (unsigned long long)n);
 }
@@ -130,6 +128,8 @@ static void print_reg(struct verifier *v, const struct reg *r)
 	verbose(v, "(");
 	if (r->id)
 		verbose(v, "id=%u", r->id), sep = ",";
+	if (r->added)
+		verbose(v, "%+d", r->off);
 	if (r->ref_id)
 		verbose(v, "%sref_obj_id=%u", sep, r->ref_id), sep = ",";
 	if (r->kind == REG_MAP_PTR || r->kind == REG_MAP_VALUE || r->kind == REG_MAP_KEY) {

@@ -377,7 +377,7 @@ void scalar_alu(struct reg *dst, const struct reg *src, uint8_t op, bool is32, b
 	const unsigned int bits = is32 ? 32 : 64;
 	bool unfollowed = false;
 
-	dst->id = 0;
+	scalar_unlink(dst);
 	if (is32) { /* the operands are their low halves */
 		reg_zext32(dst);
 		reg_zext32(&s);

@@ -3,10 +3,10 @@
  * The frame's 512 bytes: 64 slots of 8, each byte either never written, part
  * of a spilled register, zero, or anything.
  *
- * A byte that was never written may not be loaded. (The kernel lets privileged
- * programs do it.) A helper may read it, as compilers leave the padding of keys
- * and values unwritten: then the interpreter is told to begin with zeroes, so
- * that nothing of its own memory gets into a map.
+ * A byte that was never written may be read, as the kernel lets privileged programs
+ * do: compilers leave the padding of keys and values unwritten. It is any number;
+ * and whoever executes the program is told to begin with zeroes, so that nothing
+ * of its own memory gets into a map.
  */
 #include "vm/verifier_int.h"
 
@@ -130,17 +130,17 @@ static int write_fixed(struct verifier *v, const struct reg *ptr, int64_t off, u
 				    (size == VER_SLOT || value->umax <= UINT32_MAX)) {
 					struct reg *r = &cur_regs(v)[value_regno];
 
-					if (!r->id)
-						r->id = ++v->id_gen;
+					scalar_name(v, r);
 					spilled.id = r->id;
+					spilled.off = 0;
 				} else {
-					spilled.id = 0;
+					scalar_unlink(&spilled);
 				}
 			}
 			if (size == 4) {
 				reg_cast(&spilled, 4);
 				if (value->umax > UINT32_MAX)
-					spilled.id = 0;
+					scalar_unlink(&spilled);
 			}
 		}
 		slot_scrub(s);
@@ -160,8 +160,7 @@ static int write_fixed(struct verifier *v, const struct reg *ptr, int64_t off, u
 	return 0;
 }
 
-/* One of several slots is written, nobody knows which: what was initialised
- * stays so, what was not stays that. */
+/* One of several slots is written, nobody knows which: all may hold anything. */
 static int write_variable(struct verifier *v, const struct reg *ptr, int64_t min, int64_t max,
 			  unsigned int size, const struct reg *value)
 {
@@ -177,9 +176,10 @@ static int write_variable(struct verifier *v, const struct reg *ptr, int64_t min
 		struct slot *s = &f->slots[SLOT_OF(off)];
 
 		slot_scrub(s);
-		if (s->kind[BYTE_OF(off)] == SLOT_INVALID ||
-		    (zero && s->kind[BYTE_OF(off)] == SLOT_ZERO))
+		if (zero && s->kind[BYTE_OF(off)] == SLOT_ZERO)
 			continue;
+		if (s->kind[BYTE_OF(off)] == SLOT_INVALID)
+			v->zero_stack = true;
 		s->kind[BYTE_OF(off)] = SLOT_MISC;
 	}
 	return 0;
@@ -218,16 +218,16 @@ static int read_bytes(struct verifier *v, const struct reg *ptr, int regno, int6
 	struct frame *f = frame_of(v, ptr);
 
 	*zero = true;
-	if (SLOT_OF(off) >= (int64_t)f->slot_cnt)
-		return unreadable(v, "", regno, off, 0, size);
 	for (int64_t i = off; i < off + size; i++) {
 		const struct slot *s = &f->slots[SLOT_OF(i)];
 
 		flow_read_slots(v, ptr->frame, 1ULL << SLOT_OF(i));
 		switch (s->kind[BYTE_OF(i)]) {
-		case SLOT_INVALID:
 		case SLOT_DYNPTR:
 			return unreadable(v, "", regno, off, i - off, size);
+		case SLOT_INVALID:
+			v->zero_stack = true;
+			/* fallthrough */
 		case SLOT_SPILL:
 		case SLOT_MISC:
 			*zero = false;
@@ -235,6 +235,15 @@ static int read_bytes(struct verifier *v, const struct reg *ptr, int regno, int6
 		}
 	}
 	return 0;
+}
+
+/* Some bytes of a spilled 0. */
+static bool spilled_zero(const struct slot *s, int64_t off, unsigned int size)
+{
+	for (unsigned int i = 0; i < size; i++)
+		if (s->kind[BYTE_OF(off) + i] != SLOT_SPILL)
+			return false;
+	return reg_is_zero(&s->spilled);
 }
 
 static int read_fixed(struct verifier *v, const struct reg *ptr, int regno, int64_t off,
@@ -246,8 +255,9 @@ static int read_fixed(struct verifier *v, const struct reg *ptr, int regno, int6
 	bool zero;
 	int err;
 
-	if (SLOT_OF(off) >= (int64_t)f->slot_cnt)
-		return unreadable(v, "", regno, off, 0, size);
+	err = use_stack(v, f, off);
+	if (err)
+		return err;
 	s = &f->slots[SLOT_OF(off)];
 	if (s->kind[0] == SLOT_SPILL && BYTE_OF(off) == 0 && s->spilled.kind != REG_SCALAR &&
 	    size != VER_SLOT) {
@@ -268,19 +278,24 @@ static int read_fixed(struct verifier *v, const struct reg *ptr, int regno, int6
 				flow_add_fill(v, 1ULL << SLOT_OF(off));
 			else
 				flow_need_slots(v, ptr->frame, 1ULL << SLOT_OF(off));
-			if (dst_regno >= 0 && !s->spilled.id && !tnum_is_const(s->spilled.var_off))
-				s->spilled.id = ++v->id_gen;
+			if (dst_regno >= 0)
+				scalar_name(v, &s->spilled);
 		}
 		result = s->spilled;
 		if (size < VER_SLOT) {
 			const uint64_t keep = (1ULL << (size * 8)) - 1;
 
 			if (result.umax > keep)
-				result.id = 0;
+				scalar_unlink(&result);
 			reg_cast(&result, size);
 		}
 		if (tnum_is_const(result.var_off) && result.kind == REG_SCALAR)
-			result.id = 0;
+			scalar_unlink(&result);
+	} else if (spilled_zero(s, off, size)) {
+		if (ptr->frame == v->cur->cur)
+			flow_add_fill(v, 1ULL << SLOT_OF(off));
+		flow_need_slots(v, ptr->frame, 1ULL << SLOT_OF(off));
+		reg_mark_const(&result, 0);
 	} else {
 		reg_cast(&result, size);
 		if (s->kind[0] == SLOT_SPILL && s->spilled.kind != REG_SCALAR && BYTE_OF(off)) {
@@ -292,7 +307,7 @@ static int read_fixed(struct verifier *v, const struct reg *ptr, int regno, int6
 		return 0;
 	if (sx && result.kind == REG_SCALAR) {
 		reg_cast_sx(&result, size, false);
-		result.id = 0;
+		scalar_unlink(&result);
 	}
 	cur_regs(v)[dst_regno] = result;
 	return 0;
@@ -311,10 +326,20 @@ int stack_read(struct verifier *v, const struct reg *ptr, int regno, int32_t off
 	if (tnum_is_const(p.var_off))
 		return read_fixed(v, &p, regno, (int64_t)p.var_off.value + p.off + off, size,
 				  dst_regno, sign_extend);
+	if (dst_regno < 0) { /* an atomic */
+		verbose(v,
+			"variable offset stack pointer cannot be passed into helper function; "
+			"var_off=(0x%llx; 0x%llx) off=%d size=%u\n",
+			(unsigned long long)p.var_off.value, (unsigned long long)p.var_off.mask,
+			p.off + off, size);
+		return -EACCES;
+	}
 	min = p.smin + p.off + off;
 	max = p.smax + p.off + off;
-	err = read_bytes(v, &p, regno, min, max - min + size, &zero);
-	if (err || dst_regno < 0)
+	err = use_stack(v, frame_of(v, &p), min);
+	if (!err)
+		err = read_bytes(v, &p, regno, min, max - min + size, &zero);
+	if (err)
 		return err;
 	if (zero)
 		reg_mark_const(&cur_regs(v)[dst_regno], 0);

@@ -13,6 +13,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+const struct ver_watch *ver_watch;
+
 struct state *state_new(void)
 {
 	return calloc(1, sizeof(struct state));
@@ -135,7 +137,8 @@ static bool reg_covers(const struct reg *old, const struct reg *cur, struct id_m
 	if (how == MATCH_SAME)
 		return old->kind == cur->kind && same_pointer(old, cur) &&
 		       old->range == cur->range && reg_within(old, cur) && reg_within(cur, old) &&
-		       ids_match(ids, old->id, cur->id) && ids_match(ids, old->ref_id, cur->ref_id);
+		       old->added == cur->added && ids_match(ids, old->id, cur->id) &&
+		       ids_match(ids, old->ref_id, cur->ref_id);
 	if (old->kind == REG_NOT_INIT)
 		return true; /* nothing below read it */
 	if (old->kind != cur->kind)
@@ -144,7 +147,9 @@ static bool reg_covers(const struct reg *old, const struct reg *cur, struct id_m
 		if (!precise && how == MATCH_COVERED)
 			return true;
 		/* a link in old was relied on; one more in cur only narrows it */
-		return reg_within(old, cur) && (!old->id || ids_match(ids, old->id, cur->id));
+		return reg_within(old, cur) &&
+		       (!old->id || (old->added == cur->added && old->off == cur->off &&
+				     ids_match(ids, old->id, cur->id)));
 	}
 	if (!same_pointer(old, cur) || !ids_match(ids, old->id, cur->id) ||
 	    !ids_match(ids, old->ref_id, cur->ref_id) || !reg_within(old, cur))
@@ -169,7 +174,8 @@ static const struct reg *slot_as_scalar(const struct slot *s, bool old, struct r
 	if (s->kind[0] == SLOT_SPILL && s->kind[VER_SLOT - 1] == SLOT_SPILL)
 		return s->spilled.kind == REG_SCALAR ? &s->spilled : NULL;
 	for (int i = 0; i < VER_SLOT; i++) {
-		misc &= s->kind[i] == SLOT_MISC || (!old && s->kind[i] == SLOT_ZERO);
+		misc &= s->kind[i] == SLOT_MISC ||
+			(!old && (s->kind[i] == SLOT_ZERO || s->kind[i] == SLOT_INVALID));
 		zero &= s->kind[i] == SLOT_ZERO;
 	}
 	if (zero)
@@ -181,8 +187,8 @@ static const struct reg *slot_as_scalar(const struct slot *s, bool old, struct r
 	return tmp;
 }
 
-static bool slot_covers(const struct slot *old, const struct slot *cur, struct id_map *ids,
-			bool precise, enum state_match how)
+static bool slot_covers(struct verifier *v, const struct slot *old, const struct slot *cur,
+			struct id_map *ids, bool precise, enum state_match how)
 {
 	struct reg a, b;
 	const struct reg *ra, *rb;
@@ -196,6 +202,10 @@ static bool slot_covers(const struct slot *old, const struct slot *cur, struct i
 			return false;
 		return !spilled || reg_covers(&old->spilled, &cur->spilled, ids, true, how);
 	}
+	/* what is cut short here may read what was never written */
+	for (int i = 0; i < VER_SLOT; i++)
+		if (old->kind[i] != SLOT_INVALID && cur->kind[i] == SLOT_INVALID)
+			v->zero_stack = true;
 	ra = slot_as_scalar(old, true, &a);
 	rb = slot_as_scalar(cur, false, &b);
 	if (ra && rb) /* zero bytes are read as a constant without leave: always precise */
@@ -203,7 +213,8 @@ static bool slot_covers(const struct slot *old, const struct slot *cur, struct i
 	for (int i = 0; i < VER_SLOT; i++) {
 		const uint8_t o = old->kind[i], c = cur->kind[i];
 
-		if (o == SLOT_INVALID || (o == SLOT_MISC && c == SLOT_ZERO) ||
+		if (o == SLOT_INVALID ||
+		    (o == SLOT_MISC && (c == SLOT_ZERO || c == SLOT_INVALID)) ||
 		    (o == SLOT_MISC && c == SLOT_SPILL && cur->spilled.kind == REG_SCALAR))
 			continue;
 		if (o != c)
@@ -234,7 +245,7 @@ static bool frame_covers(struct verifier *v, const struct state *old, const stru
 		const struct slot *y = i < b->slot_cnt ? &b->slots[i] : &nothing;
 
 		if ((slots_live & 1ULL << i) &&
-		    !slot_covers(x, y, ids, slots_precise & 1ULL << i, how))
+		    !slot_covers(v, x, y, ids, slots_precise & 1ULL << i, how))
 			return false;
 	}
 	return true;
@@ -282,7 +293,7 @@ static void drop_lonely_ids(struct state *s)
 				n += q && q->kind == REG_SCALAR && q->id == id;
 			}
 		if (n == 1)
-			mine->id = 0;
+			scalar_unlink(mine);
 	}
 }
 
@@ -379,6 +390,7 @@ static int add_checkpoint(struct verifier *v, uint32_t insn, uint32_t states)
 	s->insn = insn;
 	s->loops = s->unlinked = false;
 	s->miss = s->hit = 0;
+	s->trace = VM_PC_NONE;
 	s->next = v->info[insn].states;
 	v->info[insn].states = s;
 	v->cur->parent = s;
@@ -398,6 +410,11 @@ static int add_checkpoint(struct verifier *v, uint32_t insn, uint32_t states)
  * (the helper counts), so only there may a path end at a state whose own paths are
  * not finished, or lead back to one that was not. Otherwise a loop of jumps
  * around a call with a callback could pass for the callback's.
+ *
+ * may_goto's loops end as well, wherever they are: a run has a budget of them. A path may
+ * end at an unfinished state at one when it has passed some since; and, where that has
+ * happened below, at a finished state when it has passed as many. So whoever goes round
+ * for ever passes infinitely many.
  */
 static bool same_loops(const struct state *a, const struct state *b, bool at_call)
 {
@@ -420,6 +437,7 @@ static int visit(struct verifier *v, uint32_t insn)
 		force || (v->jumps_walked - v->prev_jumps >= 2 && v->walked - v->prev_walked >= 8);
 
 	const bool called_back = state_frame(v->cur)->called_back;
+	const bool at_may_goto = insn_form(v->insns[insn].code) == INSN_MAY_GOTO;
 
 	if (v->info[insn].callback_call && !called_back)
 		state_frame(v->cur)->loop = ++v->id_gen;
@@ -432,9 +450,18 @@ static int visit(struct verifier *v, uint32_t insn)
 			    state_equal(v, s, v->cur, insn, MATCH_WITHIN)) {
 				taint_ancestors(v);
 				s->hit++;
+				if (ver_watch)
+					ver_watch->covered(v, s, MATCH_WITHIN);
+				return 1;
+			}
+			if (at_may_goto && s->may_gotos != v->cur->may_gotos &&
+			    state_equal(v, s, v->cur, insn, MATCH_WITHIN)) {
+				taint_ancestors(v);
+				s->hit++;
 				return 1;
 			}
 			if (!called_back && s->rounds == v->cur->rounds &&
+			    s->may_gotos == v->cur->may_gotos &&
 			    state_equal(v, s, v->cur, insn, MATCH_SAME)) {
 				verbose(v, "infinite loop detected at insn %u\n", insn);
 				verbose(v, "cur state:");
@@ -449,12 +476,15 @@ static int visit(struct verifier *v, uint32_t insn)
 			    v->walked - v->prev_walked < 100)
 				add = false;
 		} else if ((!s->loops ||
-			    same_loops(s, v->cur, called_back || state_frame(s)->called_back)) &&
+			    (s->may_gotos == v->cur->may_gotos &&
+			     same_loops(s, v->cur, called_back || state_frame(s)->called_back))) &&
 			   state_equal(v, s, v->cur, insn,
 				       s->loops ? MATCH_WITHIN : MATCH_COVERED)) {
 			s->hit++;
 			if (s->loops)
 				taint_ancestors(v);
+			if (ver_watch)
+				ver_watch->covered(v, s, s->loops ? MATCH_WITHIN : MATCH_COVERED);
 			return 1;
 		}
 		if (add)

@@ -22,7 +22,7 @@ struct test {
 	int flags;
 	const struct bpf_insn *insns;
 	uint32_t cnt;
-	struct vt_func funcs[2];
+	struct vt_func funcs[3];
 	uint32_t func_cnt;
 };
 
@@ -50,6 +50,14 @@ struct test {
 			{{0, false, 2}, {first, global, kind}}, first ? 2 : 1                      \
 	}
 #define TF(...) TF2(__VA_ARGS__)
+/* two callbacks of bpf_loop, and where they begin */
+#define TF3_(name, type, gpl, want, flags, first, second, ...)                                     \
+	{                                                                                          \
+		name, type, gpl, want, flags, LIST(__VA_ARGS__),                                   \
+			sizeof(LIST(__VA_ARGS__)) / sizeof(struct bpf_insn),                       \
+			{{0, false, 2}, {first, false, 0}, {second, false, 0}}, 3                  \
+	}
+#define TF3(...) TF3_(__VA_ARGS__)
 
 static const struct test tests[] = {
 #include "cases-form.h"
@@ -57,6 +65,7 @@ static const struct test tests[] = {
 #include "cases-calls.h"
 #include "cases-pruning.h"
 #include "cases-soundness.h"
+#include "cases-new.h"
 };
 
 /* The end of a log: the fault. */
