@@ -5,6 +5,7 @@
 
 #include "base/bits.h"
 #include "vm/helper_proto.h"
+#include "vm/kfunc_proto.h"
 
 enum insn_form insn_form(uint8_t code)
 {
@@ -223,27 +224,27 @@ static const char *alu_fault(const struct bpf_insn *insn, enum insn_form form, c
 	return NULL;
 }
 
-static const char *jmp_fault(const struct bpf_insn *insn, enum insn_form form)
+static const char *jmp_fault(const struct bpf_insn *insn, enum insn_form form, char *buf,
+			     size_t size)
 {
 	const bool jmp32 = INSN_CLASS(insn->code) == BPF_JMP32;
 
 	switch (form) {
 	case INSN_CALL:
-		if (insn->off || insn->dst_reg ||
+		if ((insn->off && insn->src_reg != BPF_PSEUDO_KFUNC_CALL) || insn->dst_reg ||
 		    (insn->src_reg != 0 && insn->src_reg != BPF_PSEUDO_CALL &&
 		     insn->src_reg != BPF_PSEUDO_KFUNC_CALL))
 			return "BPF_CALL uses reserved fields";
-		if (insn->src_reg == BPF_PSEUDO_KFUNC_CALL)
-			return "calling kernel function is not allowed";
 		return NULL;
 	case INSN_JA:
 		if (insn->src_reg || insn->dst_reg || (jmp32 ? insn->off : insn->imm))
 			return "BPF_JA uses reserved fields";
 		return NULL;
 	case INSN_MAY_GOTO:
-		if (insn->src_reg || insn->dst_reg || insn->imm)
-			return "invalid may_goto imm";
-		return NULL;
+		if (!insn->src_reg && !insn->dst_reg && !insn->imm)
+			return NULL;
+		snprintf(buf, size, "invalid may_goto imm %d", insn->imm);
+		return buf;
 	case INSN_EXIT:
 		if (insn->src_reg || insn->dst_reg || insn->off || insn->imm)
 			return "BPF_EXIT uses reserved fields";
@@ -260,6 +261,8 @@ const char *insn_fault(const struct bpf_insn *insn, char *buf, size_t size)
 	const enum insn_form form = insn_form(insn->code);
 
 	if (form == INSN_NONE) {
+		if (INSN_CLASS(insn->code) == BPF_LDX)
+			return "BPF_LDX uses reserved fields";
 		snprintf(buf, size, "unknown opcode %02x", insn->code);
 		return buf;
 	}
@@ -279,7 +282,7 @@ const char *insn_fault(const struct bpf_insn *insn, char *buf, size_t size)
 	case INSN_MAY_GOTO:
 	case INSN_CALL:
 	case INSN_EXIT:
-		return jmp_fault(insn, form);
+		return jmp_fault(insn, form, buf, size);
 	case INSN_LD_ABS:
 		if (insn->dst_reg || insn->off ||
 		    (INSN_MODE(insn->code) == BPF_ABS && insn->src_reg))
@@ -295,9 +298,7 @@ const char *insn_fault(const struct bpf_insn *insn, char *buf, size_t size)
 	case INSN_ATOMIC:
 		if (insn_bytes(insn->code) < 4 && insn_atomic_valid(insn->imm) &&
 		    !insn_load_acquire(insn) && !insn_store_release(insn)) {
-			snprintf(buf, size, "invalid atomic operand size %u",
-				 insn_bytes(insn->code));
-			return buf;
+			return "invalid atomic operand size";
 		}
 		if (!insn_atomic_valid(insn->imm)) {
 			snprintf(buf, size, "BPF_ATOMIC uses invalid atomic opcode %02x",
@@ -387,6 +388,16 @@ static void print_alu(const struct bpf_insn *insn, enum insn_form form, char *bu
 		snprintf(buf, size, "(%02x) %c%d %s%s %d", insn->code, w, d, sign, op, insn->imm);
 }
 
+static const char *callee_name(const struct bpf_insn *insn)
+{
+	const char *name;
+
+	if (insn->src_reg != BPF_PSEUDO_KFUNC_CALL)
+		return helper_name(insn->imm);
+	name = insn->off ? NULL : kfunc_name((uint32_t)insn->imm);
+	return name ? name : "kernel-function";
+}
+
 static void print_jmp(const struct bpf_insn *insn, enum insn_form form, char *buf, size_t size)
 {
 	const char w = INSN_CLASS(insn->code) == BPF_JMP32 ? 'w' : 'r';
@@ -404,8 +415,7 @@ static void print_jmp(const struct bpf_insn *insn, enum insn_form form, char *bu
 	else if (form == INSN_CALL && insn->src_reg == BPF_PSEUDO_CALL)
 		snprintf(buf, size, "(%02x) call pc%+d", insn->code, insn->imm);
 	else if (form == INSN_CALL)
-		snprintf(buf, size, "(%02x) call %s#%d", insn->code, helper_name(insn->imm),
-			 insn->imm);
+		snprintf(buf, size, "(%02x) call %s#%d", insn->code, callee_name(insn), insn->imm);
 	else if (INSN_SRC(insn->code))
 		snprintf(buf, size, "(%02x) if %c%d %s %c%d goto pc%+d", insn->code, w,
 			 insn->dst_reg, op, w, insn->src_reg, insn->off);

@@ -11,7 +11,7 @@
 #include <stdlib.h>
 
 /* Rounds after which a callback's effects are no longer followed exactly. */
-#define CALLBACK_ROUNDS 4
+#define CALLBACK_ROUNDS 8
 
 void clobber_caller_saved(struct verifier *v)
 {
@@ -30,6 +30,11 @@ int check_no_leak(struct verifier *v, const char *what)
 			v->cur->refs[i].insn);
 	if (v->cur->ref_cnt) {
 		verbose(v, "%s would lead to reference leak\n", what);
+		return -EINVAL;
+	}
+	if (v->cur->rcu_locks || v->cur->preempt_locks) {
+		verbose(v, "%s cannot be used inside %s-ed region\n", what,
+			v->cur->rcu_locks ? "bpf_rcu_read_lock" : "bpf_preempt_disable");
 		return -EINVAL;
 	}
 	return 0;
@@ -109,10 +114,21 @@ int call_callback(struct verifier *v, const struct helper_proto *p, uint32_t sub
 	else if (v->aux[v->insn].callback_pc != v->subprogs[subprog].start)
 		v->aux[v->insn].callback_pc = VM_PC_NONE;
 	v->info[v->insn].called_back = true;
+	if (p->id == BPF_FUNC_loop) {
+		flow_need_reg(v, v->cur->cur, 1);
+		if (state_frame(v->cur)->callback_depth >= cur_regs(v)[1].umax) {
+			if (v->log->level & 2)
+				verbose(v, "frame%u bpf_loop iteration limit reached\n", v->cur->cur);
+			state_frame(v->cur)->callback_depth = 0;
+			return 0;
+		}
+	}
 	s = push_path(v, v->subprogs[subprog].start, v->insn);
 	if (!s)
 		return v->path_cnt > VER_MAX_PATHS ? -E2BIG : -ENOMEM;
 	s->rounds++;
+	state_frame(s)->callback_depth++;
+	state_frame(v->cur)->callback_depth = 0;
 	caller = state_frame(s)->regs;
 	err = enter(v, s, subprog, v->insn, &f);
 	if (err)
@@ -126,6 +142,8 @@ int call_callback(struct verifier *v, const struct helper_proto *p, uint32_t sub
 	if (p->id == BPF_FUNC_user_ringbuf_drain) {
 		f->callback = CALLBACK_DRAIN;
 		reg_mark_pointer(&f->regs[1], REG_DYNPTR);
+		f->regs[1].sub = DYNPTR_LOCAL;
+		f->regs[1].id = ++v->id_gen;
 		f->regs[2] = caller[3];
 		return 0;
 	}

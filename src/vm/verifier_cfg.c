@@ -125,9 +125,8 @@ static int check_ld_imm64(struct verifier *v, uint32_t i)
 		struct map *m = v->prog->maps[insn->imm];
 
 		if (!m->ops->direct_value || m->attr.max_entries != 1) {
-			verbose(v, "invalid access to map value pointer, value_size=%u off=%u\n",
-				m->attr.value_size, (uint32_t)insn[1].imm);
-			return -ENOTSUPP;
+			verbose(v, "no direct value access support for this map type\n");
+			return -EINVAL;
 		}
 		if ((uint32_t)insn[1].imm >= VER_MAX_VAR_OFF) {
 			verbose(v, "direct value offset of %u is not allowed\n",
@@ -286,6 +285,9 @@ int cfg_check_reach(struct verifier *v)
 				v->aux[i].call_pc = i + 1 + insn->imm;
 				mark_reach(v, seen, todo, &n, i + 1 + insn->imm);
 				v->info[i + 1].prune = true; /* callees meet here again */
+			} else if (insn->src_reg == BPF_PSEUDO_KFUNC_CALL) {
+				if (v->info[i].iter_next)
+					v->info[i].prune = v->info[i].checkpoint = true;
 			} else {
 				const struct helper_proto *p = helper_proto_find(insn->imm);
 

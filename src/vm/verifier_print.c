@@ -33,6 +33,8 @@ const char *reg_kind_name(const struct reg *r)
 	case REG_MEM:
 		if (r->ringbuf)
 			return r->or_null ? "ringbuf_mem_or_null" : "ringbuf_mem";
+		if (r->rdonly)
+			return r->or_null ? "rdonly_mem_or_null" : "rdonly_mem";
 		return r->or_null ? "mem_or_null" : "mem";
 	case REG_FUNC:
 		return "func";
@@ -53,6 +55,19 @@ const char *reg_kind_name(const struct reg *r)
 void print_tnum(struct verifier *v, struct tnum t)
 {
 	verbose(v, "(0x%llx; 0x%llx)", (unsigned long long)t.value, (unsigned long long)t.mask);
+}
+
+struct tnum_text tnum_text(struct tnum t)
+{
+	struct tnum_text text;
+
+	if (!tnum_is_const(t))
+		snprintf(text.s, sizeof(text.s), "(0x%llx; 0x%llx)", (unsigned long long)t.value,
+			 (unsigned long long)t.mask);
+	else
+		snprintf(text.s, sizeof(text.s), t.value <= UINT16_MAX ? "%llu" : "0x%llx",
+			 (unsigned long long)t.value);
+	return text;
 }
 
 static void print_number(struct verifier *v, long long n, bool is_signed)
@@ -164,7 +179,7 @@ static void print_slot(struct verifier *v, const struct slot *s, uint32_t i)
 
 	for (int b = 0; b < VER_SLOT; b++) {
 		/* highest address first, as a number is written */
-		text[b] = "?rm0d"[s->kind[VER_SLOT - 1 - b]];
+		text[b] = "?rm0di"[s->kind[VER_SLOT - 1 - b]];
 		any |= s->kind[b] != SLOT_INVALID;
 	}
 	text[VER_SLOT] = 0;

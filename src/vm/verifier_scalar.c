@@ -218,12 +218,24 @@ void reg_cast_sx(struct reg *r, unsigned int size, bool is32)
 		return;
 	if (is32 || size == 4)
 		min = r->s32_min, max = r->s32_max;
-	r->var_off = tnum_arsh(tnum_lsh(r->var_off, n), n, 64);
-	/* kept only when every value already fits */
-	if (min < -(1LL << (size * 8 - 1)) || max > (1LL << (size * 8 - 1)) - 1) {
-		min = -(1LL << (size * 8 - 1));
-		max = (1LL << (size * 8 - 1)) - 1;
+	const int64_t low = (int64_t)((uint64_t)min << n) >> n;
+	const int64_t high = (int64_t)((uint64_t)max << n) >> n;
+	const struct tnum t = tnum_arsh(tnum_lsh(r->var_off, n), n, 64);
+
+	if (low != min || high != max) {
+		/* all of them have the same upper bits, and then the same sign */
+		const unsigned int bits = size * 8;
+
+		if (min >> bits == max >> bits && (low < 0) == (high < 0)) {
+			min = low;
+			max = high;
+		} else {
+			min = -(1LL << (bits - 1));
+			max = (1LL << (bits - 1)) - 1;
+		}
 	}
+	/* (more could be kept of the bits; the kernel does not) */
+	r->var_off = tnum_is_const(t) ? t : tnum_range(min, max);
 	r->umin = 0, r->umax = UINT64_MAX;
 	forget32(r);
 	r->smin = min, r->smax = max;

@@ -26,18 +26,16 @@ static struct frame *frame_of(struct verifier *v, const struct reg *ptr)
 /* An access of size bytes at ptr + off lies in the frame, for every value that
  * the pointer may have. */
 int stack_check_bounds(struct verifier *v, const struct reg *ptr, int regno, int32_t off,
-		       uint32_t size, const char *what, bool helper)
+		       uint32_t size, const char *what)
 {
-	const char *extra = helper ? " indirect" : "";
 	int64_t min, max;
-	char text[64];
 
 	if (tnum_is_const(ptr->var_off)) {
 		min = max = (int64_t)ptr->var_off.value + ptr->off + off;
 	} else {
 		if (ptr->smax >= VER_MAX_VAR_OFF || ptr->smin <= -VER_MAX_VAR_OFF) {
-			verbose(v, "invalid unbounded variable-offset%s %s stack R%d\n", extra,
-				what, regno);
+			verbose(v, "invalid unbounded variable-offset %s stack R%d\n", what,
+				regno);
 			return -EACCES;
 		}
 		min = ptr->smin + ptr->off + off;
@@ -46,14 +44,11 @@ int stack_check_bounds(struct verifier *v, const struct reg *ptr, int regno, int
 	if (min >= -VER_MAX_STACK && min < 0 && max < 0 && max + (int64_t)size <= 0)
 		return 0;
 	if (tnum_is_const(ptr->var_off)) {
-		verbose(v, "invalid%s %s stack R%d off=%lld size=%u\n", extra, what, regno,
-			(long long)min, size);
+		verbose(v, "invalid %s stack R%d off=%lld size=%u\n", what, regno, (long long)min,
+			size);
 	} else {
-		snprintf(text, sizeof(text), "(0x%llx; 0x%llx)",
-			 (unsigned long long)ptr->var_off.value,
-			 (unsigned long long)ptr->var_off.mask);
-		verbose(v, "invalid variable-offset%s %s stack R%d var_off=%s off=%d size=%u\n",
-			extra, what, regno, text, ptr->off + off, size);
+		verbose(v, "invalid variable-offset %s stack R%d var_off=%s off=%d size=%u\n",
+			what, regno, tnum_text(ptr->var_off).s, ptr->off + off, size);
 	}
 	/* errno as the kernel has it: begins inside, ends above */
 	return min >= -VER_MAX_STACK && min < 0 ? -EINVAL : -EACCES;
@@ -68,23 +63,22 @@ static int use_stack(struct verifier *v, struct frame *f, int64_t min)
 	return frame_grow(f, SLOT_OF(min) + 1);
 }
 
+/* Before some of its bytes are written: the others are no more than bytes. */
 static void slot_scrub(struct slot *s)
 {
-	if (s->kind[0] == SLOT_SPILL)
+	if (s->kind[0] == SLOT_SPILL || s->kind[0] == SLOT_ITER)
 		for (int i = 0; i < VER_SLOT; i++)
-			if (s->kind[i] == SLOT_SPILL)
+			if (s->kind[i] == SLOT_SPILL || s->kind[i] == SLOT_ITER)
 				s->kind[i] = SLOT_MISC;
 }
 
-/* A ring buffer's dynptr is the only thing that knows of its record. */
-static int check_no_dynptr(struct verifier *v, const struct frame *f, int64_t min, int64_t end)
+static int check_no_dynptr(struct verifier *v, struct frame *f, int64_t min, int64_t end)
 {
-	for (int64_t off = min; off < end; off++)
-		if (f->slots[SLOT_OF(off)].kind[0] == SLOT_DYNPTR) {
-			verbose(v, "cannot overwrite referenced dynptr\n");
-			return -EINVAL;
-		}
-	return 0;
+	int err = 0;
+
+	for (int64_t off = min; off < end && !err; off++)
+		err = dynptr_overwrite(v, f, SLOT_OF(off));
+	return err;
 }
 
 static int write_fixed(struct verifier *v, const struct reg *ptr, int64_t off, unsigned int size,
@@ -114,8 +108,8 @@ static int write_fixed(struct verifier *v, const struct reg *ptr, int64_t off, u
 			return -EINVAL;
 		}
 	}
-	if (value && BYTE_OF(off) == 0 &&
-	    (value->kind != REG_SCALAR || size == VER_SLOT || size == 4)) {
+	if (value && BYTE_OF(off) == 0) {
+		const uint64_t fits = size < VER_SLOT ? (1ULL << (size * 8)) - 1 : UINT64_MAX;
 		struct reg spilled = *value;
 
 		if (value->kind == REG_SCALAR) {
@@ -127,7 +121,7 @@ static int write_fixed(struct verifier *v, const struct reg *ptr, int64_t off, u
 				/* register and slot hold one value: what a test tells of
 				 * the one holds for the other */
 				if (!tnum_is_const(value->var_off) &&
-				    (size == VER_SLOT || value->umax <= UINT32_MAX)) {
+				    value->umax <= fits) {
 					struct reg *r = &cur_regs(v)[value_regno];
 
 					scalar_name(v, r);
@@ -137,9 +131,9 @@ static int write_fixed(struct verifier *v, const struct reg *ptr, int64_t off, u
 					scalar_unlink(&spilled);
 				}
 			}
-			if (size == 4) {
-				reg_cast(&spilled, 4);
-				if (value->umax > UINT32_MAX)
+			if (size < VER_SLOT) {
+				reg_cast(&spilled, size);
+				if (value->umax > fits)
 					scalar_unlink(&spilled);
 			}
 		}
@@ -190,7 +184,7 @@ int stack_write(struct verifier *v, const struct reg *ptr, int regno, int32_t of
 {
 	const struct reg *value = value_regno >= 0 ? &cur_regs(v)[value_regno] : imm;
 	const struct reg p = *ptr;
-	int err = stack_check_bounds(v, ptr, regno, off, size, "write to", false);
+	int err = stack_check_bounds(v, ptr, regno, off, size, "write to");
 
 	if (err)
 		return err;
@@ -202,11 +196,16 @@ int stack_write(struct verifier *v, const struct reg *ptr, int regno, int32_t of
 	return write_variable(v, &p, p.smin + p.off + off, p.smax + p.off + off, size, value);
 }
 
-static int unreadable(struct verifier *v, const char *what, int regno, int64_t off, int64_t i,
+/* regno -1: a load of the program, not a helper */
+static int unreadable(struct verifier *v, int regno, int64_t off, int64_t i,
 		      uint32_t size)
 {
-	verbose(v, "invalid read from stack %s R%d off %lld+%lld size %u\n", what, regno,
-		(long long)off, (long long)i, size);
+	char reg[16] = "";
+
+	if (regno >= 0)
+		snprintf(reg, sizeof(reg), "R%d ", regno);
+	verbose(v, "invalid read from stack %soff %lld+%lld size %u\n", reg, (long long)off,
+		(long long)i, size);
 	return -EACCES;
 }
 
@@ -224,7 +223,8 @@ static int read_bytes(struct verifier *v, const struct reg *ptr, int regno, int6
 		flow_read_slots(v, ptr->frame, 1ULL << SLOT_OF(i));
 		switch (s->kind[BYTE_OF(i)]) {
 		case SLOT_DYNPTR:
-			return unreadable(v, "", regno, off, i - off, size);
+		case SLOT_ITER:
+			return unreadable(v, -1, off, i - off, size);
 		case SLOT_INVALID:
 			v->zero_stack = true;
 			/* fallthrough */
@@ -278,8 +278,6 @@ static int read_fixed(struct verifier *v, const struct reg *ptr, int regno, int6
 				flow_add_fill(v, 1ULL << SLOT_OF(off));
 			else
 				flow_need_slots(v, ptr->frame, 1ULL << SLOT_OF(off));
-			if (dst_regno >= 0)
-				scalar_name(v, &s->spilled);
 		}
 		result = s->spilled;
 		if (size < VER_SLOT) {
@@ -319,7 +317,7 @@ int stack_read(struct verifier *v, const struct reg *ptr, int regno, int32_t off
 	const struct reg p = *ptr;
 	int64_t min, max;
 	bool zero;
-	int err = stack_check_bounds(v, ptr, regno, off, size, "read from", false);
+	int err = stack_check_bounds(v, ptr, regno, off, size, "read from");
 
 	if (err)
 		return err;
@@ -329,9 +327,8 @@ int stack_read(struct verifier *v, const struct reg *ptr, int regno, int32_t off
 	if (dst_regno < 0) { /* an atomic */
 		verbose(v,
 			"variable offset stack pointer cannot be passed into helper function; "
-			"var_off=(0x%llx; 0x%llx) off=%d size=%u\n",
-			(unsigned long long)p.var_off.value, (unsigned long long)p.var_off.mask,
-			p.off + off, size);
+			"var_off=%s off=%d size=%u\n",
+			tnum_text(p.var_off).s, p.off + off, size);
 		return -EACCES;
 	}
 	min = p.smin + p.off + off;
@@ -360,7 +357,7 @@ int stack_helper_access(struct verifier *v, int regno, uint32_t size, bool write
 
 	if (!size)
 		return 0;
-	err = stack_check_bounds(v, &p, regno, 0, size, write ? "write to" : "read from", true);
+	err = stack_check_bounds(v, &p, regno, 0, size, write ? "write to" : "read from");
 	if (err)
 		return err;
 	min = p.smin + p.off;
@@ -374,9 +371,11 @@ int stack_helper_access(struct verifier *v, int regno, uint32_t size, bool write
 		struct slot *s = &f->slots[SLOT_OF(off)];
 		uint8_t *kind = &s->kind[BYTE_OF(off)];
 
+		if (*kind == SLOT_ITER && !write)
+			return unreadable(v, regno, min, off - min, size);
 		if (*kind == SLOT_DYNPTR) {
 			if (!write)
-				return unreadable(v, "", regno, min, off - min, size);
+				return unreadable(v, regno, min, off - min, size);
 			verbose(v, "potential write to dynptr at off=%lld disallowed\n",
 				(long long)min);
 			return -EACCES;

@@ -143,6 +143,11 @@ static bool cross_reg(struct checker *c, const struct reg *r, struct checked_fra
 		regno, fno, f->r[regno], text);
 }
 
+static bool is_low_part(uint32_t bytes)
+{
+	return bytes == 1 || bytes == 2 || bytes == 4;
+}
+
 static bool cross_slot(struct checker *c, const struct slot *s, struct checked_frame *f,
 		       uint32_t i, uint8_t *mem, const struct trace_cover *cover, uint32_t fno,
 		       uint64_t *value, uint32_t *bytes)
@@ -157,8 +162,8 @@ static bool cross_slot(struct checker *c, const struct slot *s, struct checked_f
 		while (*bytes < 8 && s->kind[*bytes] == SLOT_SPILL)
 			++*bytes;
 		memcpy(value, mem, *bytes);
-		/* a whole register, or its low half */
-		if ((*bytes == 8 || (*bytes == 4 && s->spilled.kind == REG_SCALAR)) &&
+		/* a whole register, or its low bytes; not what a later store left of them */
+		if ((*bytes == 8 || (is_low_part(*bytes) && s->spilled.kind == REG_SCALAR)) &&
 		    !claim_holds(c, &s->spilled, *value, f->base)) {
 			for (uint32_t b = 0; b < *bytes; b++)
 				if (stained[b])
@@ -230,7 +235,7 @@ bool claims_cross(struct checker *c, const struct trace_edge *e)
 			if (!cross_slot(c, slot, f, i, mem, cover, k, &l.value, &l.bytes))
 				return false;
 			l.id = slot->spilled.id;
-			if (l.bytes >= 4 && slot->spilled.kind == REG_SCALAR && l.id &&
+			if ((l.bytes == 8 || is_low_part(l.bytes)) && slot->spilled.kind == REG_SCALAR && l.id &&
 			    n < ARRAY_SIZE(links))
 				links[n++] = l;
 		}

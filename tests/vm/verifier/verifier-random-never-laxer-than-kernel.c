@@ -27,7 +27,8 @@ static bool about_a_range(const char *log)
 {
 	return strstr(log, "is outside of the allowed memory range") ||
 	       strstr(log, "unbounded m") || strstr(log, "min value is negative") ||
-	       strstr(log, "misaligned stack access");
+	       strstr(log, "misaligned stack access") || strstr(log, "outside of the packet") ||
+	       strstr(log, "invalid variable-offset");
 }
 
 static char log_[VT_LOG], klog[VT_LOG];
@@ -36,10 +37,23 @@ int main(void)
 {
 	const char *ops = getenv("SHMAP_TEST_OPS"), *first = getenv("SHMAP_TEST_SEED");
 	const long n = ops ? atol(ops) : 4000, start = first ? atol(first) : 1;
-	long both = 0, stricter = 0, refused = 0, laxer = 0;
+	long both = 0, stricter = 0, refused = 0, laxer = 0, defects = 0;
 
 	if (!vt_kernel_works())
 		SKIP("bpf(2) is not permitted here: no kernel to compare with");
+	if (getenv("SHMAP_TEST_LOG")) { /* both logs of the first one */
+		struct vt_prog p = {.insns = program.insns, .funcs = program.funcs};
+
+		progen_from_seed(&program, start, 0);
+		p.type = program.type;
+		p.cnt = program.cnt;
+		p.func_cnt = program.func_cnt;
+		progen_print(&program);
+		printf("here: %d\n", vt_ours(&p, log_, 2));
+		printf("%s\nkernel: %d\n", log_, vt_kernel(&p, klog, 2));
+		printf("%s\n", klog);
+		return 0;
+	}
 	for (long i = 0; i < n && check_failures < 5; i++) {
 		struct vt_prog p = {.insns = program.insns, .funcs = program.funcs};
 		int ours, theirs;
@@ -64,6 +78,10 @@ int main(void)
 		if (ours || !theirs)
 			continue;
 		vt_kernel(&p, klog, 1);
+		if (strstr(klog, "verifier bug:")) { /* no verdict on the program */
+			defects++;
+			continue;
+		}
 		if (about_a_range(klog) && (laxer + 1) * 10000 <= n) {
 			laxer++;
 			continue;
@@ -74,8 +92,8 @@ int main(void)
 		check_failures++;
 	}
 	printf("%ld programs: both accept %ld, both refuse %ld, only the kernel accepts %ld, "
-	       "only shmap %ld\n",
-	       n, both, refused, stricter, laxer);
+	       "only shmap %ld; %ld met a defect of the kernel's\n",
+	       n, both, refused, stricter, laxer, defects);
 	CHECK(stricter * 50 <= both + stricter);
 	return check_done();
 }
