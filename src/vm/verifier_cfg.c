@@ -392,8 +392,10 @@ bool cfg_changes_packet(struct verifier *v, uint32_t s)
 		return p->changes_packet == 2;
 	p->changes_packet = p->tail_call ? 2 : 1;
 	for (uint32_t i = p->start; i < p[1].start && p->changes_packet == 1; i++)
-		if (v->aux[i].call_pc != VM_PC_NONE &&
-		    cfg_changes_packet(v, cfg_subprog_at(v, v->aux[i].call_pc)))
+		if (v->aux[i].call_pc != VM_PC_NONE
+			    ? cfg_changes_packet(v, cfg_subprog_at(v, v->aux[i].call_pc))
+			    : insn_form(v->insns[i].code) == INSN_CALL && !v->insns[i].src_reg &&
+				      helper_changes_packet(v->insns[i].imm))
 			p->changes_packet = 2;
 	return p->changes_packet == 2;
 }

@@ -29,7 +29,7 @@ static int wrong_type(struct verifier *v, int regno, const char *expected)
 
 static bool may_use_packet(const struct verifier *v, const struct helper_proto *p)
 {
-	if (!(v->group & (HPROG_TC | HPROG_XDP)))
+	if (v->group & (HPROG_SOCKET_FILTER | HPROG_CGROUP_SOCKOPT))
 		return false;
 	if (!p) /* a kfunc */
 		return true;
@@ -41,6 +41,7 @@ static bool may_use_packet(const struct verifier *v, const struct helper_proto *
 	case BPF_FUNC_map_pop_elem:
 	case BPF_FUNC_map_peek_elem:
 	case BPF_FUNC_map_lookup_percpu_elem:
+	case BPF_FUNC_csum_diff:
 		return true;
 	}
 	return false;
@@ -123,6 +124,12 @@ static bool fills_all(const struct helper_proto *p)
 	return true;
 }
 
+/* Memory that is an array of u64: what printk and its kin print. */
+static bool takes_words(const struct helper_proto *p)
+{
+	return p->id == BPF_FUNC_snprintf || p->id == BPF_FUNC_trace_vprintk;
+}
+
 static int check_size(struct verifier *v, struct call *c, int regno, enum helper_arg mem,
 		      bool zero_ok)
 {
@@ -153,7 +160,7 @@ static int check_size(struct verifier *v, struct call *c, int regno, enum helper
 	c->max_size = r->umax;
 	err = check_helper_mem(v, c, regno - 1, r->umax, write,
 			       write && tnum_is_const(r->var_off) && fills_all(c->proto), zero_ok);
-	if (!err && mem == HARG_MEM_READ_OR_NULL &&
+	if (!err && takes_words(c->proto) && mem == HARG_MEM_READ_OR_NULL &&
 	    (!tnum_is_const(r->var_off) || r->var_off.value % 8)) {
 		/* what printk and snprintf take: u64 after u64 */
 		verbose(v, "R%d data length is not a known multiple of 8\n", regno);
@@ -355,8 +362,21 @@ static int check_arg(struct verifier *v, struct call *c, int i)
 		return check_size(v, c, regno, c->proto->arg[i - 1], arg == HARG_SIZE_OR_ZERO);
 	case HARG_ALLOC_SIZE:
 		return check_alloc_size(v, c, regno);
+	case HARG_CTX_OR_NULL:
+		if (reg_is_zero(r)) {
+			flow_need_reg(v, v->cur->cur, regno);
+			return 0;
+		}
+		/* fallthrough */
 	case HARG_CTX:
 		return check_ctx_arg(v, regno);
+	case HARG_INT_UPDATE:
+		if (!mem)
+			return wrong_type(v, regno, MEM_KINDS);
+		err = check_align(v, regno, 0, 4, true);
+		if (!err)
+			err = check_helper_mem(v, c, regno, 4, true, false, false);
+		return err;
 	case HARG_SPIN_LOCK:
 		return check_spin_lock(v, regno, c->proto->id == BPF_FUNC_spin_lock);
 	case HARG_FUNC:
@@ -535,6 +555,11 @@ static int set_result(struct verifier *v, const struct call *c)
 		r0->or_null = true;
 		r0->id = ++v->id_gen;
 		return 0;
+	case HRET_TCP_SOCK_OR_NULL:
+		reg_mark_pointer(r0, REG_TCP_SOCK);
+		r0->or_null = true;
+		r0->id = ++v->id_gen;
+		return 0;
 	case HRET_MAP_VALUE_OR_NULL:
 		reg_mark_pointer(r0, REG_MAP_VALUE);
 		r0->map = c->map_index;
@@ -673,7 +698,9 @@ int check_helper(struct verifier *v, const struct bpf_insn *insn, uint32_t *next
 		if (err)
 			return err;
 	}
-	if (c.proto->id == BPF_FUNC_dynptr_write && c.dynptr.kind == DYNPTR_SKB)
+	/* before a tail call's other outcome is looked at, which is the caller's */
+	if (helper_changes_packet(c.proto->id) ||
+	    (c.proto->id == BPF_FUNC_dynptr_write && c.dynptr.kind == DYNPTR_SKB))
 		clear_packet_pointers(v->cur);
 	clobber_caller_saved(v);
 	err = set_result(v, &c);

@@ -15,6 +15,7 @@
  *   verifier_iter.c     iterators in the frame's memory, and their loops
  *   verifier_mem.c      loads, stores, atomics through any pointer
  *   verifier_ctx.c      the context of each program type
+ *   verifier_ctx_net.c  of those on packets and sockets; sockets
  *   verifier_btf.c      kernel types, global functions
  *   verifier_call.c     calls of functions, returns, callbacks
  *   verifier_jump.c     may_goto, tail calls out of functions
@@ -74,6 +75,8 @@ enum reg_kind {
 	REG_FUNC,
 	REG_SOCK_COMMON,	/* a socket: for helpers only */
 	REG_SOCKET,		/* a full one */
+	REG_TCP_SOCK,
+	REG_FLOW_KEYS,
 	REG_DYNPTR,		/* a callback's; also what a dynptr's slots in the frame hold */
 	REG_ITER,		/* only what an iterator's slots in the frame hold */
 };
@@ -494,7 +497,11 @@ struct ctx_access {
 };
 int check_ctx(struct verifier *v, uint32_t insn, int32_t off, unsigned int size, bool write,
 	      struct ctx_access *out);
-bool ctx_writable(const struct verifier *v);
+/* verifier_ctx_net.c */
+bool ctx_net_access(struct verifier *v, uint32_t insn, int32_t off, unsigned int size, bool write,
+		    struct ctx_access *out);
+/* May those bytes of a socket be loaded? */
+bool sock_access(enum reg_kind kind, int32_t off, unsigned int size);
 
 /* verifier_btf.c */
 int btf_arg_access(struct verifier *v, int32_t off, unsigned int size, struct ctx_access *out);
