@@ -254,6 +254,7 @@ static struct fd_ref *ref_new(struct open_map *o, uint32_t access)
 			.value_size = map_user_value_size(m),
 			.access = access,
 			.has_lock = m->attr.spin_lock_off >= 0,
+			.special = map_has_timers(&m->attr),
 			.open = o,
 		};
 	return r;

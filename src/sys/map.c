@@ -106,6 +106,8 @@ long sys_map_lookup(int fd, const void *key, void *value, uint64_t flags)
 	if (unlikely(err))
 		goto out;
 	err = likely(op.ref->read) ? op.ref->read(op.ref->map, k.data, value, flags) : -ENOTSUPP;
+	if (unlikely(op.ref->special) && !err)
+		err = map_hide_timers(&op.ref->map->attr, value);
 	copy_drop(&k);
 out:
 	fd_end(&op);
@@ -143,6 +145,8 @@ long sys_map_update(int fd, const void *key, const void *value, uint64_t flags)
 		goto out;
 	err = copy_in(&v, value, op.ref->value_size, value_local, VALUE_LOCAL);
 	if (likely(!err)) {
+		if (unlikely(op.ref->special))
+			map_clear_timers(&op.ref->map->attr, (void *)v.data);
 		err = likely(op.ref->write) ? op.ref->write(op.ref->map, k.data, v.data, flags)
 					    : update_by_fd(op.ref->map, fd, k.data, v.data, flags);
 		copy_drop(&v);
@@ -240,6 +244,8 @@ long sys_map_lookup_and_delete(int fd, const void *key, void *value, uint64_t fl
 	if (unlikely(err))
 		goto out;
 	err = m->ops->pop ? m->ops->pop(m, k.data, value, flags) : -ENOTSUPP;
+	if (unlikely(op.ref->special) && !err)
+		err = map_hide_timers(&m->attr, value);
 	copy_drop(&k);
 out:
 	fd_end(&op);
@@ -284,7 +290,7 @@ long sys_cmd_map_freeze(union sys_attr *attr, union sys_attr *uattr, unsigned in
 	if (err)
 		return err;
 	/* Values with special fields stay writable: the fields are the kernel's. */
-	err = op.ref->has_lock ? -ENOTSUPP : may_write(op.ref);
+	err = op.ref->has_lock || op.ref->special ? -ENOTSUPP : may_write(op.ref);
 	if (!err)
 		err = fd_freeze(attr->elem.map_fd, op.ref);
 	fd_end(&op);
