@@ -26,7 +26,7 @@ static int wrong_type(struct verifier *v, int regno, const char *expected)
 	return -EACCES;
 }
 
-#define MEM_KINDS "fp, pkt, pkt_meta, map_key, map_value, mem, ringbuf_mem"
+#define MEM_KINDS "fp, pkt, pkt_meta, map_key, map_value, mem, ringbuf_mem, buf, trusted_ptr_"
 
 static bool may_use_packet(const struct verifier *v, const struct helper_proto *p)
 {
@@ -55,7 +55,7 @@ static int check_helper_mem(struct verifier *v, const struct call *c, int regno,
 	int err;
 
 	if (!size && !zero_ok) {
-		verbose(v, "R%d invalid zero-sized %s\n", regno, write ? "write" : "read");
+		verbose(v, "invalid zero-sized read\n");
 		return -EACCES;
 	}
 	if (r->or_null)
@@ -209,7 +209,11 @@ static int check_spin_lock(struct verifier *v, int regno, bool lock)
 		return -EINVAL;
 	}
 	if (m->attr.spin_lock_off < 0) {
-		verbose(v, "map '%.16s' has no valid bpf_spin_lock\n", m->attr.name);
+		verbose(v,
+			m->attr.btf_value_type_id ? "map '%.16s' has no valid bpf_spin_lock\n"
+						  : "map '%.16s' has to have BTF in order to use "
+						    "bpf_spin_lock\n",
+			m->attr.name);
 		return -EINVAL;
 	}
 	if ((int64_t)r->var_off.value + r->off != m->attr.spin_lock_off) {
@@ -256,18 +260,6 @@ int check_ctx_arg(struct verifier *v, int regno)
 	return 0;
 }
 
-static int check_aligned8(struct verifier *v, int regno)
-{
-	const struct reg *r = &cur_regs(v)[regno];
-	const struct tnum t = tnum_add(r->var_off, tnum_const((uint64_t)(int64_t)r->off));
-
-	if (!((t.value | t.mask) & 7))
-		return 0;
-	verbose(v, "misaligned access off (0x%llx; 0x%llx)+%d+0 size 8\n",
-		(unsigned long long)r->var_off.value, (unsigned long long)r->var_off.mask, r->off);
-	return -EACCES;
-}
-
 static int check_alloc_size(struct verifier *v, struct call *c, int regno)
 {
 	const struct reg *r = &cur_regs(v)[regno];
@@ -294,7 +286,8 @@ static int check_record(struct verifier *v, struct call *c, int regno)
 	if (r->kind != REG_MEM || !r->ringbuf || r->or_null)
 		return wrong_type(v, regno, "ringbuf_mem");
 	if (r->off || !tnum_is_const(r->var_off) || r->var_off.value) {
-		verbose(v, "R%d must have zero offset when passed to release func\n", regno);
+		verbose(v, "R%d must have zero offset when passed to release func or trusted arg to "
+			"kfunc\n", regno);
 		return -EINVAL;
 	}
 	if (!r->ref_id) {
@@ -384,7 +377,7 @@ static int check_arg(struct verifier *v, struct call *c, int i)
 	case HARG_LONG_WRITE:
 		if (!mem)
 			return wrong_type(v, regno, MEM_KINDS);
-		err = check_aligned8(v, regno);
+		err = check_align(v, regno, 0, 8, true);
 		return err ? err : check_helper_mem(v, c, regno, 8, true, true, false);
 	case HARG_RINGBUF_MEM:
 		return check_record(v, c, regno);

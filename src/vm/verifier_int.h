@@ -434,7 +434,7 @@ int stack_read(struct verifier *v, const struct reg *ptr, int regno, int32_t off
 int stack_helper_access(struct verifier *v, int regno, uint32_t size, bool write,
 			bool may_be_uninit);
 int stack_check_bounds(struct verifier *v, const struct reg *ptr, int regno, int32_t off,
-		       uint32_t size, const char *what, bool helper);
+		       uint32_t size, const char *what);
 
 /* verifier_dynptr.c */
 struct dynptr_use {
@@ -473,6 +473,8 @@ int check_reg_write(struct verifier *v, int regno);
 /* size in bytes; dst_regno -1: none; src_regno -1: an immediate or nothing */
 int check_mem(struct verifier *v, uint32_t insn, int regno, int32_t off, unsigned int size,
 	      bool write, int value_regno, bool strict, bool sign_extend);
+/* strict: of any memory, else of the stack alone */
+int check_align(struct verifier *v, int regno, int32_t off, unsigned int size, bool strict);
 int check_load(struct verifier *v, const struct bpf_insn *insn);
 int check_store(struct verifier *v, const struct bpf_insn *insn);
 int check_atomic(struct verifier *v, const struct bpf_insn *insn);
@@ -569,6 +571,11 @@ void print_state(struct verifier *v, const struct state *s, uint32_t frame, uint
 		 uint64_t slots, bool all);
 const char *reg_kind_name(const struct reg *r);
 void print_tnum(struct verifier *v, struct tnum t);
+/* As messages show it: a number, when it is one. */
+struct tnum_text {
+	char s[48];
+};
+struct tnum_text tnum_text(struct tnum t);
 
 /* Calls fn for every register and spilled register of every frame. */
 #define for_each_reg(s, r)                                                                         \
