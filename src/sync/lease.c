@@ -58,6 +58,8 @@
 
 #define LEASE_STALL_MS 1000
 #define LEASE_SPINS 200
+#define LEASE_YIELDS 20
+#define LEASE_SPINS_ONLINE (LEASE_SPINS + LEASE_YIELDS) /* before another CPU will do */
 #define LEASE_NEXT_OFF 32
 
 /* Line 0 of the file. */
@@ -85,12 +87,8 @@ _Static_assert(offsetof(struct lease_line, list_next) == LEASE_NEXT_OFF, "robust
 static struct lease_line *lines;
 static unsigned int possible;
 
-static __thread struct {
-	struct lease_line *line;
-	struct robust_list *next; /* what follows us on the robust list */
-	uint32_t tid;		  /* of the owner: a forked child has none */
-	int cpu;
-} mine __attribute__((tls_model("initial-exec")));
+__thread struct lease_own lease_own;
+#define mine lease_own
 
 /* These only after lease_open(). */
 static struct lease_line *lease_line(unsigned int cpu)
@@ -103,35 +101,46 @@ static struct lease_head *lease_head(void)
 	return (struct lease_head *)(load_acquire(&lines) - 1);
 }
 
+/* "0-1", "0", "0,2-3": one more than the last number; the bits of all, if there is a place
+ * for them. 0: cannot be read. */
+static unsigned int cpu_list(const char *path, uint64_t *bits)
+{
+	unsigned int n = 0, from = 0;
+	bool range = false;
+	char buf[512];
+	long len;
+	int fd = raw_openat(AT_FDCWD, path, O_RDONLY | O_CLOEXEC, 0);
+
+	if (fd < 0)
+		return 0;
+	len = raw_read(fd, buf, sizeof(buf) - 1);
+	raw_close(fd);
+	if (len <= 0)
+		return 0;
+	buf[len] = '\0';
+	for (const char *p = buf; *p;) {
+		if (*p < '0' || *p > '9') {
+			range = *p++ == '-';
+			continue;
+		}
+		for (n = 0; *p >= '0' && *p <= '9' && n < LEASE_CPUS_MAX; p++)
+			n = n * 10 + (unsigned int)(*p - '0');
+		n = n < LEASE_CPUS_MAX ? n : LEASE_CPUS_MAX - 1;
+		for (from = range ? from : n; bits && from <= n; from++)
+			bits[from / 64] |= 1ULL << from % 64;
+		from = n++;
+		range = false;
+	}
+	return n;
+}
+
 unsigned int lease_possible_cpus(void)
 {
 	unsigned int n = load_relaxed(&possible);
-	char buf[64];
-	long len;
-	int fd;
 
 	if (n)
 		return n;
-	n = 0;
-	fd = raw_openat(AT_FDCWD, "/sys/devices/system/cpu/possible", O_RDONLY | O_CLOEXEC, 0);
-	if (fd >= 0) {
-		len = raw_read(fd, buf, sizeof(buf) - 1);
-		raw_close(fd);
-		/* "0-1", "0", "0,2-3": one more than the last number */
-		if (len > 0) {
-			char *p;
-
-			buf[len] = '\0';
-			for (p = buf; *p; p++) {
-				if (*p < '0' || *p > '9')
-					continue;
-				for (n = 0; *p >= '0' && *p <= '9'; p++)
-					n = n * 10 + (unsigned int)(*p - '0');
-				n++;
-				p--;
-			}
-		}
-	}
+	n = cpu_list("/sys/devices/system/cpu/possible", NULL);
 	if (!n) {
 		long conf = sysconf(_SC_NPROCESSORS_CONF);
 
@@ -141,6 +150,30 @@ unsigned int lease_possible_cpus(void)
 		n = LEASE_CPUS_MAX;
 	store_relaxed(&possible, n);
 	return n;
+}
+
+/*
+ * CPUs that were online when this process opened the lease file. What clients have per
+ * online CPU, a perf buffer's rings first of all, an offline one does not have: its lease is
+ * for when the others are held for a while. None known: all are alike.
+ */
+static uint64_t online[LEASE_CPUS_MAX / 64];
+static bool online_known;
+
+static bool cpu_online(unsigned int cpu)
+{
+	return !load_relaxed(&online_known) || load_relaxed(&online[cpu / 64]) >> cpu % 64 & 1;
+}
+
+static void online_read(void)
+{
+	uint64_t bits[LEASE_CPUS_MAX / 64] = {0};
+
+	if (!cpu_list("/sys/devices/system/cpu/online", bits))
+		return;
+	for (unsigned int i = 0; i < LEASE_CPUS_MAX / 64; i++)
+		store_relaxed(&online[i], bits[i]);
+	store_relaxed(&online_known, true);
 }
 
 int lease_open(void)
@@ -157,6 +190,7 @@ int lease_open(void)
 	err = rundir_open();
 	if (err)
 		return err;
+	online_read();
 	fd = rundir_open_cpus();
 	if (fd < 0)
 		return fd;
@@ -300,7 +334,7 @@ static bool watch_wait(struct lease_watch *w)
 		cpu_relax();
 		return false;
 	}
-	if (w->spins < LEASE_SPINS + 20) {
+	if (w->spins < LEASE_SPINS + LEASE_YIELDS) {
 		raw_sched_yield();
 		return false;
 	}
@@ -350,7 +384,9 @@ int lease_acquire(void)
 			/* Read once: who is found dead is who it is taken from. */
 			uint64_t word = load_relaxed(&line->word);
 
-			if ((!word_held(word) || (stalled && owner_gone(word))) &&
+			/* i = 0: we run on it, so it is online by now */
+			if ((!i || cpu_online(cpu) || watch.spins >= LEASE_SPINS_ONLINE) &&
+			    (!word_held(word) || (stalled && owner_gone(word))) &&
 			    line_take(t, line, word, (int)cpu))
 				return (int)cpu;
 			all_stalled &= stalled;
@@ -393,7 +429,7 @@ void lease_release(void)
 	t->in_lock = 0;
 }
 
-int lease_cpu(void)
+int lease_cpu_held(void)
 {
 	return mine.line && mine.tid == thread_self.tid && thread_known() ? mine.cpu : -1;
 }

@@ -224,7 +224,8 @@ static const char *alu_fault(const struct bpf_insn *insn, enum insn_form form, c
 	return NULL;
 }
 
-static const char *jmp_fault(const struct bpf_insn *insn, enum insn_form form)
+static const char *jmp_fault(const struct bpf_insn *insn, enum insn_form form, char *buf,
+			     size_t size)
 {
 	const bool jmp32 = INSN_CLASS(insn->code) == BPF_JMP32;
 
@@ -240,9 +241,10 @@ static const char *jmp_fault(const struct bpf_insn *insn, enum insn_form form)
 			return "BPF_JA uses reserved fields";
 		return NULL;
 	case INSN_MAY_GOTO:
-		if (insn->src_reg || insn->dst_reg || insn->imm)
-			return "invalid may_goto imm";
-		return NULL;
+		if (!insn->src_reg && !insn->dst_reg && !insn->imm)
+			return NULL;
+		snprintf(buf, size, "invalid may_goto imm %d", insn->imm);
+		return buf;
 	case INSN_EXIT:
 		if (insn->src_reg || insn->dst_reg || insn->off || insn->imm)
 			return "BPF_EXIT uses reserved fields";
@@ -259,6 +261,8 @@ const char *insn_fault(const struct bpf_insn *insn, char *buf, size_t size)
 	const enum insn_form form = insn_form(insn->code);
 
 	if (form == INSN_NONE) {
+		if (INSN_CLASS(insn->code) == BPF_LDX)
+			return "BPF_LDX uses reserved fields";
 		snprintf(buf, size, "unknown opcode %02x", insn->code);
 		return buf;
 	}
@@ -278,7 +282,7 @@ const char *insn_fault(const struct bpf_insn *insn, char *buf, size_t size)
 	case INSN_MAY_GOTO:
 	case INSN_CALL:
 	case INSN_EXIT:
-		return jmp_fault(insn, form);
+		return jmp_fault(insn, form, buf, size);
 	case INSN_LD_ABS:
 		if (insn->dst_reg || insn->off ||
 		    (INSN_MODE(insn->code) == BPF_ABS && insn->src_reg))
@@ -294,9 +298,7 @@ const char *insn_fault(const struct bpf_insn *insn, char *buf, size_t size)
 	case INSN_ATOMIC:
 		if (insn_bytes(insn->code) < 4 && insn_atomic_valid(insn->imm) &&
 		    !insn_load_acquire(insn) && !insn_store_release(insn)) {
-			snprintf(buf, size, "invalid atomic operand size %u",
-				 insn_bytes(insn->code));
-			return buf;
+			return "invalid atomic operand size";
 		}
 		if (!insn_atomic_valid(insn->imm)) {
 			snprintf(buf, size, "BPF_ATOMIC uses invalid atomic opcode %02x",

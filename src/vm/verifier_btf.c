@@ -186,9 +186,8 @@ int btf_walk(struct verifier *v, const struct reg *r, int regno, int32_t fixed, 
 
 	if (!tnum_is_const(r->var_off)) {
 		verbose(v,
-			"R%d is ptr_%s invalid variable offset: off=%d, var_off=(0x%llx; 0x%llx)\n",
-			regno, name, fixed, (unsigned long long)r->var_off.value,
-			(unsigned long long)r->var_off.mask);
+			"R%d is ptr_%s invalid variable offset: off=%d, var_off=%s\n", regno, name,
+			fixed, tnum_text(r->var_off).s);
 		return -EACCES;
 	}
 	off += (int64_t)r->var_off.value;
@@ -551,7 +550,7 @@ int btf_check_global_call(struct verifier *v, uint32_t subprog)
 		default:
 			err = check_mem_arg(v, regno, arg[i].size);
 			if (err)
-				return err;
+				return -EINVAL;
 			break;
 		}
 	}

@@ -125,9 +125,8 @@ static int check_ld_imm64(struct verifier *v, uint32_t i)
 		struct map *m = v->prog->maps[insn->imm];
 
 		if (!m->ops->direct_value || m->attr.max_entries != 1) {
-			verbose(v, "invalid access to map value pointer, value_size=%u off=%u\n",
-				m->attr.value_size, (uint32_t)insn[1].imm);
-			return -ENOTSUPP;
+			verbose(v, "no direct value access support for this map type\n");
+			return -EINVAL;
 		}
 		if ((uint32_t)insn[1].imm >= VER_MAX_VAR_OFF) {
 			verbose(v, "direct value offset of %u is not allowed\n",

@@ -25,7 +25,7 @@ static int wrong_type(struct verifier *v, int regno, const char *expected)
 	return -EACCES;
 }
 
-#define MEM_KINDS "fp, pkt, pkt_meta, map_key, map_value, mem, ringbuf_mem"
+#define MEM_KINDS "fp, pkt, pkt_meta, map_key, map_value, mem, ringbuf_mem, buf, trusted_ptr_"
 
 static bool may_use_packet(const struct verifier *v, const struct helper_proto *p)
 {
@@ -54,7 +54,7 @@ static int check_helper_mem(struct verifier *v, const struct call *c, int regno,
 	int err;
 
 	if (!size && !zero_ok) {
-		verbose(v, "R%d invalid zero-sized %s\n", regno, write ? "write" : "read");
+		verbose(v, "invalid zero-sized read\n");
 		return -EACCES;
 	}
 	if (r->or_null)
@@ -208,7 +208,11 @@ static int check_spin_lock(struct verifier *v, int regno, bool lock)
 		return -EINVAL;
 	}
 	if (m->attr.spin_lock_off < 0) {
-		verbose(v, "map '%.16s' has no valid bpf_spin_lock\n", m->attr.name);
+		verbose(v,
+			m->attr.btf_value_type_id ? "map '%.16s' has no valid bpf_spin_lock\n"
+						  : "map '%.16s' has to have BTF in order to use "
+						    "bpf_spin_lock\n",
+			m->attr.name);
 		return -EINVAL;
 	}
 	if ((int64_t)r->var_off.value + r->off != m->attr.spin_lock_off) {
@@ -255,18 +259,6 @@ int check_ctx_arg(struct verifier *v, int regno)
 	return 0;
 }
 
-static int check_aligned8(struct verifier *v, int regno)
-{
-	const struct reg *r = &cur_regs(v)[regno];
-	const struct tnum t = tnum_add(r->var_off, tnum_const((uint64_t)(int64_t)r->off));
-
-	if (!((t.value | t.mask) & 7))
-		return 0;
-	verbose(v, "misaligned access off (0x%llx; 0x%llx)+%d+0 size 8\n",
-		(unsigned long long)r->var_off.value, (unsigned long long)r->var_off.mask, r->off);
-	return -EACCES;
-}
-
 static int check_alloc_size(struct verifier *v, struct call *c, int regno)
 {
 	const struct reg *r = &cur_regs(v)[regno];
@@ -293,7 +285,8 @@ static int check_record(struct verifier *v, struct call *c, int regno)
 	if (r->kind != REG_MEM || !r->ringbuf || r->or_null)
 		return wrong_type(v, regno, "ringbuf_mem");
 	if (r->off || !tnum_is_const(r->var_off) || r->var_off.value) {
-		verbose(v, "R%d must have zero offset when passed to release func\n", regno);
+		verbose(v, "R%d must have zero offset when passed to release func or trusted arg to "
+			"kfunc\n", regno);
 		return -EINVAL;
 	}
 	if (!r->ref_id) {
@@ -383,7 +376,7 @@ static int check_arg(struct verifier *v, struct call *c, int i)
 	case HARG_LONG_WRITE:
 		if (!mem)
 			return wrong_type(v, regno, MEM_KINDS);
-		err = check_aligned8(v, regno);
+		err = check_align(v, regno, 0, 8, true);
 		return err ? err : check_helper_mem(v, c, regno, 8, true, true, false);
 	case HARG_RINGBUF_MEM:
 		return check_record(v, c, regno);
@@ -571,6 +564,22 @@ static int set_result(struct verifier *v, const struct call *c)
 	return -EINVAL;
 }
 
+/* Helpers that wait for memory to come. */
+static int check_sleep(struct verifier *v, const struct helper_proto *p)
+{
+	if (p->id != BPF_FUNC_copy_from_user)
+		return 0;
+	if (!v->prog->sleepable) {
+		verbose(v, "helper call might sleep in a non-sleepable prog\n");
+		return -EINVAL;
+	}
+	if (!v->cur->rcu_locks && !v->cur->preempt_locks)
+		return 0;
+	verbose(v, "sleepable helper %s#%u in %s region\n", p->name, p->id,
+		v->cur->rcu_locks ? "rcu_read_lock" : "non-preemptible");
+	return -EINVAL;
+}
+
 static int find_proto(struct verifier *v, int32_t id, const struct helper_proto **out)
 {
 	const struct helper_proto *p = helper_proto_find(id);
@@ -588,7 +597,7 @@ static int find_proto(struct verifier *v, int32_t id, const struct helper_proto 
 		return -EINVAL;
 	}
 	*out = p;
-	return 0;
+	return check_sleep(v, p);
 }
 
 static void note_map(struct vm_aux *aux, uint32_t map_index)
@@ -665,7 +674,7 @@ int check_helper(struct verifier *v, const struct bpf_insn *insn, uint32_t *next
 			return err;
 	}
 	if (c.proto->id == BPF_FUNC_dynptr_write && c.dynptr.kind == DYNPTR_SKB)
-		dynptr_packet_changed(v);
+		clear_packet_pointers(v->cur);
 	clobber_caller_saved(v);
 	err = set_result(v, &c);
 	if (!err && c.proto->id == BPF_FUNC_tail_call)

@@ -424,7 +424,7 @@ int stack_read(struct verifier *v, const struct reg *ptr, int regno, int32_t off
 int stack_helper_access(struct verifier *v, int regno, uint32_t size, bool write,
 			bool may_be_uninit);
 int stack_check_bounds(struct verifier *v, const struct reg *ptr, int regno, int32_t off,
-		       uint32_t size, const char *what, bool helper);
+		       uint32_t size, const char *what);
 
 /* verifier_dynptr.c */
 struct dynptr_use {
@@ -441,8 +441,6 @@ int dynptr_check(struct verifier *v, int regno, struct dynptr_use *use);
 void dynptr_drop(struct verifier *v, uint32_t ref_id);
 /* Something else is written to a slot: the dynptr in it is none any more, or -EINVAL. */
 int dynptr_overwrite(struct verifier *v, struct frame *f, uint32_t slot);
-/* The packet changes: pointers into it, and what dynptrs gave of it, are gone. */
-void dynptr_packet_changed(struct verifier *v);
 
 /* verifier_iter.c */
 int iter_check_new(struct verifier *v, int regno, enum iter_kind kind);
@@ -465,6 +463,8 @@ int check_reg_write(struct verifier *v, int regno);
 /* size in bytes; dst_regno -1: none; src_regno -1: an immediate or nothing */
 int check_mem(struct verifier *v, uint32_t insn, int regno, int32_t off, unsigned int size,
 	      bool write, int value_regno, bool strict, bool sign_extend);
+/* strict: of any memory, else of the stack alone */
+int check_align(struct verifier *v, int regno, int32_t off, unsigned int size, bool strict);
 int check_load(struct verifier *v, const struct bpf_insn *insn);
 int check_store(struct verifier *v, const struct bpf_insn *insn);
 int check_atomic(struct verifier *v, const struct bpf_insn *insn);
@@ -551,6 +551,11 @@ void print_state(struct verifier *v, const struct state *s, uint32_t frame, uint
 		 uint64_t slots, bool all);
 const char *reg_kind_name(const struct reg *r);
 void print_tnum(struct verifier *v, struct tnum t);
+/* As messages show it: a number, when it is one. */
+struct tnum_text {
+	char s[48];
+};
+struct tnum_text tnum_text(struct tnum t);
 
 /* Calls fn for every register and spilled register of every frame. */
 #define for_each_reg(s, r)                                                                         \

@@ -160,7 +160,10 @@ bool map_const_bytes(struct verifier *v, const struct reg *r, uint64_t off, uint
 	return true;
 }
 
-static int check_align(struct verifier *v, int regno, int32_t off, unsigned int size, bool strict)
+/* Packets are taken to begin so that the header behind Ethernet's is aligned. */
+#define PKT_IP_ALIGN 2
+
+int check_align(struct verifier *v, int regno, int32_t off, unsigned int size, bool strict)
 {
 	const struct reg *r = &cur_regs(v)[regno];
 	const char *what = "";
@@ -174,22 +177,22 @@ static int check_align(struct verifier *v, int regno, int32_t off, unsigned int 
 	case REG_MAP_VALUE:
 		what = "value ";
 		break;
-	case REG_PKT:
-	case REG_PKT_META:
-		what = "packet ";
-		break;
 	case REG_CTX:
 		what = "context ";
 		break;
 	}
 	if (!strict || size == 1)
 		return 0;
-	t = tnum_add(r->var_off, tnum_const((uint64_t)((int64_t)r->off + off)));
+	t = tnum_add(r->var_off, tnum_const((uint64_t)((int64_t)r->off + off +
+						      (reg_is_pkt(r) ? PKT_IP_ALIGN : 0))));
 	if (!((t.value | t.mask) & (size - 1)))
 		return 0;
-	verbose(v, "misaligned %saccess off (0x%llx; 0x%llx)+%d+%d size %u\n", what,
-		(unsigned long long)r->var_off.value, (unsigned long long)r->var_off.mask, r->off,
-		off, size);
+	if (reg_is_pkt(r))
+		verbose(v, "misaligned packet access off %d+%s+%d+%d size %u\n", PKT_IP_ALIGN,
+			tnum_text(r->var_off).s, r->off, off, size);
+	else
+		verbose(v, "misaligned %saccess off %s+%d+%d size %u\n", what,
+			tnum_text(r->var_off).s, r->off, off, size);
 	return -EACCES;
 }
 
@@ -231,8 +234,7 @@ static int ctx_access(struct verifier *v, uint32_t insn, int regno, int32_t off,
 		return -EACCES;
 	}
 	if (!tnum_is_const(r->var_off) || r->var_off.value) {
-		verbose(v, "variable ctx access var_off=(0x%llx; 0x%llx) disallowed\n",
-			(unsigned long long)r->var_off.value, (unsigned long long)r->var_off.mask);
+		verbose(v, "variable ctx access var_off=%s disallowed\n", tnum_text(r->var_off).s);
 		return -EACCES;
 	}
 	err = check_ctx(v, insn, off, size, write, &a);
@@ -423,10 +425,8 @@ int check_store(struct verifier *v, const struct bpf_insn *insn)
 }
 
 /* Atomics reach neither the context nor the packet. */
-static int check_atomic_ptr(struct verifier *v, int regno, const char *what)
+static int check_atomic_ptr(struct verifier *v, const struct reg *r, int regno, const char *what)
 {
-	const struct reg *r = &cur_regs(v)[regno];
-
 	if (r->or_null || (r->kind != REG_CTX && !reg_is_pkt(r) && r->kind != REG_PKT_END &&
 			   r->kind != REG_SOCK_COMMON && r->kind != REG_SOCKET))
 		return 0;
@@ -440,12 +440,13 @@ static int check_load_acquire(struct verifier *v, const struct bpf_insn *insn)
 
 	if (!err)
 		err = check_reg_write(v, insn->dst_reg);
-	if (!err)
-		err = check_atomic_ptr(v, insn->src_reg, "loads from");
 	if (err)
 		return err;
-	return check_mem(v, v->insn, insn->src_reg, insn->off, insn_bytes(insn->code), false,
-			 insn->dst_reg, true, false);
+	const struct reg src = cur_regs(v)[insn->src_reg];
+
+	err = check_mem(v, v->insn, insn->src_reg, insn->off, insn_bytes(insn->code), false,
+			insn->dst_reg, true, false);
+	return err ? err : check_atomic_ptr(v, &src, insn->src_reg, "loads from");
 }
 
 static int check_store_release(struct verifier *v, const struct bpf_insn *insn)
@@ -455,11 +456,10 @@ static int check_store_release(struct verifier *v, const struct bpf_insn *insn)
 	if (!err)
 		err = check_reg_read(v, insn->dst_reg);
 	if (!err)
-		err = check_atomic_ptr(v, insn->dst_reg, "stores into");
-	if (err)
-		return err;
-	return check_mem(v, v->insn, insn->dst_reg, insn->off, insn_bytes(insn->code), true,
-			 insn->src_reg, true, false);
+		err = check_mem(v, v->insn, insn->dst_reg, insn->off, insn_bytes(insn->code), true,
+				insn->src_reg, true, false);
+	return err ? err
+		   : check_atomic_ptr(v, &cur_regs(v)[insn->dst_reg], insn->dst_reg, "stores into");
 }
 
 int check_atomic(struct verifier *v, const struct bpf_insn *insn)
@@ -478,7 +478,7 @@ int check_atomic(struct verifier *v, const struct bpf_insn *insn)
 		err = check_reg_read(v, 0);
 	if (err)
 		return err;
-	err = check_atomic_ptr(v, insn->dst_reg, "stores into");
+	err = check_atomic_ptr(v, &cur_regs(v)[insn->dst_reg], insn->dst_reg, "stores into");
 	if (err)
 		return err;
 	if (insn->imm == BPF_CMPXCHG)

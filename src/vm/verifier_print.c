@@ -53,6 +53,19 @@ void print_tnum(struct verifier *v, struct tnum t)
 	verbose(v, "(0x%llx; 0x%llx)", (unsigned long long)t.value, (unsigned long long)t.mask);
 }
 
+struct tnum_text tnum_text(struct tnum t)
+{
+	struct tnum_text text;
+
+	if (!tnum_is_const(t))
+		snprintf(text.s, sizeof(text.s), "(0x%llx; 0x%llx)", (unsigned long long)t.value,
+			 (unsigned long long)t.mask);
+	else
+		snprintf(text.s, sizeof(text.s), t.value <= UINT16_MAX ? "%llu" : "0x%llx",
+			 (unsigned long long)t.value);
+	return text;
+}
+
 static void print_number(struct verifier *v, long long n, bool is_signed)
 {
 	if (is_signed && n >= INT16_MIN && n <= INT16_MAX)

@@ -26,18 +26,16 @@ static struct frame *frame_of(struct verifier *v, const struct reg *ptr)
 /* An access of size bytes at ptr + off lies in the frame, for every value that
  * the pointer may have. */
 int stack_check_bounds(struct verifier *v, const struct reg *ptr, int regno, int32_t off,
-		       uint32_t size, const char *what, bool helper)
+		       uint32_t size, const char *what)
 {
-	const char *extra = helper ? " indirect" : "";
 	int64_t min, max;
-	char text[64];
 
 	if (tnum_is_const(ptr->var_off)) {
 		min = max = (int64_t)ptr->var_off.value + ptr->off + off;
 	} else {
 		if (ptr->smax >= VER_MAX_VAR_OFF || ptr->smin <= -VER_MAX_VAR_OFF) {
-			verbose(v, "invalid unbounded variable-offset%s %s stack R%d\n", extra,
-				what, regno);
+			verbose(v, "invalid unbounded variable-offset %s stack R%d\n", what,
+				regno);
 			return -EACCES;
 		}
 		min = ptr->smin + ptr->off + off;
@@ -46,14 +44,11 @@ int stack_check_bounds(struct verifier *v, const struct reg *ptr, int regno, int
 	if (min >= -VER_MAX_STACK && min < 0 && max < 0 && max + (int64_t)size <= 0)
 		return 0;
 	if (tnum_is_const(ptr->var_off)) {
-		verbose(v, "invalid%s %s stack R%d off=%lld size=%u\n", extra, what, regno,
-			(long long)min, size);
+		verbose(v, "invalid %s stack R%d off=%lld size=%u\n", what, regno, (long long)min,
+			size);
 	} else {
-		snprintf(text, sizeof(text), "(0x%llx; 0x%llx)",
-			 (unsigned long long)ptr->var_off.value,
-			 (unsigned long long)ptr->var_off.mask);
-		verbose(v, "invalid variable-offset%s %s stack R%d var_off=%s off=%d size=%u\n",
-			extra, what, regno, text, ptr->off + off, size);
+		verbose(v, "invalid variable-offset %s stack R%d var_off=%s off=%d size=%u\n",
+			what, regno, tnum_text(ptr->var_off).s, ptr->off + off, size);
 	}
 	/* errno as the kernel has it: begins inside, ends above */
 	return min >= -VER_MAX_STACK && min < 0 ? -EINVAL : -EACCES;
@@ -189,7 +184,7 @@ int stack_write(struct verifier *v, const struct reg *ptr, int regno, int32_t of
 {
 	const struct reg *value = value_regno >= 0 ? &cur_regs(v)[value_regno] : imm;
 	const struct reg p = *ptr;
-	int err = stack_check_bounds(v, ptr, regno, off, size, "write to", false);
+	int err = stack_check_bounds(v, ptr, regno, off, size, "write to");
 
 	if (err)
 		return err;
@@ -322,7 +317,7 @@ int stack_read(struct verifier *v, const struct reg *ptr, int regno, int32_t off
 	const struct reg p = *ptr;
 	int64_t min, max;
 	bool zero;
-	int err = stack_check_bounds(v, ptr, regno, off, size, "read from", false);
+	int err = stack_check_bounds(v, ptr, regno, off, size, "read from");
 
 	if (err)
 		return err;
@@ -332,9 +327,8 @@ int stack_read(struct verifier *v, const struct reg *ptr, int regno, int32_t off
 	if (dst_regno < 0) { /* an atomic */
 		verbose(v,
 			"variable offset stack pointer cannot be passed into helper function; "
-			"var_off=(0x%llx; 0x%llx) off=%d size=%u\n",
-			(unsigned long long)p.var_off.value, (unsigned long long)p.var_off.mask,
-			p.off + off, size);
+			"var_off=%s off=%d size=%u\n",
+			tnum_text(p.var_off).s, p.off + off, size);
 		return -EACCES;
 	}
 	min = p.smin + p.off + off;
@@ -363,7 +357,7 @@ int stack_helper_access(struct verifier *v, int regno, uint32_t size, bool write
 
 	if (!size)
 		return 0;
-	err = stack_check_bounds(v, &p, regno, 0, size, write ? "write to" : "read from", true);
+	err = stack_check_bounds(v, &p, regno, 0, size, write ? "write to" : "read from");
 	if (err)
 		return err;
 	min = p.smin + p.off;

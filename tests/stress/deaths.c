@@ -85,6 +85,7 @@ static struct shared {
 	uint32_t pause; /* an epoch: stop between two operations; 0: go on */
 	uint32_t parked, living;
 	uint32_t violations, ask_audit;
+	uint32_t hurry; /* somebody has to run in order to die: leave him the CPU now and then */
 	struct {
 		uint32_t in_op, doom;
 		uint64_t operations, missed;
@@ -201,6 +202,8 @@ static void __attribute__((noreturn)) worker(uint32_t me, uint64_t seed)
 		if (load_relaxed(&shared->worker[me].doom) == 1) {
 			store_relaxed(&shared->worker[me].doom, 2);
 			set_timer(1 + death_rnd(60));
+		} else if (load_relaxed(&shared->hurry)) {
+			sched_yield();
 		}
 		store_relaxed(&shared->worker[me].in_op, 1);
 		fence_compiler();
@@ -313,6 +316,7 @@ static uint32_t someone_dies(void)
 	int way = r < 4 ? WAY_TIMER : r < 6 ? WAY_STEPS : r < 8 ? WAY_SEVERAL : WAY_OUTSIDE;
 
 	nap(death_rnd(400));
+	store_relaxed(&shared->hurry, 1);
 	if (way == WAY_TIMER) {
 		double until = area_now() + STUCK_SECONDS;
 
@@ -335,6 +339,7 @@ static uint32_t someone_dies(void)
 			if (dead & 1u << i)
 				reap(i, 0);
 	}
+	store_relaxed(&shared->hurry, 0);
 	ways[way] += (unsigned int)__builtin_popcount(dead);
 	return dead;
 }

@@ -51,7 +51,8 @@ static int object_fd[OBJECTS];
 static uint32_t object_id[OBJECTS];
 static int owner_fd[DEATH_WORKERS * OWN_MAX + 1];
 static pid_t owner_pid[DEATH_WORKERS * OWN_MAX + 1];
-static char cgroup_root[300];
+static int cgroup_root = -1;
+static char cgroup_name[64];
 
 static struct ledger *ledger(uint32_t w)
 {
@@ -665,20 +666,28 @@ static int owner_make(uint32_t type, uint32_t n)
 		}
 		return (int)syscall(SYS_pidfd_open, owner_pid[n], 0);
 	default:
-		snprintf(path, sizeof(path), "%s/owner%u", cgroup_root, n);
-		mkdir(path, 0755);
-		return open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		snprintf(path, sizeof(path), "%s%u", cgroup_name, n);
+		mkdirat(cgroup_root, path, 0755);
+		return openat(cgroup_root, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	}
 }
 
 static void storage_make(const struct death_subject *s)
 {
 	if (s->type == SHMAP_MAP_TYPE_CGRP_STORAGE) {
-		snprintf(cgroup_root, sizeof(cgroup_root), "%s/cgroup", area_dir);
-		if (mkdir(cgroup_root, 0755) || mount("none", cgroup_root, "cgroup2", 0, NULL)) {
-			rmdir(cgroup_root);
-			cgroup_root[0] = '\0';
-			printf("%s: no cgroups can be made here (%s)\n", s->name, strerror(errno));
+		char path[320];
+
+		/* nothing stays mounted: all goes by the fd */
+		snprintf(path, sizeof(path), "%s/cgroup", area_dir);
+		snprintf(cgroup_name, sizeof(cgroup_name), "shmap-deaths.%d.", getpid());
+		mkdir(path, 0755);
+		if (!mount("none", path, "cgroup2", 0, NULL)) {
+			cgroup_root = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+			umount2(path, MNT_DETACH);
+		}
+		rmdir(path);
+		if (cgroup_root < 0) {
+			printf("%s: no cgroups can be made here\n", s->name);
 			fflush(NULL);
 			_exit(77);
 		}
@@ -703,13 +712,11 @@ static void storage_drop(const struct death_subject *s)
 			kill(owner_pid[i], SIGKILL);
 			waitpid(owner_pid[i], NULL, 0);
 		}
-		snprintf(path, sizeof(path), "%s/owner%u", cgroup_root[0] ? cgroup_root : area_dir,
-			 i);
-		remove(path);
-	}
-	if (cgroup_root[0]) {
-		umount(cgroup_root);
-		rmdir(cgroup_root);
+		snprintf(path, sizeof(path), "%s/owner%u", area_dir, i);
+		unlink(path);
+		snprintf(path, sizeof(path), "%s%u", cgroup_name, i);
+		if (cgroup_root >= 0)
+			unlinkat(cgroup_root, path, AT_REMOVEDIR);
 	}
 }
 
