@@ -12,10 +12,10 @@
 
 char _license[] SEC("license") = "GPL";
 
-#define MAP(name, kind, key_t, value_t, flags)                                                     \
+#define MAP(name, kind, key_t, value_t, flags, ...)                                                \
 	struct {                                                                                   \
 		__uint(type, BPF_MAP_TYPE_##kind);                                                 \
-		__uint(max_entries, ENTRIES);                                                      \
+		__uint(max_entries, ENTRIES __VA_ARGS__);                                          \
 		__type(key, key_t);                                                                \
 		__type(value, value_t);                                                            \
 		__uint(map_flags, flags);                                                          \
@@ -27,7 +27,7 @@ struct lpm_key {
 
 MAP(array, ARRAY, __u32, __u64, 0);
 MAP(percpu_array, PERCPU_ARRAY, __u32, __u64, 0);
-MAP(hash, HASH, __u32, __u64, 0);
+MAP(hash, HASH, __u32, __u64, 0, +1000); /* with room for insertions */
 MAP(percpu_hash, PERCPU_HASH, __u32, __u64, 0);
 MAP(lru_hash, LRU_HASH, __u32, __u64, 0);
 MAP(lpm_trie, LPM_TRIE, struct lpm_key, __u64, BPF_F_NO_PREALLOC);
