@@ -58,6 +58,7 @@ const struct map_ops lru_htab_map_ops = {
 	.pop = htab_pop,
 	.lookup = htab_lookup,
 	.inlined = htab_inlined,
+	.key_at = htab_key_at,
 	.update = htab_update,
 	.delete = htab_delete,
 	.for_each = htab_for_each,

@@ -21,6 +21,8 @@
  *  - P's epoch e > s: P read e from the shared epoch, which became greater than
  *    s after S read s, so after the unlink. P's loads follow that read (full
  *    barrier), so they see the unlink. Contradiction.
+ * (1) may be the compare-and-swap by which R took the lock itself, where that is a full
+ * fence: lease_elapsed_locked(). R knows of the unlink by what that read.
  * An old epoch in a word (the reader was slow between reading the epoch and
  * its compare-and-swap) only makes R wait longer.
  *
@@ -466,13 +468,20 @@ static bool owner_ours(uint64_t word)
 	return !raw_tgkill(raw_getpid(), (pid_t)((uint32_t)word & FUTEX_TID_MASK), 0);
 }
 
-/* After a full fence, whose partner is the compare-and-swap in line_take(). */
-static inline bool elapsed_fenced(uint32_t stamp, int self_cpu, bool here)
+static bool elapsed(uint32_t stamp, int self_cpu, bool here, bool locked)
 {
 	unsigned int cpus = lease_possible_cpus();
 	uint32_t epoch;
 	unsigned int i;
 
+	/* Without the file nobody can tell: wait until it can be opened. */
+	if (unlikely(!load_acquire(&lines)) && lease_open())
+		return false;
+	/* Partner: the compare-and-swap in line_take(). */
+	if (locked)
+		fence_after_rmw();
+	else
+		fence_seq_cst();
 	for (i = 0; i < cpus; i++) {
 		uint64_t word = load_acquire(&lease_line(i)->word);
 
@@ -491,31 +500,19 @@ static inline bool elapsed_fenced(uint32_t stamp, int self_cpu, bool here)
 	return true;
 }
 
-static bool elapsed(uint32_t stamp, int self_cpu, bool here)
-{
-	/* Without the file nobody can tell: wait until it can be opened. */
-	if (unlikely(!load_acquire(&lines)) && lease_open())
-		return false;
-	fence_seq_cst();
-	return elapsed_fenced(stamp, self_cpu, here);
-}
-
 bool lease_elapsed(uint32_t stamp, int self_cpu)
 {
-	return elapsed(stamp, self_cpu, false);
+	return elapsed(stamp, self_cpu, false, false);
 }
 
 bool lease_elapsed_locked(uint32_t stamp, int self_cpu)
 {
-	if (unlikely(!load_acquire(&lines)) && lease_open())
-		return false;
-	fence_after_rmw();
-	return elapsed_fenced(stamp, self_cpu, false);
+	return elapsed(stamp, self_cpu, false, true);
 }
 
 bool lease_elapsed_here(uint32_t stamp)
 {
-	return elapsed(stamp, -1, true);
+	return elapsed(stamp, -1, true, false);
 }
 
 /* Does every run that this one waits for wait itself, and for this one? */

@@ -234,6 +234,74 @@ int vm_run(struct vm_prog *p, void *ctx, const struct vm_env *env, uint64_t *ret
 	return likely(done) ? 0 : run_failed(&vc);
 }
 
+/* The function of native code that begins at an instruction, or NULL. */
+static const struct jit_func *native_func(const struct jit_image *image, uint32_t pc)
+{
+	for (uint32_t i = 0; i < image->func_cnt; i++)
+		if (image->funcs[i].insn == pc)
+			return &image->funcs[i];
+	return NULL;
+}
+
+/* Not inlined: see run_in_space(). */
+static __attribute__((noinline)) uint64_t interp_at(struct vm_context *vc, uint32_t pc,
+						    const uint64_t r[3])
+{
+	struct vm_space space;
+
+	vc->space = &space;
+	begin_stack(vc, vc->prog);
+	return interp_exec(vc, &vc->code->ins[pc], r[0], r[1], r[2], 0, 0);
+}
+
+int vm_run_at(struct vm_prog *p, uint32_t pc, int (*begin)(void *arg, uint64_t r[3]), void *arg,
+	      uint64_t *ret)
+{
+	struct vm_context vc;
+	const struct vm_code *code;
+	const struct jit_func *func;
+	uint64_t r[3];
+	int err = 0;
+
+	code = interp_code(p, &err);
+	if (!code)
+		return err;
+	func = code->jit ? native_func(code->jit, pc) : NULL;
+	if (code->jit ? !func : pc >= code->cnt)
+		return -EINVAL;
+	memset(&vc, 0, sizeof(vc));
+	vc.prog = p;
+	vc.code = code;
+	vc.env = &no_env;
+	vc.was_in_lock = thread_self.in_lock;
+	if (fault_guard_set(&vc.guard))
+		return run_failed(&vc);
+	fault_guard_enter(&vc.guard);
+	err = begin(arg, r);
+	vc.cpu = lease_cpu();
+	if (!err)
+		*ret = func ? jit_call(&vc, code->jit->code + func->start, r[0], r[1], r[2], 0)
+			    : interp_at(&vc, pc, r);
+	if (unlikely(vc.ring))
+		ringbuf_publish(&vc);
+	fault_guard_leave(&vc.guard);
+	return err;
+}
+
+uint32_t vm_func_pc(const struct vm_prog *p, uint64_t func)
+{
+	const struct vm_code *code = load_acquire(&p->code);
+	const uint64_t first = (uintptr_t)code->ins;
+	const struct jit_image *image = code->jit;
+
+	for (uint32_t i = 0; image && i < image->func_cnt; i++)
+		if ((uintptr_t)image->code + image->funcs[i].start + JIT_FUNC_TAG == func)
+			return image->funcs[i].insn;
+	if (image || func < first || func >= first + code->cnt * sizeof(code->ins[0]))
+		return 0;
+	return (uint32_t)((func - first) / sizeof(code->ins[0]));
+}
+
 uint32_t vm_fault_count(const struct vm_prog *p)
 {
 	const struct vm_code *code = load_acquire(&p->code);
