@@ -60,6 +60,23 @@ void htab_pool_format(struct map *m)
 	}
 }
 
+/* Is this the last page of buckets of a huge page? */
+static void buckets_collapse(struct map *m, uint32_t page)
+{
+	const uint32_t *bits = (const uint32_t *)(m->obj.base + m->htab.page_off);
+	uint64_t at = m->htab.bucket_off + (uint64_t)page * SHMAP_PAGE;
+	uint64_t begin = at & ~(OBJECT_HUGE - 1), i;
+
+	if (begin < m->htab.bucket_off || begin + OBJECT_HUGE > m->htab.elem_off)
+		return;
+	i = (begin - m->htab.bucket_off) / SHMAP_PAGE;
+	for (at = i; at < i + OBJECT_HUGE / SHMAP_PAGE; at++) {
+		if (!(load_relaxed(&bits[at / 32]) >> at % 32 & 1))
+			return;
+	}
+	object_collapse(&m->obj, begin, OBJECT_HUGE);
+}
+
 int htab_bucket_populate(struct map *m, uint32_t bucket)
 {
 	uint32_t page = bucket / HTAB_PAGE_BUCKETS;
@@ -70,7 +87,37 @@ int htab_bucket_populate(struct map *m, uint32_t bucket)
 	/* A death before this store: the next one populates again. */
 	if (!err)
 		fetch_or_seq_cst(&bits[page / 32], 1U << page % 32);
+	if (!err)
+		buckets_collapse(m, page);
 	return err;
+}
+
+/*
+ * Elements from..upto-1 have got pages, in a part of the file where each has `size` bytes:
+ * of the huge pages there, those that are full of such ones.
+ */
+static void elems_collapse(struct map *m, uint64_t part, uint64_t size, uint64_t from,
+			   uint64_t upto)
+{
+	uint64_t begin = part + from * size, end = part + upto * size, at, first, last, stripe;
+	uint32_t per = m->htab.per_stripe;
+
+	begin &= ~(OBJECT_HUGE - 1);
+	for (at = begin; at < end; at += OBJECT_HUGE) {
+		if (at < part || at + OBJECT_HUGE > part + m->htab.elems * size)
+			continue;
+		first = (at - part) / size;
+		last = (at + OBJECT_HUGE - 1 - part) / size;
+		for (stripe = first / per; stripe <= last / per; stripe++) {
+			uint64_t need = last - stripe * per + 1;
+
+			if (load_relaxed(&htab_stripe(m, (uint32_t)stripe)->backed) <
+			    (need < per ? need : per))
+				break;
+		}
+		if (stripe > last / per)
+			object_collapse(&m->obj, at, OBJECT_HUGE);
+	}
 }
 
 /* Gives pages to the next elements of the region: half as many again as have some. */
@@ -100,9 +147,24 @@ static int region_populate(struct map *m, uint32_t stripe, uint32_t upto)
 		err = htab_lru_populate(m, first, upto - from);
 	/* A death before this store: the next one populates again, which does
 	 * nothing to pages that are there. */
-	if (!err)
-		st->backed = upto;
-	return err;
+	if (err)
+		return err;
+	st->backed = upto;
+	if (m->obj.size < OBJECT_HUGE_MIN)
+		return 0;
+	elems_collapse(m, m->htab.elem_off, m->htab.elem_stride, first, first + upto - from);
+	for (cpu = 0; m->ops->per_cpu && cpu < m->attr.possible_cpus; cpu++)
+		elems_collapse(m, m->htab.percpu_off + cpu * m->htab.percpu_stride, m->elem_size,
+			       first, first + upto - from);
+	return 0;
+}
+
+/* Limbo's top: what this very run deleted it may reuse: only others count then. */
+static bool own_limbo(struct map *m, uint32_t index1, struct elem *top, int cpu)
+{
+	return !(top->gen & 1) && elem_freed_cpu1(top) == (uint32_t)cpu + 1 &&
+	       lease_elapsed_locked(limbo_stamp(top), cpu) &&
+	       !(m->attr.spin_lock_off >= 0 && htab_elem_busy(m, index1 - 1));
 }
 
 int htab_alloc(struct map *m, uint32_t stripe, bool force, struct htab_alloc *a, uint32_t *stamp)
@@ -111,7 +173,7 @@ int htab_alloc(struct map *m, uint32_t stripe, bool force, struct htab_alloc *a,
 	uint64_t heads = st->heads;
 	uint32_t fresh = st->fresh < m->htab.per_stripe ? st->fresh : m->htab.per_stripe;
 	struct elem *e, *top;
-	int err;
+	int err, cpu = lease_cpu();
 
 	if (!heads_free(heads) && heads_limbo(heads)) {
 		top = htab_elem_at(m, heads_limbo(heads));
@@ -120,8 +182,13 @@ int htab_alloc(struct map *m, uint32_t stripe, bool force, struct htab_alloc *a,
 		if (fresh < m->htab.per_stripe && st->limbo_len < HTAB_LIMBO_BATCH &&
 		    !region_populate(m, stripe, fresh + 1)) {
 			/* not worth a look at the leases yet */
+		} else if (cpu >= 0 && own_limbo(m, heads_limbo(heads), top, cpu)) {
+			a->index = heads_limbo(heads) - 1;
+			a->from = INTENT_LIMBO;
+			a->rest1 = (uint32_t)top->next;
+			return 0;
 		} else if ((force && (int32_t)(limbo_stamp(top) - *stamp) <= 0) ||
-			   lease_elapsed(limbo_stamp(top), -1)) {
+			   lease_elapsed_locked(limbo_stamp(top), -1)) {
 			heads = heads_make(heads_limbo(heads), 0);
 			store_relaxed(&st->heads, heads);
 			st->limbo_len = 0;
@@ -165,15 +232,6 @@ limbo:
 	top = htab_elem_at(m, heads_limbo(heads));
 	if (!top || (top->gen & 1))
 		goto damaged;
-	/* What this very run deleted it may reuse: only others count then. */
-	if (lease_cpu() >= 0 && elem_freed_cpu1(top) == (uint32_t)lease_cpu() + 1 &&
-	    lease_elapsed(limbo_stamp(top), lease_cpu()) &&
-	    !(m->attr.spin_lock_off >= 0 && htab_elem_busy(m, heads_limbo(heads) - 1))) {
-		a->index = heads_limbo(heads) - 1;
-		a->from = INTENT_LIMBO;
-		a->rest1 = (uint32_t)top->next;
-		return 0;
-	}
 	*stamp = limbo_stamp(top);
 	return -EAGAIN;
 
@@ -206,7 +264,7 @@ static int gift_make(struct map *m, uint32_t stripe, bool force, uint64_t *stamp
 
 	if (!heads_free(heads) && heads_limbo(heads)) {
 		e = htab_elem_at(m, heads_limbo(heads));
-		if (e && lease_elapsed(limbo_stamp(e), force ? lease_cpu() : -1)) {
+		if (e && lease_elapsed_locked(limbo_stamp(e), force ? lease_cpu() : -1)) {
 			heads = heads_make(heads_limbo(heads), 0);
 			store_relaxed(&st->heads, heads);
 			st->limbo_len = 0;
@@ -363,7 +421,7 @@ static void change_undo(struct map *m, struct stripe *st)
 void htab_recover_stripe(struct map *m, uint32_t stripe)
 {
 	struct stripe *st = htab_stripe(m, stripe);
-	struct intent *in = &st->intent;
+	struct intent *in = &st->intent, copy = *in;
 	uint64_t *word;
 
 	switch (in->op & INTENT_OP) {
@@ -374,7 +432,8 @@ void htab_recover_stripe(struct map *m, uint32_t stripe)
 		else if (load_relaxed(word) != in->link)
 			change_undo(m, st);
 		else
-			htab_change_complete(m, st, stripe, 0);
+			htab_change_complete(m, st, stripe, &copy,
+					     htab_elem_at(m, copy.elem1), 0);
 		break;
 	case INTENT_GIVE:
 		/* The word was 0, and nobody takes it while the intent stands. */

@@ -29,6 +29,7 @@ struct map_inner {
 	uint32_t max_entries;
 	uint32_t map_flags;
 	int32_t spin_lock_off;
+	uint32_t timer_at, wq_at;
 };
 
 /* What a map was created with; the shared form, at the start of the trailer's body. */
@@ -49,7 +50,21 @@ struct map_attr {
 	uint32_t possible_cpus;		/* at creation: per-CPU values are that wide */
 	uint64_t hash_seed;		/* hash family; chosen when the map is formatted */
 	struct map_inner inner;
+	/* of struct bpf_timer and struct bpf_wq in the value, + 1; 0: none */
+	uint32_t timer_at, wq_at;
 };
+
+/* The value holds something that nobody copies in or out. */
+static inline bool map_has_timers(const struct map_attr *attr)
+{
+	return attr->timer_at | attr->wq_at;
+}
+
+#define MAP_TIMER_SIZE 16 /* of either */
+/* The value's timers become none. */
+void map_clear_timers(const struct map_attr *attr, void *value);
+/* The same in a user's memory: 0 or -EFAULT. */
+int map_hide_timers(const struct map_attr *attr, void *user_value);
 
 /* Mutable, shared, in the trailer's body after map_attr (offset 1024 of it). */
 struct map_shared {
@@ -67,7 +82,22 @@ struct map_header {
 };
 
 struct map;
+
+/*
+ * Shorter ways to read, write, erase and next_key for maps of one shape; a type's layout()
+ * says which. Keys and values are user pointers; NULL: there is none. Only with the flags
+ * BPF_ANY (read) and BPF_ANY, BPF_NOEXIST, BPF_EXIST (write); write and erase only where
+ * the map is writable.
+ */
+struct map_quick {
+	int (*read)(struct map *m, const void *key, void *value);
+	int (*write)(struct map *m, const void *key, const void *value, uint64_t flags);
+	int (*erase)(struct map *m, const void *key);
+	int (*next_key)(struct map *m, const void *key, void *next);
+};
+
 struct map_batch;
+struct map_inline;
 struct map_stats;
 struct ring_ops;	/* map/ring.h: RINGBUF, USER_RINGBUF */
 struct objref_ops;	/* map/objref.h: values are other objects (maps, programs) */
@@ -170,6 +200,10 @@ struct map_ops {
 	/* bpf_map_info / fdinfo memlock. */
 	uint64_t (*memlock)(const struct map *m);
 
+	/* The key of the element that is or was in use at this address of the map (what lookup
+	 * gave): key_size bytes. NULL: its values hold no timers. */
+	void (*key_at)(struct map *m, const void *value, void *key);
+
 	/* Repairs what dead owners left, everywhere in the map. 0 or -errno. */
 	int (*recover)(struct map *m);
 	/* Tests: checks every invariant of a quiescent map; a message in why (or NULL). */
@@ -177,6 +211,8 @@ struct map_ops {
 
 	/* Access by direct map value (BPF_PSEUDO_MAP_VALUE): address of offset 0, or NULL. */
 	void *(*direct_value)(struct map *m);
+	/* For who makes code of lookups in this one map; NULL: there is nothing to say. */
+	void (*inlined)(const struct map *m, struct map_inline *in);
 	bool lock_allowed;		/* may hold struct bpf_spin_lock */
 	bool per_cpu;
 	bool evicts;			/* hash family: a full map makes room by itself (LRU) */
@@ -186,6 +222,30 @@ struct map_ops {
 	bool needs_jit;			/* programs that use it cannot be interpreted */
 	bool inner_entries;		/* as an inner map: max_entries is compared too */
 	bool sums_elems;		/* bpf_map_sum_elem_count() counts its elements */
+};
+
+/*
+ * How generated code may do what ops->lookup() does. It is all zeroes before inlined() is
+ * called. With max not 0 the value of a 32-bit key below max is at
+ *
+ *	m->obj.base + key * stride + cpu * cpu_stride
+ *
+ * and other keys have none; and when one of the words
+ *
+ *	m->obj.base + guard_off + (key & guard_mask) * guard_stride
+ *	m->obj.base + cpu_guard_off + cpu * cpu_guard_stride
+ *
+ * (those whose offset is not 0) has FUTEX_OWNER_DIED, lookup() is called instead. cpu is that
+ * of the lease; a cpu of `cpus` or more has no values. cpus 0: not a per-CPU map.
+ */
+struct map_inline {
+	void *(*lookup)(struct map *m, const void *key); /* for this map; NULL: ops->lookup */
+	uint32_t max, stride;
+	uint32_t cpus;
+	uint64_t cpu_stride;
+	uint64_t guard_off, cpu_guard_off;
+	uint32_t guard_mask, guard_stride;
+	uint64_t cpu_guard_stride;
 };
 
 /* What a map counts, without being walked; what does not apply is 0. */
@@ -206,6 +266,7 @@ struct map_batch {
 
 struct map {
 	const struct map_ops *ops;
+	struct map_quick quick;
 	struct map_attr attr;		/* checked private copy */
 	struct object obj;
 	struct map_shared *shared;
@@ -238,6 +299,11 @@ struct map {
 			uint64_t claim_off; /* what stands behind the elements */
 			uint64_t lru_off;   /* htab_lru.h; 0: a map that does not evict */
 			uint64_t seed;
+			/* update of a key whose hash is known, for m's shape; or NULL */
+			int (*hashed)(struct map *m, const void *key, uint64_t hash,
+				      const void *value);
+			/* lookup and delete, likewise; copy: private, up to the next 8 bytes */
+			int (*take)(struct map *m, const void *key, uint64_t *copy);
 		} htab;
 		struct {
 			uint64_t elem_off;

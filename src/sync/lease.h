@@ -24,6 +24,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/bits.h"
+
 /* Possible CPUs of the machine (1..LEASE_CPUS_MAX); fixed for the process. */
 #define LEASE_CPUS_MAX 4096
 unsigned int lease_possible_cpus(void);
@@ -44,8 +46,21 @@ int lease_open(void);
 int lease_acquire(void);
 void lease_release(void);
 
+/* What the calling thread has; lease.c's alone but for the question whether it has any. */
+struct lease_own {
+	struct lease_line *line;
+	struct robust_list *next; /* what follows us on the robust list */
+	uint32_t tid;		  /* of the owner: a forked child has none */
+	int cpu;
+};
+extern __thread struct lease_own lease_own __attribute__((tls_model("initial-exec")));
+
 /* The virtual CPU of the calling thread's lease, or -1. */
-int lease_cpu(void);
+int lease_cpu_held(void);
+static inline int lease_cpu(void)
+{
+	return likely(!lease_own.line) ? -1 : lease_cpu_held();
+}
 
 /*
  * The calling thread's tenancy of its lease, as 32 bits that say later who owned
@@ -67,6 +82,10 @@ uint32_t lease_stamp(void);
  * going on; self_cpu >= 0 leaves out that CPU's lease (a run may reuse what it
  * unlinked itself). Starts a new epoch when one is in the way. */
 bool lease_elapsed(uint32_t stamp, int self_cpu);
+
+/* The same under a lock that was taken, by a compare-and-swap, after the unlinking: by this
+ * thread, and since then it has unlinked nothing itself without a full fence. */
+bool lease_elapsed_locked(uint32_t stamp, int self_cpu);
 
 /* The same for memory that is this process's alone and may go away: its own stalled runs
  * count too. */

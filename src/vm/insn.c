@@ -224,7 +224,8 @@ static const char *alu_fault(const struct bpf_insn *insn, enum insn_form form, c
 	return NULL;
 }
 
-static const char *jmp_fault(const struct bpf_insn *insn, enum insn_form form)
+static const char *jmp_fault(const struct bpf_insn *insn, enum insn_form form, char *buf,
+			     size_t size)
 {
 	const bool jmp32 = INSN_CLASS(insn->code) == BPF_JMP32;
 
@@ -240,9 +241,10 @@ static const char *jmp_fault(const struct bpf_insn *insn, enum insn_form form)
 			return "BPF_JA uses reserved fields";
 		return NULL;
 	case INSN_MAY_GOTO:
-		if (insn->src_reg || insn->dst_reg || insn->imm)
-			return "invalid may_goto imm";
-		return NULL;
+		if (!insn->src_reg && !insn->dst_reg && !insn->imm)
+			return NULL;
+		snprintf(buf, size, "invalid may_goto imm %d", insn->imm);
+		return buf;
 	case INSN_EXIT:
 		if (insn->src_reg || insn->dst_reg || insn->off || insn->imm)
 			return "BPF_EXIT uses reserved fields";
@@ -259,6 +261,8 @@ const char *insn_fault(const struct bpf_insn *insn, char *buf, size_t size)
 	const enum insn_form form = insn_form(insn->code);
 
 	if (form == INSN_NONE) {
+		if (INSN_CLASS(insn->code) == BPF_LDX)
+			return "BPF_LDX uses reserved fields";
 		snprintf(buf, size, "unknown opcode %02x", insn->code);
 		return buf;
 	}
@@ -278,7 +282,7 @@ const char *insn_fault(const struct bpf_insn *insn, char *buf, size_t size)
 	case INSN_MAY_GOTO:
 	case INSN_CALL:
 	case INSN_EXIT:
-		return jmp_fault(insn, form);
+		return jmp_fault(insn, form, buf, size);
 	case INSN_LD_ABS:
 		if (insn->dst_reg || insn->off ||
 		    (INSN_MODE(insn->code) == BPF_ABS && insn->src_reg))
@@ -293,11 +297,8 @@ const char *insn_fault(const struct bpf_insn *insn, char *buf, size_t size)
 		return insn->src_reg ? "BPF_ST uses reserved fields" : NULL;
 	case INSN_ATOMIC:
 		if (insn_bytes(insn->code) < 4 && insn_atomic_valid(insn->imm) &&
-		    !insn_load_acquire(insn) && !insn_store_release(insn)) {
-			snprintf(buf, size, "invalid atomic operand size %u",
-				 insn_bytes(insn->code));
-			return buf;
-		}
+		    !insn_load_acquire(insn) && !insn_store_release(insn))
+			return "invalid atomic operand size";
 		if (!insn_atomic_valid(insn->imm)) {
 			snprintf(buf, size, "BPF_ATOMIC uses invalid atomic opcode %02x",
 				 insn->imm);
@@ -341,7 +342,9 @@ static void print_atomic(const struct bpf_insn *insn, char *buf, size_t size)
 		name = "xor", op = "^=";
 		break;
 	}
-	if (insn_load_acquire(insn))
+	if (!insn_atomic_valid(insn->imm))
+		snprintf(buf, size, "BUG_%02x", insn->code);
+	else if (insn_load_acquire(insn))
 		snprintf(buf, size, "(%02x) r%d = load_acquire((%s *)(r%d %+d))", insn->code, d,
 			 type, s, insn->off);
 	else if (insn_store_release(insn))
@@ -364,7 +367,11 @@ static void print_atomic(const struct bpf_insn *insn, char *buf, size_t size)
 static void print_alu(const struct bpf_insn *insn, enum insn_form form, char *buf, size_t size)
 {
 	const char w = INSN_CLASS(insn->code) == BPF_ALU ? 'w' : 'r';
-	const char *sign = form == INSN_ALU && insn->off == 1 ? "s" : "";
+	const char *sign = form == INSN_ALU && insn->off == 1 &&
+					   (INSN_OP(insn->code) == BPF_DIV ||
+					    INSN_OP(insn->code) == BPF_MOD)
+				   ? "s"
+				   : "";
 	const char *op =
 		alu_text[INSN_OP(insn->code) >> 4 < ARRAY_SIZE(alu_text) ? INSN_OP(insn->code) >> 4
 									 : 0];
@@ -378,7 +385,8 @@ static void print_alu(const struct bpf_insn *insn, enum insn_form form, char *bu
 			 insn->imm, d);
 	else if (form == INSN_NEG)
 		snprintf(buf, size, "(%02x) %c%d = -%c%d", insn->code, w, d, w, d);
-	else if (form == INSN_MOV && INSN_SRC(insn->code) && insn->off)
+	else if (form == INSN_MOV && INSN_SRC(insn->code) &&
+		 (insn->off == 8 || insn->off == 16 || insn->off == 32))
 		snprintf(buf, size, "(%02x) %c%d = (s%d)%c%d", insn->code, w, d, insn->off, w, s);
 	else if (INSN_SRC(insn->code))
 		snprintf(buf, size, "(%02x) %c%d %s%s %c%d", insn->code, w, d, sign, op, w, s);
@@ -391,7 +399,7 @@ static const char *callee_name(const struct bpf_insn *insn)
 	const char *name;
 
 	if (insn->src_reg != BPF_PSEUDO_KFUNC_CALL)
-		return helper_name(insn->imm);
+		return insn->src_reg ? "unknown" : helper_name(insn->imm);
 	name = insn->off ? NULL : kfunc_name((uint32_t)insn->imm);
 	return name ? name : "kernel-function";
 }
@@ -448,7 +456,9 @@ void insn_print(const struct bpf_insn *insn, char *buf, size_t size)
 		return;
 	case INSN_LD_IMM64:
 		/* a map's address is nobody's business */
-		imm = s ? 0 : (uint64_t)(uint32_t)insn[1].imm << 32 | (uint32_t)insn->imm;
+		imm = s == BPF_PSEUDO_MAP_FD || s == BPF_PSEUDO_MAP_VALUE
+			      ? 0
+			      : (uint64_t)(uint32_t)insn[1].imm << 32 | (uint32_t)insn->imm;
 		snprintf(buf, size, "(%02x) r%d = 0x%llx", insn->code, d, (unsigned long long)imm);
 		return;
 	case INSN_LD_ABS:

@@ -16,6 +16,7 @@
 #include "btf/btf.h"
 #include "vm/helpers.h"
 #include "vm/interp.h"
+#include "vm/jit.h"
 #include "vm/kfunc_proto.h"
 #include "vm/verifier.h"
 
@@ -489,6 +490,14 @@ static int decode(struct vm_prog *p, struct vm_code **out)
 		ops[++i] = OP_bad;
 		code->ins[i].imm64 = value;
 	}
+	if (jit_wanted(p) && !jit_compile(p, code->ins, ops, &code->jit)) {
+		/* the rest of it is not needed any more */
+		struct vm_code *small = realloc(code, sizeof(*code));
+
+		free(ops);
+		*out = small ? small : code;
+		return 0;
+	}
 	for (i = 0; i < p->insn_cnt; i++)
 		code->ins[i].op = interp_label(fuse(code, ops, i));
 	code->ins[i].op = interp_label(OP_bad);
@@ -513,7 +522,7 @@ const struct vm_code *interp_code(struct vm_prog *p, int *err)
 	/* Threads may race to the first run: one decoding stays. Pairs with the
 	 * load above. */
 	if (!cas_seq_cst(&p->code, &none, code)) {
-		free(code);
+		interp_code_free(code);
 		code = none;
 	}
 	return code;
@@ -521,5 +530,8 @@ const struct vm_code *interp_code(struct vm_prog *p, int *err)
 
 void interp_code_free(struct vm_code *code)
 {
+	if (!code)
+		return;
+	jit_free(code->jit);
 	free(code);
 }

@@ -186,9 +186,8 @@ int btf_walk(struct verifier *v, const struct reg *r, int regno, int32_t fixed, 
 
 	if (!tnum_is_const(r->var_off)) {
 		verbose(v,
-			"R%d is ptr_%s invalid variable offset: off=%d, var_off=(0x%llx; 0x%llx)\n",
-			regno, name, fixed, (unsigned long long)r->var_off.value,
-			(unsigned long long)r->var_off.mask);
+			"R%d is ptr_%s invalid variable offset: off=%d, var_off=%s\n", regno, name,
+			fixed, tnum_text(r->var_off).s);
 		return -EACCES;
 	}
 	off += (int64_t)r->var_off.value;
@@ -391,7 +390,30 @@ static const char *ctx_type_name(const struct verifier *v)
 	switch (v->group) {
 	case HPROG_SOCKET_FILTER:
 	case HPROG_TC:
+	case HPROG_CGROUP_SKB:
+	case HPROG_LWT:
+	case HPROG_LWT_XMIT:
+	case HPROG_SK_SKB:
+	case HPROG_FLOW_DISSECTOR:
 		return "__sk_buff";
+	case HPROG_CGROUP_SOCK:
+		return "bpf_sock";
+	case HPROG_SOCK_ADDR:
+		return "bpf_sock_addr";
+	case HPROG_SOCK_OPS:
+		return "bpf_sock_ops";
+	case HPROG_SK_MSG:
+		return "sk_msg_md";
+	case HPROG_SK_LOOKUP:
+		return "bpf_sk_lookup";
+	case HPROG_SK_REUSEPORT:
+		return "sk_reuseport_md";
+	case HPROG_CGROUP_DEVICE:
+		return "bpf_cgroup_dev_ctx";
+	case HPROG_CGROUP_SYSCTL:
+		return "bpf_sysctl";
+	case HPROG_CGROUP_SOCKOPT:
+		return "bpf_sockopt";
 	case HPROG_XDP:
 		return "xdp_md";
 	case HPROG_KPROBE:
@@ -551,7 +573,7 @@ int btf_check_global_call(struct verifier *v, uint32_t subprog)
 		default:
 			err = check_mem_arg(v, regno, arg[i].size);
 			if (err)
-				return err;
+				return -EINVAL;
 			break;
 		}
 	}

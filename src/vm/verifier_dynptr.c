@@ -162,11 +162,3 @@ void dynptr_drop(struct verifier *v, uint32_t ref_id)
 			invalidate(s);
 		}
 }
-
-void dynptr_packet_changed(struct verifier *v)
-{
-	struct reg *r;
-
-	for_each_reg(v->cur, r) if (reg_is_pkt(r) || r->kind == REG_PKT_END || r->pkt_slice)
-		reg_mark_unknown(r);
-}

@@ -81,7 +81,7 @@ int iter_check_new(struct verifier *v, int regno, enum iter_kind kind)
 		return -EINVAL;
 	}
 	for (uint32_t i = 0; top < 0 && i < kinds[kind].slots; i++) {
-		err = stack_check_bounds(v, r, regno, i * VER_SLOT, VER_SLOT, "write to", false);
+		err = stack_check_bounds(v, r, regno, i * VER_SLOT, VER_SLOT, "write to");
 		if (err)
 			return err;
 	}
