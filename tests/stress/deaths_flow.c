@@ -434,8 +434,9 @@ static uint32_t events;
 
 static void event_set(uint32_t cpu)
 {
-	static uint32_t token; /* as a process keeps it from one update to the next */
-	struct perf_setter by = {.map_fd = death_fd, .event_fd = event_fd[cpu], .token = &token};
+	uint32_t token = 0;
+	struct perf_setter by = {
+		.map_fd = death_fd, .event_fd = event_fd[cpu], .token = &token};
 	int err = death_map->ops->perf->set(death_map, &by, &cpu, 0);
 
 	if (err)
