@@ -146,8 +146,12 @@ static int one_special(struct map *m, int fd, const void *key, uint8_t arg)
 	struct perf_part part = {ips, arg % sizeof(ips)};
 	uint8_t frames[256] = {arg};
 
-	if (m->ops->perf && fd >= 0)
-		return m->ops->perf->set(m, fd, key, event_fd, 0);
+	if (m->ops->perf && fd >= 0) {
+		uint32_t token = 0;
+		struct perf_setter by = {.map_fd = fd, .event_fd = event_fd, .token = &token};
+
+		return m->ops->perf->set(m, &by, key, 0);
+	}
 	if (m->ops->perf && arg & 1)
 		return m->ops->perf->read(m, arg % 32, out);
 	if (m->ops->perf)
