@@ -22,6 +22,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "file_fuzz.h"
 #include "base/bits.h"
 #include "base/errors.h"
 #include "map/map.h"
@@ -38,15 +39,6 @@
 #define DAMAGES 32
 #define WALK_MAX 400
 #define KEYS 12u
-
-#define REQUIRE(cond)                                                                              \
-	do {                                                                                       \
-		if (!(cond)) {                                                                     \
-			fprintf(stderr, "%s:%d: not true: %s (%s)\n", __FILE__, __LINE__, #cond,   \
-				strerror(errno));                                                  \
-			abort();                                                                   \
-		}                                                                                  \
-	} while (0)
 
 static const struct {
 	uint32_t type, key_size, value_size, max_entries, flags;
@@ -95,33 +87,6 @@ static struct {
 	uint8_t *bytes;
 	size_t size;
 } files[ARRAY_SIZE(kinds)];
-
-int __wrap_lock_acquire_contended(uint32_t *word);
-int __wrap_lock_acquire_contended(uint32_t *word)
-{
-	struct thread *t = &thread_self;
-	uint32_t old = load_relaxed(word);
-
-	if (old & FUTEX_OWNER_DIED || (old & FUTEX_TID_MASK) == t->tid) {
-		*word = t->tid | (old & FUTEX_WAITERS);
-		return LOCK_OWNER_DIED;
-	}
-	store_relaxed(&t->robust->list_op_pending, (struct robust_list *)0);
-	t->in_lock = 0;
-	return -EBUSY;
-}
-
-int __wrap_nanosleep(const struct timespec *nap, struct timespec *rest);
-int __wrap_nanosleep(const struct timespec *nap, struct timespec *rest)
-{
-	return 0;
-}
-
-int __wrap_claim_wait(unsigned int round, int64_t *until);
-int __wrap_claim_wait(unsigned int round, int64_t *until)
-{
-	return -EBUSY;
-}
 
 /* What stands in maps of maps. */
 static int inner_fd = -1;
@@ -181,8 +146,12 @@ static int one_special(struct map *m, int fd, const void *key, uint8_t arg)
 	struct perf_part part = {ips, arg % sizeof(ips)};
 	uint8_t frames[256] = {arg};
 
-	if (m->ops->perf && fd >= 0)
-		return m->ops->perf->set(m, fd, key, event_fd, 0);
+	if (m->ops->perf && fd >= 0) {
+		uint32_t token = 0;
+		struct perf_setter by = {.map_fd = fd, .event_fd = event_fd, .token = &token};
+
+		return m->ops->perf->set(m, &by, key, 0);
+	}
 	if (m->ops->perf && arg & 1)
 		return m->ops->perf->read(m, arg % 32, out);
 	if (m->ops->perf)
@@ -238,25 +207,9 @@ static void make_file(unsigned int kind)
 	REQUIRE(files[kind].read_only_fd >= 0);
 }
 
-static void cleanup(void)
-{
-	char command[128];
-
-	snprintf(command, sizeof(command), "rm -rf -- '%s'", getenv("SHMAP_DIR"));
-	if (system(command))
-		perror("rm");
-}
-
-int LLVMFuzzerInitialize(int *argc, char ***argv);
 int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
-	static char dir[] = "/dev/shm/shmap-fuzz-XXXXXX";
-
-	if (!getenv("SHMAP_DIR")) {
-		REQUIRE(mkdtemp(dir));
-		setenv("SHMAP_DIR", dir, 1);
-		atexit(cleanup);
-	}
+	make_dir();
 	make_inner();
 	REQUIRE(!lease_open());
 	make_event();
@@ -505,7 +458,6 @@ static void use(int fd, const uint8_t *ops, size_t n)
 	munmap(room, size + 2 * GUARD);
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
 	unsigned int kind, damages;

@@ -18,6 +18,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "file_fuzz.h"
 #include "base/bits.h"
 #include "base/errors.h"
 #include "map/ring.h"
@@ -25,15 +26,6 @@
 #include "sync/lock.h"
 
 #define DAMAGES 24
-
-#define REQUIRE(cond)                                                                              \
-	do {                                                                                       \
-		if (!(cond)) {                                                                     \
-			fprintf(stderr, "%s:%d: not true: %s (%s)\n", __FILE__, __LINE__, #cond,   \
-				strerror(errno));                                                  \
-			abort();                                                                   \
-		}                                                                                  \
-	} while (0)
 
 static const struct {
 	uint32_t type, size, flags;
@@ -49,27 +41,6 @@ static struct {
 	uint8_t *bytes, *after;
 	size_t size;
 } files[ARRAY_SIZE(kinds)];
-
-int __wrap_lock_acquire_contended(uint32_t *word);
-int __wrap_lock_acquire_contended(uint32_t *word)
-{
-	struct thread *t = &thread_self;
-	uint32_t old = load_relaxed(word);
-
-	if (old & FUTEX_OWNER_DIED || (old & FUTEX_TID_MASK) == t->tid) {
-		*word = t->tid | (old & FUTEX_WAITERS);
-		return LOCK_OWNER_DIED;
-	}
-	store_relaxed(&t->robust->list_op_pending, (struct robust_list *)0);
-	t->in_lock = 0;
-	return -EBUSY;
-}
-
-int __wrap_nanosleep(const struct timespec *nap, struct timespec *rest);
-int __wrap_nanosleep(const struct timespec *nap, struct timespec *rest)
-{
-	return 0;
-}
 
 static void make_file(unsigned int kind)
 {
@@ -110,25 +81,9 @@ static void make_file(unsigned int kind)
 	REQUIRE(files[kind].read_only_fd >= 0);
 }
 
-static void cleanup(void)
-{
-	char command[128];
-
-	snprintf(command, sizeof(command), "rm -rf -- '%s'", getenv("SHMAP_DIR"));
-	if (system(command))
-		perror("rm");
-}
-
-int LLVMFuzzerInitialize(int *argc, char ***argv);
 int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
-	static char dir[] = "/dev/shm/shmap-fuzz-XXXXXX";
-
-	if (!getenv("SHMAP_DIR")) {
-		REQUIRE(mkdtemp(dir));
-		setenv("SHMAP_DIR", dir, 1);
-		atexit(cleanup);
-	}
+	make_dir();
 	REQUIRE(!lease_open());
 	for (unsigned int i = 0; i < ARRAY_SIZE(kinds); i++)
 		make_file(i);
@@ -269,7 +224,6 @@ static void use(int fd, const uint8_t *ops, size_t n)
 	map_put(m);
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
 	unsigned int kind, damages;

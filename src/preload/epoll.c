@@ -37,6 +37,7 @@ struct entry {
 	int epfd, fd;
 	struct map_watch watch;
 	struct epoll_event event; /* the client's */
+	uint64_t told;		  /* EPOLLET: watch_position() of the last answer, plus one */
 	bool live;
 };
 
@@ -227,8 +228,10 @@ static int entry_change(int epfd, int op, int fd, const struct epoll_event *even
 
 	if (!e)
 		return -ENOENT;
-	if (op == EPOLL_CTL_MOD)
+	if (op == EPOLL_CTL_MOD) {
 		e->event = *event;
+		e->told = 0;
+	}
 	real = entry_real_event(e, entry_index(e));
 	if (e->watch.fd >= 0)
 		err = REAL(epoll_ctl)(epfd, op, e->watch.fd, &real) ? -errno : 0;
@@ -265,16 +268,20 @@ static bool translate(struct epoll_event *event)
 {
 	uint64_t index = event->data.u64 ^ entries_key;
 	struct entry *e;
+	uint64_t told;
 	uint32_t level;
 
 	if (index >= entries_end || !entries[index]->live)
 		return index >= entries_end;
 	e = entries[index];
+	told = watch_position(&e->watch) + 1;
 	level = entry_level(e);
 	if (level) {
 		/* The next edge is the next wake-up after this answer. */
-		if (e->event.events & EPOLLET)
+		if (e->event.events & EPOLLET) {
 			watch_arm(&e->watch);
+			e->told = told;
+		}
 		*event = e->event;
 		event->events = level;
 		watch_taken(&e->watch);
@@ -339,6 +346,10 @@ static bool look_for_the_dead(void)
 	for (uint32_t i = 0; i < entries_end; i++) {
 		struct entry *e = entries[i];
 
+		/* What lies there has been an edge already. */
+		if (e->live && e->event.events & EPOLLET &&
+		    e->told == watch_position(&e->watch) + 1)
+			continue;
 		if (e->live && watch_due(&e->watch)) {
 			entry_ring(e);
 			due = true;

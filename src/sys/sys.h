@@ -84,6 +84,8 @@ bool watch_ring(const struct map_watch *w);
 /* Every WATCH_LOOK_MS: did somebody die who should have woken us? */
 #define WATCH_LOOK_MS 500
 bool watch_due(const struct map_watch *w);
+/* How far those who wake have come: another value after something new. */
+uint64_t watch_position(const struct map_watch *w);
 
 /* Statistics (BPF_ENABLE_STATS) are on. */
 bool sys_stats_enabled(void);

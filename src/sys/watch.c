@@ -4,6 +4,7 @@
  * woken. tmpfs files cannot be polled, but inotify(7) can, and it hears of every
  * touch of the file's times, whoever makes it; see map/ring.h.
  */
+#include <linux/perf_event.h>
 #include <stdio.h>
 #include <sys/inotify.h>
 
@@ -138,4 +139,15 @@ bool watch_due(const struct map_watch *w)
 	if (w->event)
 		return perf_event_ready(w->event);
 	return w->map->ops->ring && w->map->ops->ring->wake_due(w->map);
+}
+
+uint64_t watch_position(const struct map_watch *w)
+{
+	if (w->event)
+		return load_acquire(
+			&((struct perf_event_mmap_page *)w->event->obj.base)->data_head);
+	if (!w->map->ops->ring)
+		return 0;
+	return load_acquire(w->map->ops->ring->reserve ? ring_producer(w->map)
+						       : ring_consumer(w->map));
 }

@@ -12,10 +12,9 @@
  */
 #include <sched.h>
 
-#include "../shm/area.h"
 #include "base/atomic.h"
 #include "base/bits.h"
-#include "harness.h"
+#include "maps.h"
 #include "map/lpm.h"
 #include "sync/lease.h"
 
@@ -523,16 +522,6 @@ static bool exercise(struct fixture *f)
 	return look(f, &keys[1]) == 101 && look(f, &keys[2]) == 102;
 }
 
-static bool valid(struct fixture *f, const char *when)
-{
-	char why[256] = "";
-	int ret = f->m->ops->validate(f->m, why, sizeof(why));
-
-	if (ret)
-		kill_why("invalid %s: %s", when, why);
-	return !ret;
-}
-
 static bool observe_read_only(struct fixture *f)
 {
 	struct map *m = f->m, *ro;
@@ -576,7 +565,7 @@ static enum kill_outcome check(void *arg)
 			kill_why("recover: %d", ret);
 			return KILL_INVALID;
 		}
-		if (!valid(f, "after recover"))
+		if (!kill_valid(f->m, "after recover"))
 			return KILL_INVALID;
 	}
 	if (mode == 3) {
@@ -603,16 +592,14 @@ static enum kill_outcome check(void *arg)
 		lease_release();
 	if (ok && (ret = f->m->ops->recover(f->m)))
 		ok = fail("recover", ret);
-	ok = ok && valid(f, "in the end");
+	ok = ok && kill_valid(f->m, "in the end");
 	return !ok ? KILL_INVALID : ended ? KILL_NEW : KILL_OLD;
 }
 
 static void begin(void)
 {
-	area_begin();
-	REQUIRE(!rundir_open() && !lease_open());
-	op_ended = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	REQUIRE(op_ended != MAP_FAILED);
+	kill_area_begin();
+	op_ended = kill_shared_word();
 	this_cpu = sched_getcpu();
 }
 

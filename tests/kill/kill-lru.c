@@ -5,9 +5,8 @@
  * survivor finds every value whole, and no capacity lost: max_entries new keys fit,
  * wherever they belong, without one giving way.
  */
-#include "../shm/area.h"
 #include "base/bits.h"
-#include "harness.h"
+#include "maps.h"
 #include "map/htab.h"
 #include "sync/lease.h"
 
@@ -43,19 +42,6 @@ static void put(struct fixture *f, uint32_t stripe, uint32_t i, uint64_t flags)
 	REQUIRE(!f->m->ops->write(f->m, &f->key[stripe][i], value, flags));
 }
 
-static void drop_map(struct fixture *f)
-{
-	uint32_t id;
-
-	if (!f->m)
-		return;
-	id = f->m->obj.id;
-	map_put(f->m);
-	close(f->fd);
-	object_collect(OBJECT_MAP, id);
-	f->m = NULL;
-}
-
 static void setup(void *arg)
 {
 	struct fixture *f = (struct fixture *)arg;
@@ -69,7 +55,7 @@ static void setup(void *arg)
 	};
 	uint32_t n[2] = {0}, candidate;
 
-	drop_map(f);
+	kill_drop_map(&f->m, f->fd);
 	REQUIRE(!map_create(&attr, -1, &f->m, &f->fd));
 	REQUIRE(f->m->htab.stripes == 2);
 	for (candidate = 0; n[0] < KEYS || n[1] < KEYS; candidate++) {
@@ -143,18 +129,6 @@ static bool peek(void *arg)
 	return n <= N;
 }
 
-static bool valid(struct fixture *f, const char *when)
-{
-	char why[256] = "";
-	int ret = f->m->ops->recover(f->m);
-
-	if (!ret)
-		ret = f->m->ops->validate(f->m, why, sizeof(why));
-	if (ret)
-		kill_why("invalid %s: %s", when, why);
-	return !ret;
-}
-
 static enum kill_outcome check(void *arg)
 {
 	struct fixture *f = (struct fixture *)arg;
@@ -163,7 +137,7 @@ static enum kill_outcome check(void *arg)
 	uint64_t value[3];
 	bool there, done;
 
-	if (kill_point() % 3 == 0 && !valid(f, "after recover"))
+	if (kill_point() % 3 == 0 && !kill_recovered(f->m, "after recover"))
 		return KILL_INVALID;
 	there = !f->m->ops->read(f->m, &key, value, 0);
 	done = there != f->erase;
@@ -198,15 +172,9 @@ static enum kill_outcome check(void *arg)
 		kill_why("%u elements after one more than %u", n, N);
 		return KILL_INVALID;
 	}
-	if (!valid(f, "in the end"))
+	if (!kill_recovered(f->m, "in the end"))
 		return KILL_INVALID;
 	return done ? KILL_NEW : KILL_OLD;
-}
-
-static void begin(void)
-{
-	area_begin();
-	REQUIRE(!rundir_open() && !lease_open());
 }
 
 int main(int argc, char **argv)
@@ -220,6 +188,6 @@ int main(int argc, char **argv)
 					      .op = run,
 					      .peek = peek,
 					      .check = check};
-	kill_begin = begin;
+	kill_begin = kill_area_begin;
 	return kill_main(argc, argv, cases, ARRAY_SIZE(cases));
 }

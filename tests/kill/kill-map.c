@@ -10,7 +10,7 @@
  *
  * The argument is the beginning of the cases' names: VARIANT/OPERATION.
  */
-#include "harness.h"
+#include "maps.h"
 #include "kill-map.h"
 #include "map/htab.h"
 
@@ -108,19 +108,6 @@ static bool observe(struct fixture *f, struct state *s, uint64_t flags)
 
 /* ---- the survivor ---- */
 
-static void drop_map(struct fixture *f)
-{
-	uint32_t id;
-
-	if (!f->m)
-		return;
-	id = f->m->obj.id;
-	map_put(f->m);
-	close(f->fd);
-	object_collect(OBJECT_MAP, id);
-	f->m = NULL;
-}
-
 /* Keys 0, 1, 2, ...; for a crowd such as come to the same place. */
 static void choose_keys(struct fixture *f)
 {
@@ -150,7 +137,7 @@ static void setup(void *arg)
 
 	int ret;
 
-	drop_map(f);
+	kill_drop_map(&f->m, f->fd);
 	*op_ended = 0;
 	ret = map_create(&attr, -1, &f->m, &f->fd);
 	if (ret)
@@ -354,16 +341,6 @@ static bool exercise_array(struct fixture *f)
 	return true;
 }
 
-static bool valid(struct fixture *f, const char *when)
-{
-	char why[256] = "";
-	int ret = f->m->ops->validate(f->m, why, sizeof(why));
-
-	if (ret)
-		kill_why("invalid %s: %s", when, why);
-	return !ret;
-}
-
 /* Stores a whole value in place, as a program with a pointer does. */
 static void store_in_place(struct fixture *f, uint8_t *to, const uint8_t *from)
 {
@@ -465,7 +442,7 @@ static enum kill_outcome check(void *arg)
 			kill_why("recover: %d", ret);
 			return KILL_INVALID;
 		}
-		if (!valid(f, "after recover"))
+		if (!kill_valid(f->m, "after recover"))
 			return KILL_INVALID;
 	}
 	if (mode >= 2) {
@@ -507,16 +484,14 @@ static enum kill_outcome check(void *arg)
 		if (ret)
 			ok = fail("recover", ret);
 	}
-	ok = ok && valid(f, "in the end");
+	ok = ok && kill_valid(f->m, "in the end");
 	return !ok ? KILL_INVALID : ended ? KILL_NEW : KILL_OLD;
 }
 
 static void begin(void)
 {
-	area_begin();
-	REQUIRE(!rundir_open() && !lease_open());
-	op_ended = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	REQUIRE(op_ended != MAP_FAILED);
+	kill_area_begin();
+	op_ended = kill_shared_word();
 	this_cpu = sched_getcpu();
 }
 

@@ -15,7 +15,7 @@
 
 #include "../sys/map/both.h"
 #include "base/bits.h"
-#include "harness.h"
+#include "maps.h"
 #include "map/map.h"
 #include "map/objref.h"
 #include "sys/fd.h"
@@ -57,11 +57,7 @@ static uint32_t *ended; /* shared with the child */
 
 static void end(long ret, long want)
 {
-	if (ret != want) {
-		fprintf(stderr, "the operation returned %ld, not %ld\n", ret, want);
-		_exit(1);
-	}
-	*ended = 1;
+	kill_end(ended, ret, want);
 }
 
 static long put(struct fixture *f, uint32_t key, int object, uint64_t flags)
@@ -425,18 +421,13 @@ static bool living(struct fixture *f, bool exact, const char *when)
 
 static bool recovered(struct fixture *f)
 {
-	char why[256] = "";
 	struct fd_op op;
-	int ret;
+	bool ok;
 
 	REQUIRE(!fd_begin(f->outer, &op));
-	ret = op.ref->map->ops->recover(op.ref->map);
-	if (!ret)
-		ret = op.ref->map->ops->validate(op.ref->map, why, sizeof(why));
+	ok = kill_recovered(op.ref->map, "afterwards");
 	fd_end(&op);
-	if (ret)
-		kill_why("recover and validate: %d %s", ret, why);
-	return !ret;
+	return ok;
 }
 
 static unsigned int names_below(const char *dir)
@@ -553,8 +544,7 @@ int main(int argc, char **argv)
 	unsigned int n = 0;
 
 	check_private_rundir();
-	ended = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	REQUIRE(ended != MAP_FAILED);
+	ended = kill_shared_word();
 	for (size_t v = 0; v < ARRAY_SIZE(variants); v++)
 		for (size_t o = 0; o < ARRAY_SIZE(ops); o++) {
 			struct fixture *f = &fixtures[n];

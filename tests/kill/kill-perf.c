@@ -8,10 +8,9 @@
 #include <linux/perf_event.h>
 #include <sys/mman.h>
 
-#include "../shm/area.h"
 #include "base/atomic.h"
 #include "base/bits.h"
-#include "harness.h"
+#include "maps.h"
 #include "map/perf.h"
 #include "map/stack_trace.h"
 #include "sync/lease.h"
@@ -27,10 +26,8 @@ static const uint8_t payload[24] = "payload of one record..";
 
 static void begin(void)
 {
-	area_begin();
-	REQUIRE(!rundir_open() && !lease_open());
-	ended = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	REQUIRE(ended != MAP_FAILED);
+	kill_area_begin();
+	ended = kill_shared_word();
 	this_cpu = lease_acquire();
 	REQUIRE(this_cpu >= 0 && this_cpu < (int)SLOTS);
 	lease_release();
@@ -72,24 +69,9 @@ static void make(uint32_t type, uint32_t value_size, uint32_t max, uint32_t flag
 	REQUIRE(!map_create(&attr, -1, &m, &map_fd));
 }
 
-static bool valid(void)
-{
-	char why[200] = "";
-
-	if (m->ops->recover(m) || m->ops->validate(m, why, sizeof(why))) {
-		kill_why("%s", why);
-		return false;
-	}
-	return true;
-}
-
 static void end(long ret, long want)
 {
-	if (ret != want) {
-		fprintf(stderr, "the operation returned %ld, not %ld\n", ret, want);
-		_exit(1);
-	}
-	store_relaxed(ended, 1);
+	kill_end(ended, ret, want);
 }
 
 /* ---- slots ---- */
@@ -144,7 +126,7 @@ static enum kill_outcome check_slot(uint32_t before, uint32_t after)
 	uint32_t id, refs = 0;
 	bool there[2] = {false};
 
-	if (!valid())
+	if (!kill_recovered(m, "afterwards"))
 		return KILL_INVALID;
 	id = (uint32_t)slot(this_cpu);
 	for (uint32_t i = 0; i < SLOTS; i++)
@@ -283,7 +265,7 @@ static enum kill_outcome check_ring(uint64_t before, uint64_t was_lost, bool ref
 	uint64_t samples, lost, more, more_lost, total;
 	bool was_ended = *ended;
 
-	if (!valid() || !read_ring(&samples, &lost))
+	if (!kill_recovered(m, "afterwards") || !read_ring(&samples, &lost))
 		return KILL_INVALID;
 	/* the sleeper is told, at the latest when it looks */
 	if (samples > before && perf_event_ready(&ev[0]) != 1 /* EPOLLIN */) {
@@ -478,7 +460,7 @@ static enum kill_outcome check_stacks(uint32_t n, int old, int new)
 {
 	int is = which(n);
 
-	if (!valid())
+	if (!kill_recovered(m, "afterwards"))
 		return KILL_INVALID;
 	if (is != old && is != new) {
 		kill_why("the bucket has %d, not %d or %d", is, old, new);
@@ -496,7 +478,7 @@ static enum kill_outcome check_stacks(uint32_t n, int old, int new)
 			kill_why("an element is lost");
 			return KILL_INVALID;
 		}
-	if (put(STACKS, BPF_F_REUSE_STACKID) != -ENOMEM || !valid())
+	if (put(STACKS, BPF_F_REUSE_STACKID) != -ENOMEM || !kill_recovered(m, "afterwards"))
 		return KILL_INVALID;
 	return is == new ? KILL_NEW : KILL_OLD;
 }
@@ -548,7 +530,7 @@ static enum kill_outcome check_arena(void *arg)
 	uint64_t *state = (uint64_t *)(m->obj.base + (1ull << 32)), start;
 	long at;
 
-	if (!valid())
+	if (!kill_recovered(m, "afterwards"))
 		return KILL_INVALID;
 	start = state[1];
 	at = map_arena((void *)start);

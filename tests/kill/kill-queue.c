@@ -13,10 +13,9 @@
  */
 #include <sched.h>
 
-#include "../shm/area.h"
 #include "base/atomic.h"
 #include "base/bits.h"
-#include "harness.h"
+#include "maps.h"
 #include "map/map.h"
 #include "sync/lease.h"
 
@@ -109,11 +108,7 @@ static uint8_t number_of(const struct fixture *f, const uint8_t *buf)
 
 static void end(long ret, long want)
 {
-	if (ret != want) {
-		fprintf(stderr, "the operation returned %ld, not %ld\n", ret, want);
-		_exit(1);
-	}
-	store_relaxed(op_ended, 1);
+	kill_end(op_ended, ret, want);
 }
 
 static void run_push(struct fixture *f)
@@ -231,19 +226,6 @@ static const struct op ops[] = {
 
 /* ---- the survivor ---- */
 
-static void drop_map(struct fixture *f)
-{
-	uint32_t id;
-
-	if (!f->m)
-		return;
-	id = f->m->obj.id;
-	map_put(f->m);
-	close(f->fd);
-	object_collect(OBJECT_MAP, id);
-	f->m = NULL;
-}
-
 static uint32_t initial(const struct fixture *f)
 {
 	uint32_t max = f->v->max_entries;
@@ -269,7 +251,7 @@ static void setup(void *arg)
 		.spin_lock_off = -1,
 	};
 
-	drop_map(f);
+	kill_drop_map(&f->m, f->fd);
 	*op_ended = 0;
 	REQUIRE(!map_create(&attr, -1, &f->m, &f->fd));
 	if (f->v->wrapped) {
@@ -432,16 +414,6 @@ static bool exercise(struct fixture *f)
 	return true;
 }
 
-static bool valid(struct fixture *f, const char *when)
-{
-	char why[256] = "";
-	int ret = f->m->ops->validate(f->m, why, sizeof(why));
-
-	if (ret)
-		kill_why("invalid %s: %s", when, why);
-	return !ret;
-}
-
 static enum kill_outcome check_bloom(struct fixture *f)
 {
 	bool there, ended = *op_ended, quiet = f->op->need & QUIET;
@@ -468,7 +440,7 @@ static enum kill_outcome check_bloom(struct fixture *f)
 		fail("question for what is not there", ret);
 		return KILL_INVALID;
 	}
-	if (f->m->ops->recover(f->m) || !valid(f, "in the end"))
+	if (f->m->ops->recover(f->m) || !kill_valid(f->m, "in the end"))
 		return KILL_INVALID;
 	return (quiet ? ended : there) ? KILL_NEW : KILL_OLD;
 }
@@ -489,7 +461,7 @@ static enum kill_outcome check(void *arg)
 			kill_why("recover: %d", ret);
 			return KILL_INVALID;
 		}
-		if (!valid(f, "after recover"))
+		if (!kill_valid(f->m, "after recover"))
 			return KILL_INVALID;
 	} else if (mode == 1) {
 		ret = f->m->ops->write(f->m, NULL, value_of(f, BLIND), BPF_EXIST);
@@ -520,16 +492,14 @@ static enum kill_outcome check(void *arg)
 		lease_release();
 	if (ok && f->m->ops->recover(f->m))
 		ok = fail("recover", 0);
-	ok = ok && valid(f, "in the end");
+	ok = ok && kill_valid(f->m, "in the end");
 	return !ok ? KILL_INVALID : ended ? KILL_NEW : KILL_OLD;
 }
 
 static void begin(void)
 {
-	area_begin();
-	REQUIRE(!rundir_open() && !lease_open());
-	op_ended = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	REQUIRE(op_ended != MAP_FAILED);
+	kill_area_begin();
+	op_ended = kill_shared_word();
 }
 
 static void run(void *arg)

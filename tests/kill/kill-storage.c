@@ -6,9 +6,8 @@
  */
 #include <sys/socket.h>
 
-#include "../shm/area.h"
 #include "base/bits.h"
-#include "harness.h"
+#include "maps.h"
 #include "map/storage.h"
 #include "sync/lease.h"
 
@@ -72,19 +71,6 @@ static int write_one(struct fixture *f, int owner, int n, uint64_t flags)
 	return f->m->ops->write(f->m, &socks[owner], v, flags);
 }
 
-static void drop_map(struct fixture *f)
-{
-	uint32_t id;
-
-	if (!f->m)
-		return;
-	id = f->m->obj.id;
-	map_put(f->m);
-	close(f->fd);
-	object_collect(OBJECT_MAP, id);
-	f->m = NULL;
-}
-
 static void setup(void *arg)
 {
 	struct fixture *f = (struct fixture *)arg;
@@ -98,7 +84,7 @@ static void setup(void *arg)
 		.spin_lock_off = f->lock_off,
 	};
 
-	drop_map(f);
+	kill_drop_map(&f->m, f->fd);
 	REQUIRE(!map_create(&attr, -1, &f->m, &f->fd));
 	for (int i = 0; i < OWNERS; i++)
 		if (i != NEW)
@@ -203,25 +189,13 @@ static bool peek(void *arg)
 	return ((struct fixture *)arg)->action == LOCKED || looks((struct fixture *)arg, &done);
 }
 
-static bool valid(struct fixture *f, const char *when)
-{
-	char why[256] = "";
-	int ret = f->m->ops->recover(f->m);
-
-	if (!ret)
-		ret = f->m->ops->validate(f->m, why, sizeof(why));
-	if (ret)
-		kill_why("invalid %s: %s", when, why);
-	return !ret;
-}
-
 static enum kill_outcome check(void *arg)
 {
 	struct fixture *f = (struct fixture *)arg;
 	struct map_stats stats;
 	bool done = f->action == READ || f->action == PROG_GET; /* nothing to be seen */
 
-	if (kill_point() % 3 == 0 && !valid(f, "after recover"))
+	if (kill_point() % 3 == 0 && !kill_recovered(f->m, "after recover"))
 		return KILL_INVALID;
 	if (kill_point() % 3 == 1 && write_one(f, 0, 1, BPF_EXIST))
 		return KILL_INVALID;
@@ -241,7 +215,7 @@ static enum kill_outcome check(void *arg)
 			kill_why("owner %d in the end", i);
 			return KILL_INVALID;
 		}
-	if (!valid(f, "in the end"))
+	if (!kill_recovered(f->m, "in the end"))
 		return KILL_INVALID;
 	if (f->m->ops->stats(f->m, &stats) || stats.entries != OWNERS) {
 		kill_why("%llu entries", (unsigned long long)stats.entries);
@@ -252,8 +226,7 @@ static enum kill_outcome check(void *arg)
 
 static void begin(void)
 {
-	area_begin();
-	REQUIRE(!rundir_open() && !lease_open());
+	kill_area_begin();
 	for (int i = 0; i < OWNERS; i++)
 		socks[i] = socket(AF_UNIX, SOCK_DGRAM, 0);
 }

@@ -5,16 +5,14 @@
 
 #include <signal.h>
 #include <sched.h>
-#include <stdarg.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
-#include <bpf/libbpf.h>
 
-#include "bpf.h"
+#include "object.h"
 
 struct sample {
 	uint32_t who, seq;
@@ -29,36 +27,20 @@ struct command {
 
 static int perf_map, perf_prog;
 
-static int perf_quiet(enum libbpf_print_level level, const char *fmt, va_list ap)
-{
-	return level == LIBBPF_WARN ? vfprintf(stderr, fmt, ap) : 0;
-}
-
 static inline void perf_load(void)
 {
-	const char *dir = getenv("TEST_FILES");
-	struct bpf_object *obj;
-	char path[256];
+	struct bpf_object *obj = object_load("perf", &perf_prog);
 
-	snprintf(path, sizeof(path), "%s/perf.bpf.o", dir ? dir : ".");
-	libbpf_set_print(perf_quiet);
-	obj = bpf_object__open(path);
-	REQUIRE(obj);
-	REQUIRE(!bpf_object__load(obj));
 	perf_map = bpf_object__find_map_fd_by_name(obj, "events");
-	perf_prog = bpf_program__fd(bpf_object__find_program_by_name(obj, "run"));
-	REQUIRE(perf_map >= 0 && perf_prog >= 0);
+	REQUIRE(perf_map >= 0);
 }
 
 /* At most 64 records, numbered from first on. How many were written. */
 static inline uint32_t perf_write(uint32_t who, uint32_t first, uint32_t count, int64_t *error)
 {
 	struct command c = {.who = who, .first = first, .count = count};
-	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = &c, .data_size_in = sizeof(c),
-		    .data_out = &c, .data_size_out = sizeof(c));
 
-	REQUIRE(!bpf_prog_test_run_opts(perf_prog, &opts));
-	CHECK_EQ(opts.retval, 0);
+	CHECK_EQ(object_run(perf_prog, &c, sizeof(c)), 0);
 	if (error)
 		*error = c.last_error;
 	return c.written;

@@ -4,16 +4,14 @@
 #define SHMAP_TESTS_PRELOAD_RING_H
 
 #include <sched.h>
-#include <stdarg.h>
 #include <stdint.h>
 #include <sys/epoll.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
-#include <bpf/libbpf.h>
 
-#include "bpf.h"
+#include "object.h"
 
 enum { SUBMIT, DISCARD, OUTPUT, QUERY, DYNPTR, DRAIN };
 
@@ -35,27 +33,15 @@ static volatile struct {
 	uint64_t drained, drain_next, drain_wrong, drain_stop;
 } * ring_vars;
 
-static int ring_quiet(enum libbpf_print_level level, const char *fmt, va_list ap)
-{
-	return level == LIBBPF_WARN ? vfprintf(stderr, fmt, ap) : 0;
-}
-
 static inline void ring_load(void)
 {
-	const char *dir = getenv("TEST_FILES");
 	struct bpf_map *vars;
-	char path[256];
 
-	snprintf(path, sizeof(path), "%s/ring.bpf.o", dir ? dir : ".");
-	libbpf_set_print(ring_quiet);
-	ring_obj = bpf_object__open(path);
-	REQUIRE(ring_obj);
-	REQUIRE(!bpf_object__load(ring_obj));
+	ring_obj = object_load("ring", &ring_prog);
 	ring_fd = bpf_object__find_map_fd_by_name(ring_obj, "ring");
 	user_ring_fd = bpf_object__find_map_fd_by_name(ring_obj, "user_ring");
 	vars = bpf_object__find_map_by_name(ring_obj, ".bss");
-	ring_prog = bpf_program__fd(bpf_object__find_program_by_name(ring_obj, "run"));
-	REQUIRE(ring_fd >= 0 && user_ring_fd >= 0 && ring_prog >= 0 && vars);
+	REQUIRE(ring_fd >= 0 && user_ring_fd >= 0 && vars);
 	ring_vars = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, bpf_map__fd(vars), 0);
 	REQUIRE(ring_vars != MAP_FAILED);
 }
@@ -63,11 +49,7 @@ static inline void ring_load(void)
 /* The program's result; c gets the packet as it left it. */
 static inline int ring_command(struct command *c)
 {
-	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = c, .data_size_in = sizeof(*c),
-		    .data_out = c, .data_size_out = sizeof(*c));
-
-	REQUIRE(!bpf_prog_test_run_opts(ring_prog, &opts));
-	return (int)opts.retval;
+	return object_run(ring_prog, c, sizeof(*c));
 }
 
 static inline int ring_run(uint32_t op, uint64_t first, uint32_t count, uint64_t flags)

@@ -13,7 +13,7 @@
  * so many single steps (ptrace(2)); several at the same time, so that repairers die too.
  *
  *   deaths [SUBJECT]       names that begin so
- *   SHMAP_TEST_DEATHS      in all (520)
+ *   SHMAP_TEST_DEATHS      in all (400)
  *   SHMAP_TEST_SEED
  */
 #include "deaths.h"
@@ -445,7 +445,7 @@ static void run_subject(unsigned long share)
 int main(int argc, char **argv)
 {
 	const char *env = getenv("SHMAP_TEST_DEATHS"), *seed = getenv("SHMAP_TEST_SEED");
-	unsigned long want = env ? strtoul(env, NULL, 0) : 520, total = 0, ran = 0, failed = 0;
+	unsigned long want = env ? strtoul(env, NULL, 0) : 400, total = 0, ran = 0, failed = 0;
 	size_t chosen = 0;
 	struct {
 		unsigned long deaths, inside, ways[WAYS];
