@@ -166,7 +166,8 @@ static int add_prog(struct text *t, int fd)
 		return err;
 	add(t, "prog_type:\t%u\nprog_jited:\t%d\n", info.type, !!info.jited_prog_len);
 	add_tag(t, info.tag);
-	add(t, "memlock:\t%u\nprog_id:\t%u\n", (info.xlated_prog_len + 4096 + 4095) / 4096 * 4096,
+	/* whole pages of the kernel's struct bpf_prog (96 bytes) and the instructions */
+	add(t, "memlock:\t%u\nprog_id:\t%u\n", (96 + info.xlated_prog_len + 4095) / 4096 * 4096,
 	    info.id);
 	add(t, "run_time_ns:\t%llu\nrun_cnt:\t%llu\nrecursion_misses:\t%llu\n",
 	    (unsigned long long)info.run_time_ns, (unsigned long long)info.run_cnt,

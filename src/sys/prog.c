@@ -158,7 +158,7 @@ int prog_read_body(const struct object *obj, struct prog_body *body)
 	    body->func_info_cnt > body->insn_cnt || body->line_info_cnt > body->insn_cnt ||
 	    body->used_map_cnt > PROG_USED_MAPS_MAX)
 		return -EPROTO;
-	if (body->xlated_insn_cnt > body->insn_cnt ||
+	if (!body->xlated_insn_cnt || body->xlated_insn_cnt > body->insn_cnt ||
 	    body->xlated_func_info_cnt > body->func_info_cnt ||
 	    body->xlated_line_info_cnt > body->line_info_cnt)
 		return -EPROTO;

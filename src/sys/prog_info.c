@@ -91,13 +91,13 @@ static uint32_t *number_functions(const struct vm_prog *p)
 	return func;
 }
 
-/* A private copy, malloc()ed. */
+/* A private copy of the instructions as they are shown, malloc()ed. */
 static struct bpf_insn *read_insns(const struct object *obj, const struct prog_body *body)
 {
-	uint32_t bytes = body->insn_cnt * sizeof(struct bpf_insn);
+	uint32_t bytes = body->xlated_insn_cnt * sizeof(struct bpf_insn);
 	struct bpf_insn *insns = malloc(bytes);
 
-	if (insns && uaccess_copy(insns, obj->base, bytes)) {
+	if (insns && uaccess_copy(insns, obj->base + prog_data_size(body), bytes)) {
 		free(insns);
 		insns = NULL;
 	}
@@ -108,13 +108,11 @@ static int copy_insns(const struct object *obj, const struct prog_body *body, ui
 		      uint64_t user)
 {
 	uint32_t bytes = body->xlated_insn_cnt * sizeof(struct bpf_insn), *func;
-	struct vm_prog p = {.insns = malloc(bytes), .insn_cnt = body->xlated_insn_cnt};
-	int err = -EFAULT;
+	struct vm_prog p = {.insns = read_insns(obj, body), .insn_cnt = body->xlated_insn_cnt};
+	int err;
 
 	if (!p.insns)
 		return -ENOMEM;
-	if (uaccess_copy(p.insns, obj->base + prog_data_size(body), bytes))
-		goto out;
 	func = number_functions(&p);
 	if (!func) {
 		err = -ENOMEM;
@@ -151,7 +149,7 @@ static int copy_tags(const struct vm_prog *p, const uint8_t *starts, uint32_t ro
 /* A program of several functions has a tag for each besides its own; else just that. */
 static int fill_tags(const struct object *obj, const struct prog_body *body, struct prog_info *info)
 {
-	struct vm_prog p = {.insns = read_insns(obj, body), .insn_cnt = body->insn_cnt};
+	struct vm_prog p = {.insns = read_insns(obj, body), .insn_cnt = body->xlated_insn_cnt};
 	uint32_t functions = 0, room;
 	uint8_t *starts = p.insns ? prog_find_functions(&p, &functions) : NULL;
 	int err = starts ? 0 : -ENOMEM;
@@ -174,8 +172,8 @@ static int fill_tags(const struct object *obj, const struct prog_body *body, str
 static int fill_records(const struct object *obj, const struct prog_body *body,
 			struct prog_info *info)
 {
-	uint64_t funcs = prog_data_size(body) +
-			 (uint64_t)body->xlated_insn_cnt * sizeof(struct bpf_insn);
+	uint64_t funcs =
+		prog_data_size(body) + (uint64_t)body->xlated_insn_cnt * sizeof(struct bpf_insn);
 	uint64_t lines = funcs + (uint64_t)body->xlated_func_info_cnt * PROG_FUNC_REC;
 	uint32_t room;
 

@@ -138,6 +138,24 @@ static void check_numbered(void)
 	check_map("zero", BPF_MAP_TYPE_ARRAY, 4, 8, 99, 0);
 }
 
+/* Programs on events are attached at once; others are not. */
+static void check_traced(void)
+{
+	REQUIRE(!load_bpf_file(object("traced")));
+	CHECK_EQ(prog_cnt, 3);
+	for (int i = 0; i < 3; i++) {
+		struct bpf_link_info info = {0};
+		__u32 len = sizeof(info);
+
+		CHECK(event_fd[i] >= 0);
+		CHECK(!bpf_obj_get_info_by_fd(event_fd[i], &info, &len));
+		CHECK_EQ(info.type, BPF_LINK_TYPE_PERF_EVENT);
+	}
+	REQUIRE(!load_bpf_file(object("numbered")));
+	CHECK_EQ(event_fd[0], -1);
+	CHECK_EQ(load_bpf_file(object("none")), 1);
+}
+
 /* libbpf's own opening calls take them, too. */
 static void check_libbpf(void)
 {
@@ -180,6 +198,7 @@ int main(int argc, char **argv)
 	check_forms("forms", true);
 	check_forms("forms-nodebug", false);
 	check_numbered();
+	check_traced();
 	check_libbpf();
 	return check_done();
 }

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-2-Clause
-"""shmap run with old objects, good and bad: run.py SHMAP FORMS FORMS-NODEBUG NUMBERED BAD..."""
+"""shmap run with old objects, good and bad: run.py SHMAP FORMS FORMS-NODEBUG NUMBERED TRACED BAD..."""
 import json
 import os
 import struct
@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 
-shmap, forms, nodebug, numbered, *bad = sys.argv[1:]
+shmap, forms, nodebug, numbered, traced, *bad = sys.argv[1:]
 os.environ.setdefault("SHMAP_DIR", f"/dev/shm/shmap-test-compat-{os.getpid()}")
 work = tempfile.TemporaryDirectory()
 path = f"{work.name}/in.pcap"
@@ -38,6 +38,10 @@ for o in (forms, nodebug):
         require(d["a_hash"] == [{"key": {"a": 1, "b": 2}, "value": 1}], f"by its BTF: {d}")
 r = run("--pcap", path, numbered)
 require(r.returncode == 0 and "XDP_TX (3): 3 packets" in r.stderr, f"{r}")
+r = run("-j", "-o", "-", traced, "--", sys.executable, "-c", "import os; [os.getppid() for _ in range(50)]")
+require(r.returncode == 0 and not r.stderr, f"{r}")
+n = {e["key"]: e["value"] for e in json.loads(r.stdout)["calls"]}
+require(set(n) == {1, 2, 3} and n[1] == n[2] == n[3] >= 50, f"kprobe/sys_getppid and its like: {n}")
 
 says = ["the definition of the map m has 12 bytes; a struct bpf_map_def has at least 16",
         "the definition of the map m has a field at byte 32 that is not known here",

@@ -70,6 +70,23 @@ static void show_types(const struct bpf_prog_info *info, const struct bpf_func_i
 	btf__free(btf);
 }
 
+/* What /proc shows of the fd, less what depends on time and code. */
+static void show_fdinfo(int fd)
+{
+	char path[64], line[256];
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", fd);
+	f = fopen(path, "r");
+	if (!f)
+		die(path);
+	while (fgets(line, sizeof(line), f))
+		if (!strncmp(line, "prog_type:", 10) || !strncmp(line, "prog_tag:", 9) ||
+		    !strncmp(line, "memlock:", 8) || !strncmp(line, "run_cnt:", 8))
+			printf("  %s", line);
+	fclose(f);
+}
+
 static void show(struct bpf_program *p)
 {
 	struct bpf_func_info funcs[32];
@@ -120,6 +137,7 @@ static void show(struct bpf_program *p)
 		if (funcs[i].insn_off <= funcs[i - 1].insn_off ||
 		    funcs[i].insn_off >= info.xlated_prog_len / 8)
 			printf("  function %u is not where it should be\n", i);
+	show_fdinfo(bpf_program__fd(p));
 	show_maps(maps, info.nr_map_ids);
 	show_types(&info, funcs, lines);
 }
