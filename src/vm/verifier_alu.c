@@ -220,7 +220,8 @@ static int alu_regs(struct verifier *v, const struct bpf_insn *insn)
 		return ptr_alu(v, insn, src, dst);
 	}
 	const struct reg copy = *src;
-	const uint32_t id = dst->added ? 0 : dst->id;
+	/* (a sum in 32 bits is one of what the id names only where that has no upper half) */
+	const uint32_t id = dst->added || (is32 && dst->umax > UINT32_MAX) ? 0 : dst->id;
 
 	scalar_alu(dst, &copy, op, is32, insn->off == 1);
 	if (id && link_sum(dst, id, &copy, op, is32) && src != &imm)

@@ -11,7 +11,7 @@
 #include <stdlib.h>
 
 /* Rounds after which a callback's effects are no longer followed exactly. */
-#define CALLBACK_ROUNDS 8
+#define CALLBACK_ROUNDS 1000
 
 void clobber_caller_saved(struct verifier *v)
 {
@@ -21,7 +21,7 @@ void clobber_caller_saved(struct verifier *v)
 
 int check_no_leak(struct verifier *v, const char *what)
 {
-	if (v->cur->lock_id) {
+	if (v->cur->locked) {
 		verbose(v, "%s cannot be used inside bpf_spin_lock-ed region\n", what);
 		return -EINVAL;
 	}
@@ -62,7 +62,7 @@ int check_call(struct verifier *v, const struct bpf_insn *insn, uint32_t *next)
 	struct frame *f;
 	int err;
 
-	if (v->cur->lock_id) {
+	if (v->cur->locked) {
 		verbose(v, "function calls are not allowed while holding a lock\n");
 		return -EINVAL;
 	}
@@ -73,11 +73,15 @@ int check_call(struct verifier *v, const struct bpf_insn *insn, uint32_t *next)
 				v->subprogs[s].name);
 			return err;
 		}
+		if (v->log->level & 3)
+			verbose(v, "Func#%d ('%s') is global and assumed valid.\n", s,
+				v->subprogs[s].name);
 		v->subprogs[s].called = true;
 		if (cfg_changes_packet(v, s))
 			clear_packet_pointers(v->cur);
 		clobber_caller_saved(v);
 		reg_mark_unknown(&cur_regs(v)[0]);
+		v->print_regs = 1;
 		*next = v->insn + 1;
 		return 0;
 	}
@@ -88,14 +92,15 @@ int check_call(struct verifier *v, const struct bpf_insn *insn, uint32_t *next)
 		f->regs[i] = v->cur->frames[v->cur->cur - 1]->regs[i];
 	for (int i = 0; i <= 5; i++)
 		reg_mark_not_init(&v->cur->frames[v->cur->cur - 1]->regs[i]);
-	if (v->log->level & 2) {
+	if (v->log->level & 3) {
 		verbose(v, "caller:\n");
 		print_state(v, v->cur, v->cur->cur - 1, 0, 0, true);
 		verbose(v, "\ncallee:\n");
 		print_state(v, v->cur, v->cur->cur, 0, 0, true);
 		verbose(v, "\n");
 	}
-	v->print_all = v->log->level & 2;
+	v->print_regs = UINT16_MAX;
+	v->print_slots = UINT64_MAX;
 	*next = pc;
 	return 0;
 }
@@ -129,6 +134,8 @@ int call_callback(struct verifier *v, const struct helper_proto *p, uint32_t sub
 	s->rounds++;
 	state_frame(s)->callback_depth++;
 	state_frame(v->cur)->callback_depth = 0;
+	v->print_regs = UINT16_MAX;
+	v->print_slots = UINT64_MAX;
 	caller = state_frame(s)->regs;
 	err = enter(v, s, subprog, v->insn, &f);
 	if (err)
@@ -216,7 +223,7 @@ static int return_to_caller(struct verifier *v, uint32_t *next)
 		verbose(v, "cannot return stack pointer to the caller\n");
 		return -EINVAL;
 	}
-	if (v->cur->lock_id) {
+	if (v->cur->locked) {
 		verbose(v, "bpf_spin_unlock is missing\n");
 		return -EINVAL;
 	}
@@ -228,6 +235,11 @@ static int return_to_caller(struct verifier *v, uint32_t *next)
 	} else {
 		v->cur->frames[v->cur->cur - 1]->regs[0] = *r0;
 		*next = f->callsite + 1;
+	}
+	if (v->log->level & 3) {
+		verbose(v, "returning from callee:\n");
+		print_state(v, v->cur, v->cur->cur, 0, 0, true);
+		verbose(v, "\n");
 	}
 	v->cur->frames[v->cur->cur--] = NULL;
 	if (f->callback) {
@@ -241,15 +253,15 @@ static int return_to_caller(struct verifier *v, uint32_t *next)
 		if (before)
 			state_widen(v, before, v->cur, *next, rounds > CALLBACK_ROUNDS);
 	}
-	if (v->log->level & 2) {
-		verbose(v, "returning from callee:\n");
+	if (v->log->level & 3) {
 		verbose(v, "to caller at %u:\n", *next);
 		print_state(v, v->cur, v->cur->cur, 0, 0, true);
 		verbose(v, "\n");
 	}
 	free(f->slots);
 	free(f);
-	v->print_all = v->log->level & 2;
+	v->print_regs = 0;
+	v->print_slots = 0;
 	return 0;
 }
 

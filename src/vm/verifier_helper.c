@@ -75,8 +75,7 @@ static int check_helper_mem(struct verifier *v, const struct call *c, int regno,
 			verbose(v, "R%d cannot write into %s\n", regno, reg_kind_name(r));
 			return -EACCES;
 		}
-		return check_region(v, regno, 0, size, ver_map(v, r->map)->attr.key_size,
-				    zero_ok);
+		return check_region(v, regno, 0, size, ver_map(v, r->map)->attr.key_size, zero_ok);
 	case REG_MAP_VALUE:
 		err = check_map_flags(v, regno, r->off, size, write);
 		return err ? err : check_map_region(v, regno, 0, size, zero_ok);
@@ -227,20 +226,17 @@ static int check_spin_lock(struct verifier *v, int regno, bool lock)
 			(long long)r->var_off.value + r->off, m->attr.spin_lock_off);
 		return -EINVAL;
 	}
-	if (!r->id) { /* without a name an unlock could not be matched */
-		verbose(v, "R%d map value has no identity\n", regno);
-		return -EINVAL;
-	}
 	if (lock) {
-		if (s->lock_id) {
+		if (s->locked) {
 			verbose(v, "Locking two bpf_spin_locks are not allowed\n");
 			return -EINVAL;
 		}
+		s->locked = true;
 		s->lock_id = r->id;
 		s->lock_map = r->map;
 		return 0;
 	}
-	if (!s->lock_id) {
+	if (!s->locked) {
 		verbose(v, "bpf_spin_unlock without taking a lock\n");
 		return -EINVAL;
 	}
@@ -248,6 +244,7 @@ static int check_spin_lock(struct verifier *v, int regno, bool lock)
 		verbose(v, "bpf_spin_unlock of different lock\n");
 		return -EINVAL;
 	}
+	s->locked = false;
 	s->lock_id = s->lock_map = 0;
 	return 0;
 }
@@ -292,8 +289,10 @@ static int check_record(struct verifier *v, struct call *c, int regno)
 	if (r->kind != REG_MEM || !r->ringbuf || r->or_null)
 		return wrong_type(v, regno, "ringbuf_mem");
 	if (r->off || !tnum_is_const(r->var_off) || r->var_off.value) {
-		verbose(v, "R%d must have zero offset when passed to release func or trusted arg to "
-			"kfunc\n", regno);
+		verbose(v,
+			"R%d must have zero offset when passed to release func or trusted arg to "
+			"kfunc\n",
+			regno);
 		return -EINVAL;
 	}
 	if (!r->ref_id) {
@@ -577,6 +576,7 @@ static int set_result(struct verifier *v, const struct call *c)
 		r0->pkt_slice = c->dynptr.kind == DYNPTR_SKB || c->dynptr.kind == DYNPTR_XDP;
 		return 0;
 	case HRET_RINGBUF_MEM_OR_NULL:
+		++v->id_gen; /* its own, as in the kernel; the reference's takes its place */
 		id = ref_acquire(v);
 		if (id < 0)
 			return id;
@@ -664,7 +664,7 @@ int check_helper(struct verifier *v, const struct bpf_insn *insn, uint32_t *next
 	struct call c = {.map_index = VM_MAP_UNKNOWN};
 	int err;
 
-	if (v->cur->lock_id && insn->imm != BPF_FUNC_spin_unlock) {
+	if (v->cur->locked && insn->imm != BPF_FUNC_spin_unlock) {
 		verbose(v, "function calls are not allowed while holding a lock\n");
 		return -EINVAL;
 	}

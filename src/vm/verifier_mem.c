@@ -199,7 +199,10 @@ int check_align(struct verifier *v, int regno, int32_t off, unsigned int size, b
 /* One instruction, one way to access: the executor looks at vm_aux only. */
 static int check_same_kind(struct verifier *v, uint32_t insn, uint8_t kind)
 {
-	const uint32_t group = kind == REG_CTX ? 2 : kind == REG_BTF_ID ? 3 : 1;
+	const uint32_t group = kind == REG_CTX	      ? 2
+			       : kind == REG_BTF_ID   ? 3
+			       : kind == REG_MAP_PTR ? 4
+						      : 1;
 
 	if (v->info[insn].ptr_kind && v->info[insn].ptr_kind != group) {
 		verbose(v, "same insn cannot be used with different pointers\n");
@@ -358,13 +361,12 @@ static int access_mem(struct verifier *v, uint32_t insn, int regno, int32_t off,
 	const struct reg *r = &cur_regs(v)[regno];
 	int err;
 
-	if (strict && r->kind == REG_SCALAR) { /* the kernel looks at this first */
-		err = check_align(v, regno, off, size, true);
-		if (err)
-			return err;
+	if (r->kind == REG_SCALAR) {
+		err = check_align(v, regno, off, size, strict);
+		return err ? err : no_access(v, regno);
 	}
-	if (r->kind == REG_SCALAR || r->or_null || r->kind == REG_PKT_END ||
-	    r->kind == REG_MAP_PTR || r->kind == REG_FUNC)
+	if (r->or_null || r->kind == REG_PKT_END || r->kind == REG_FUNC ||
+	    (r->kind == REG_MAP_PTR && sx))
 		return no_access(v, regno);
 	err = check_align(v, regno, off, size, strict);
 	if (!err)
@@ -380,6 +382,8 @@ static int access_mem(struct verifier *v, uint32_t insn, int regno, int32_t off,
 		return ctx_access(v, insn, regno, off, size, write, value_regno, sx);
 	case REG_MAP_VALUE:
 		return map_value_access(v, regno, off, size, write, value_regno, sx);
+	case REG_MAP_PTR:
+		return check_map_ptr_load(v, insn, regno, off, size, write, value_regno);
 	case REG_BTF_ID:
 		return btf_access(v, insn, regno, off, size, write, value_regno, sx);
 	case REG_MAP_KEY:
@@ -526,15 +530,14 @@ int check_atomic(struct verifier *v, const struct bpf_insn *insn)
 		err = check_reg_write(v, result);
 		if (err)
 			return err;
+		/* (it no longer is the address) */
+		reg_mark_unknown(&cur_regs(v)[result]);
 	}
 	err = check_mem(v, v->insn, insn->dst_reg, insn->off, size, false, -1, true, false);
-	/* The kernel looks at the store after the old value has come to its register:
-	 * that is not the one that says where. */
-	if (!err && result == insn->dst_reg)
-		load_result(v, result, size, false);
+	if (!err && result >= 0)
+		err = check_mem(v, v->insn, insn->dst_reg, insn->off, size, false, result, true,
+				false);
 	if (!err)
 		err = check_mem(v, v->insn, insn->dst_reg, insn->off, size, true, -1, true, false);
-	if (!err && result >= 0)
-		load_result(v, result, size, false);
 	return err;
 }
