@@ -42,6 +42,8 @@ enum helper_arg {
 	HARG_RINGBUF_MEM,	/* a reserved record; released by the call */
 	HARG_DYNPTR_UNINIT,	/* 16 bytes of the frame that become a ring buffer's dynptr */
 	HARG_DYNPTR,		/* a dynptr: those, or what a callback was given */
+	HARG_TIMER,		/* struct bpf_timer of a map value */
+	HARG_ASYNC_FUNC,	/* callback that is called when the program has ended */
 	HARG_DYNPTR_RELEASE,	/* a ring buffer's dynptr; released by the call */
 };
 

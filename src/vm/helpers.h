@@ -142,6 +142,10 @@ int fmt_check(const char *fmt, size_t fmt_size, uint32_t arg_cnt);
 	H(163, check_mtu)                                                                          \
 	H(164, for_each_map_elem)                                                                  \
 	H(165, snprintf)                                                                           \
+	H(169, timer_init)                                                                         \
+	H(170, timer_set_callback)                                                                 \
+	H(171, timer_start)                                                                        \
+	H(172, timer_cancel)                                                                       \
 	H(173, get_func_ip)                                                                        \
 	H(174, get_attach_cookie)                                                                  \
 	H(177, trace_vprintk)                                                                      \

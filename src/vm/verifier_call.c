@@ -119,6 +119,7 @@ int call_callback(struct verifier *v, const struct helper_proto *p, uint32_t sub
 	else if (v->aux[v->insn].callback_pc != v->subprogs[subprog].start)
 		v->aux[v->insn].callback_pc = VM_PC_NONE;
 	v->info[v->insn].called_back = true;
+	v->subprogs[subprog].is_callback = true;
 	if (p->id == BPF_FUNC_loop) {
 		flow_need_reg(v, v->cur->cur, 1);
 		if (state_frame(v->cur)->callback_depth >= cur_regs(v)[1].umax) {
@@ -313,6 +314,16 @@ static int check_result(struct verifier *v)
 	const struct reg *r0 = &cur_regs(v)[0];
 	int min, max;
 
+	if (v->in_async) {
+		if (r0->kind != REG_SCALAR) {
+			verbose(v, "At async callback return the register R0 is not a known value (%s)\n",
+				reg_kind_name(r0));
+			return -EINVAL;
+		}
+		flow_need_reg(v, v->cur->cur, 0);
+		return r0->smin || r0->smax ? bad_result(v, "At async callback return", r0, 0, 0)
+					    : 0;
+	}
 	if (state_frame(v->cur)->subprog) {
 		if (r0->kind == REG_SCALAR)
 			return 0;

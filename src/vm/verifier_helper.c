@@ -13,6 +13,7 @@ struct call {
 	uint32_t subprog; /* callback */
 	uint32_t release_id;
 	struct dynptr_use dynptr; /* the one among the arguments */
+	uint32_t timer_map;
 	int dynptr_place;	  /* the register that says where a new one goes, or 0 */
 	uint64_t alloc_size;
 	uint64_t max_size; /* of the last memory argument */
@@ -404,6 +405,10 @@ static int check_arg(struct verifier *v, struct call *c, int i)
 		return dynptr_check_place(v, regno);
 	case HARG_DYNPTR:
 		return dynptr_check(v, regno, &c->dynptr);
+	case HARG_TIMER:
+		return check_timer(v, regno, false, &c->timer_map);
+	case HARG_ASYNC_FUNC:
+		return check_async_callback(v, regno, c->timer_map);
 	case HARG_DYNPTR_RELEASE:
 		err = dynptr_check(v, regno, &c->dynptr);
 		c->release_id = c->dynptr.ref_id;
@@ -457,6 +462,13 @@ static int check_map_fits(struct verifier *v, const struct call *c)
 	case BPF_FUNC_map_peek_elem:
 		fits = ops->peek;
 		break;
+	case BPF_FUNC_timer_init:
+		if (c->map_index == c->timer_map)
+			return 0;
+		verbose(v,
+			"timer pointer in R1 map_uid=0 doesn't match map pointer in R2 "
+			"map_uid=0\n");
+		return -EINVAL;
 	default:
 		fits = listed(ops->helpers, c->proto->id);
 	}

@@ -207,7 +207,8 @@ struct subprog {
 	bool global;
 	bool verified;		/* global: checked by itself */
 	bool called;		/* global: by reachable code */
-	bool is_callback;
+	bool is_callback;	/* of a helper that calls it while the program waits */
+	bool async;		/* of a timer */
 	bool tail_call, ld_abs;
 	uint8_t changes_packet;	/* 0: not asked yet, 1: no (or being asked), 2: yes */
 };
@@ -256,7 +257,16 @@ struct pending {
 	struct pending *next;
 };
 
+/* A callback of timers in that map: walked by itself, as a program of its own. */
+struct async_callback {
+	uint32_t subprog, map;
+};
+#define VER_MAX_ASYNC 64
+
 struct verifier {
+	struct async_callback async[VER_MAX_ASYNC];
+	uint32_t async_cnt;
+	bool in_async;
 	struct vm_prog *prog;
 	struct vm_log *log;
 	const struct bpf_insn *insns;
@@ -549,6 +559,16 @@ int check_ctx_arg(struct verifier *v, int regno);
 /* size bytes of memory at R[regno] that some function reads or writes. */
 int check_mem_access(struct verifier *v, int regno, uint32_t size, bool write,
 		     bool may_be_uninit, bool zero_ok);
+
+/* verifier_timer.c */
+/* R[regno] is the timer (or work) of a map value: 0 and the map. */
+int check_timer(struct verifier *v, int regno, bool wq, uint32_t *map);
+/* The callback that R[regno] is will be called for timers of that map. */
+int check_async_callback(struct verifier *v, int regno, uint32_t map);
+/* R1 to R3 of such a callback. */
+void async_args(struct verifier *v, const struct async_callback *a, struct frame *f);
+/* The value's timers are none of [from, end). */
+int check_no_timer(struct verifier *v, const struct map *m, int64_t from, int64_t end);
 
 /* verifier_kfunc.c */
 /* Finds the names of the program's kfuncs: aux[].kfunc. */

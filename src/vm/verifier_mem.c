@@ -109,6 +109,9 @@ int check_map_region(struct verifier *v, int regno, int32_t off, uint32_t size, 
 	const struct map *m = ver_map(v, r->map);
 	int err = check_region(v, regno, off, size, m->attr.value_size, zero_ok);
 
+	if (!err && map_has_timers(&m->attr))
+		err = check_no_timer(v, m, r->smin + r->off + off,
+				     (int64_t)r->umax + r->off + off + size);
 	if (err || m->attr.spin_lock_off < 0)
 		return err;
 	/* any byte that may be reached */

@@ -91,8 +91,9 @@ static void helpers_by_type(void)
 	ACCEPT(KPROBE, 0, 0, ST(DW, FP, -8, 0), MOVR(R1, FP), ALU(ADD, R1, -8), MOV(R2, 8),
 	       MOV(R3, 0), CALL(probe_read), MOV(R0, 0), EXIT);
 	ACCEPT(KPROBE, 0, 0, CALL(get_func_ip), EXIT);
-	REFUSE("program of this type cannot use helper bpf_get_func_ip#173", RAW_TRACEPOINT, 0, 0,
-	       CALL(get_func_ip), EXIT);
+	ACCEPT(RAW_TRACEPOINT, 0, 0, CALL(get_func_ip), EXIT);
+	REFUSE("program of this type cannot use helper bpf_ktime_get_coarse_ns#160", KPROBE, 0, 0,
+	       CALL(ktime_get_coarse_ns), EXIT);
 	ACCEPT(TRACEPOINT, 0, 0, CALL(get_attach_cookie), EXIT);
 	REFUSE("R1 type=scalar expected=ctx", KPROBE, 0, 0, MOV(R1, 0), CALL(get_func_ip), EXIT);
 	REFUSE("tracing progs cannot use bpf_spin_lock yet", KPROBE, 0, 0, LOOKUP(M_LOCK),
