@@ -261,6 +261,8 @@ static int test_by_type(struct test_run *t)
 		return test_skb(t);
 	case BPF_PROG_TYPE_XDP:
 		return test_xdp(t);
+	case BPF_PROG_TYPE_FLOW_DISSECTOR:
+		return test_flow_dissector(t);
 	case BPF_PROG_TYPE_RAW_TRACEPOINT:
 	case BPF_PROG_TYPE_RAW_TRACEPOINT_WRITABLE:
 		return test_raw_tracepoint(t);

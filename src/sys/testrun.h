@@ -5,6 +5,7 @@
 
 #include <stdint.h>
 
+#include "map/storage.h"
 #include "sys/attr.h"
 #include "vm/vm.h"
 
@@ -30,6 +31,8 @@ int test_finish_ctx(const struct test_run *t, const void *ctx, uint32_t size);
 /* testrun_packet.c */
 int test_skb(struct test_run *t);
 int test_xdp(struct test_run *t);
+/* testrun_flow.c */
+int test_flow_dissector(struct test_run *t);
 /* What a sk storage map holds for the socket of a run goes. */
 void test_close_sock(const struct vm_prog *p, const struct storage_owner *sock);
 

@@ -100,6 +100,7 @@ int fmt_check(const char *fmt, size_t fmt_size, uint32_t arg_cnt);
 	H(68, skb_load_bytes_relative)                                                             \
 	H(79, skb_cgroup_id)                                                                       \
 	H(80, get_current_cgroup_id)                                                               \
+	H(83, skb_ancestor_cgroup_id)                                                              \
 	H(87, map_push_elem)                                                                       \
 	H(88, map_pop_elem)                                                                        \
 	H(89, map_peek_elem)                                                                       \
@@ -123,6 +124,7 @@ int fmt_check(const char *fmt, size_t fmt_size, uint32_t arg_cnt);
 	H(123, get_current_ancestor_cgroup_id)                                                     \
 	H(125, ktime_get_boot_ns)                                                                  \
 	H(128, sk_cgroup_id)                                                                       \
+	H(129, sk_ancestor_cgroup_id)                                                              \
 	H(130, ringbuf_output)                                                                     \
 	H(131, ringbuf_reserve)                                                                    \
 	H(132, ringbuf_submit)                                                                     \

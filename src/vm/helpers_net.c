@@ -161,6 +161,18 @@ HELPER(skb_cgroup_id)
 	return vc->env->sock ? helper_get_current_cgroup_id(0, 0, 0, 0, 0, vc) : 0;
 }
 
+HELPER(skb_ancestor_cgroup_id)
+{
+	return vc->env->sock ? helper_get_current_ancestor_cgroup_id(b, 0, 0, 0, 0, vc) : 0;
+}
+
+HELPER(sk_ancestor_cgroup_id)
+{
+	if (!a || a != (uintptr_t)vc->env->sock)
+		return 0;
+	return helper_get_current_ancestor_cgroup_id(b, 0, 0, 0, 0, vc);
+}
+
 HELPER(sk_cgroup_id)
 {
 	return a && a == (uintptr_t)vc->env->sock ? helper_get_current_cgroup_id(0, 0, 0, 0, 0, vc)

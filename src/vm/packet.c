@@ -33,8 +33,13 @@ int packet_alloc(struct packet **out, uint32_t prog_type, uint32_t bytes)
 
 	if (!k)
 		return -ENOMEM;
-	/* what programs can read of the rest is cleared when it becomes part of the packet */
+	/*
+	 * What programs can read of the rest is cleared when it becomes part of the packet, but
+	 * for bytes behind an skb that is shorter than its headers say.
+	 */
 	memset(k, 0, sizeof(*k));
+	if (!xdp)
+		memset((uint8_t *)(k + 1) + ROOM, 0, room - ROOM);
 	k->is_xdp = xdp;
 	k->mem = (uint8_t *)(k + 1);
 	k->mem_end = k->mem + room;

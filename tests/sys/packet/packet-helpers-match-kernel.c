@@ -330,7 +330,12 @@ static void ids(void)
 static void cgroup_id(void)
 {
 	mov_reg(R1, CTX);
-	call(BPF_FUNC_skb_cgroup_id);
+	if (rnd(2)) {
+		call(BPF_FUNC_skb_cgroup_id);
+	} else {
+		mov(R2, (int32_t)rnd(4) - 1);
+		call(BPF_FUNC_skb_ancestor_cgroup_id);
+	}
 }
 static void ecn(void)
 {
@@ -813,7 +818,7 @@ int main(int argc, char **argv)
 {
 	const char *ops = getenv("SHMAP_TEST_OPS");
 	uint64_t first = argc > 1 ? strtoull(argv[1], NULL, 0) : 1;
-	uint64_t last = argc > 1 ? first : ops ? strtoull(ops, NULL, 0) / 4 : 1200;
+	uint64_t last = argc > 1 ? first : ops ? strtoull(ops, NULL, 0) / 4 : 900;
 
 	both_init();
 	if (!have_kernel)
