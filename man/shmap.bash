@@ -29,18 +29,30 @@ _shmap()
 		mapfile -t COMPREPLY < <(compgen -W "$(cd /proc && echo [0-9]*)" -- "$cur")
 		return
 		;;
-	-o | --output)
+	-o | --output | -r | --pcap | -w | --write)
 		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
 		return
 		;;
-	--pin)
+	-i | --iface)
+		mapfile -t COMPREPLY < <(compgen -W "$(cd /sys/class/net 2>/dev/null && echo *)" -- "$cur")
+		return
+		;;
+	--direction)
+		mapfile -t COMPREPLY < <(compgen -W 'in out' -- "$cur")
+		return
+		;;
+	--reuse)
+		mapfile -t COMPREPLY < <(cd "${SHMAP_DIR:-/dev/shm/shmap-$UID}/fs" 2>/dev/null && compgen -d -- "$cur")
+		return
+		;;
+	--pin | --program | -c | --count)
 		return
 		;;
 	esac
 	case $verb in
 	run)
 		if [[ $cur == -* ]]; then
-			mapfile -t COMPREPLY < <(compgen -W '-j --json -o --output --pin -p --pid -h --help --' -- "$cur")
+			mapfile -t COMPREPLY < <(compgen -W '-j --json -o --output --pin --reuse --program -p --pid -r --pcap -i --iface -w --write -c --count --direction --progress -h --help --' -- "$cur")
 		else
 			mapfile -t COMPREPLY < <(compgen -d -S / -- "$cur"; compgen -f -X '!*.o' -- "$cur")
 			[[ ${#COMPREPLY[@]} -eq 1 && ${COMPREPLY[0]} == */ ]] && compopt -o nospace

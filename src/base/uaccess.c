@@ -299,12 +299,26 @@ static void chain_read(int index, struct sigaction *act)
 	store_release(&chain_lock, 0);
 }
 
+static bool (*fixup)(void *context);
+
+void uaccess_set_fixup(bool (*fn)(void *context))
+{
+	store_release(&fixup, fn);
+}
+
+static bool fixed_up(void *context)
+{
+	bool (*fn)(void *context) = load_acquire(&fixup);
+
+	return fn && fn(context);
+}
+
 static void on_fault(int sig, siginfo_t *info, void *context)
 {
 	struct sigaction act;
 	int index = guarded_index(sig);
 
-	if (info->si_code > 0 && (fault_resume(context) || fault_guard_resume(context)))
+	if (info->si_code > 0 && (fault_resume(context) || fixed_up(context) || fault_guard_resume(context)))
 		return;
 
 	chain_read(index, &act);

@@ -111,6 +111,10 @@ static inline bool uaccess_put8(void *user, uint64_t v)
  * still NUL-terminated). */
 long uaccess_copy_string(char *dst, const char *src, size_t size);
 
+/* For generated code: a fault that is none of the above is first shown to this function,
+ * with the ucontext; true: it has been dealt with. */
+void uaccess_set_fixup(bool (*fixup)(void *context));
+
 /*
  * What sigaction(2) does for SIGSEGV and SIGBUS while the handlers above stay
  * installed: records act as the action to chain to, reports the recorded one.

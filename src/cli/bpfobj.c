@@ -13,6 +13,7 @@
 #include <bpf/btf.h>
 
 #include "base/errors.h"
+#include "btf/old_object.h"
 #include "cli/cli.h"
 #include "cli/dump.h"
 #include "shm/object.h"
@@ -112,27 +113,52 @@ static int file_check(const char *path)
 	return 0;
 }
 
+/* Is p of the kind that is wanted? Else why says what it is missing. */
+static bool program_fits(const struct bpfobj *o, const struct bpf_program *p, char *why,
+			 size_t size)
+{
+	enum link_event event;
+	char name[256];
+
+	if (o->want.use == BPFOBJ_SYSCALLS)
+		return !section_event(bpf_program__section_name(p), &event, name, why, size);
+	snprintf(why, size, "packets do not run programs of this section");
+	return packet_prog_type(bpf_program__type(p));
+}
+
+/* Does p run, and is it not only called by others? */
+static bool program_runs(const struct bpfobj *o, const struct bpf_program *p)
+{
+	return !o->want.program || !strcmp(o->want.program, bpf_program__name(p));
+}
+
 /* Decides what becomes of each program. */
 static int judge_programs(struct bpfobj *o)
 {
 	struct bpf_program *p;
-	unsigned int all = 0, served = 0;
+	unsigned int all = 0, served = 0, named = 0;
 
 	bpf_object__for_each_program(p, o->bpf)
 	{
 		const char *section = bpf_program__section_name(p);
-		enum link_event event;
 		char name[256], why[256], shown[160], prog[160];
+		uint32_t type, attach;
 
 		all++;
+		if (bpf_program__type(p) == BPF_PROG_TYPE_UNSPEC &&
+		    old_section_type(section, &type, &attach)) {
+			bpf_program__set_type(p, type);
+			bpf_program__set_expected_attach_type(p, attach);
+		}
 		printable(section, shown, sizeof(shown));
 		printable(bpf_program__name(p), prog, sizeof(prog));
 		if (bpf_program__type(p) == BPF_PROG_TYPE_UNSPEC)
 			return cli_error("%s: program %s is in the section '%s', which libbpf does "
 					 "not know; see libbpf's list of section names",
 					 o->path, prog, shown);
-		if (!section_event(section, &event, name, why, sizeof(why))) {
+		if (program_fits(o, p, why, sizeof(why))) {
 			served++;
+			named += program_runs(o, p);
 			continue;
 		}
 		bpf_program__set_autoload(p, false);
@@ -141,28 +167,70 @@ static int judge_programs(struct bpfobj *o)
 	}
 	if (!all)
 		return cli_error("%s has no programs", o->path);
+	if (!served && o->want.use == BPFOBJ_PACKETS)
+		return cli_error("%s has no program that takes packets (sections socket, tc, "
+				 "classifier, action, xdp, cgroup_skb)",
+				 o->path);
 	if (!served)
 		return cli_error("%s has no program that a system call could run", o->path);
+	if (!named)
+		return cli_error("%s has no program %s that could run here; 'bpftool gen skeleton "
+				 "%s' lists its programs",
+				 o->path, o->want.program, o->path);
 	return 0;
 }
 
-int bpfobj_open(struct bpfobj *o, const char *path)
+/* libbpf's name for the object in a file: it begins the names of .bss and its like. */
+static void object_name(const char *path, char *name, size_t size)
+{
+	const char *base = strrchr(path, '/');
+
+	snprintf(name, size, "%s", base ? base + 1 : path);
+	*strchrnul(name, '.') = 0;
+}
+
+/* Opens the file, an old one as what it would be today. 0, or CLI_FAILED. */
+static int open_object(struct bpfobj *o)
+{
+	char why[OLD_OBJECT_WHY], name[64];
+	DECLARE_LIBBPF_OPTS(bpf_object_open_opts, opts, .object_name = name);
+	void *file, *converted = NULL;
+	size_t size;
+	int ret;
+
+	file = old_object_read(o->path, &size);
+	if (!file)
+		return cli_error("%s: %s", o->path, strerror(errno));
+	ret = old_object_convert(file, size, &converted, &size, why);
+	object_name(o->path, name, sizeof(name));
+	if (ret == 1)
+		o->bpf = bpf_object__open_mem(converted, size, &opts);
+	else if (!ret)
+		o->bpf = bpf_object__open_file(o->path, NULL);
+	free(converted);
+	free(file);
+	if (ret < 0)
+		return cli_error("%s: %s", o->path, why);
+	if (o->bpf)
+		return 0;
+	cli_error("%s is damaged: libbpf cannot read it (%s); compile it again", o->path,
+		  strerror(errno));
+	show_said();
+	return CLI_FAILED;
+}
+
+int bpfobj_open(struct bpfobj *o, const char *path, const struct bpfobj_want *want)
 {
 	int err = file_check(path);
 
 	memset(o, 0, sizeof(*o));
 	o->path = path;
+	o->want = *want;
 	if (err)
 		return err;
 	listen_to_libbpf();
-	o->bpf = bpf_object__open_file(path, NULL);
-	if (!o->bpf) {
-		err = cli_error("%s is damaged: libbpf cannot read it (%s); compile it again", path,
-				strerror(errno));
-		show_said();
-		return err;
-	}
-	return judge_programs(o);
+	err = open_object(o);
+	return err ? err : judge_programs(o);
 }
 
 static int open_program(struct bpf_program *p, struct vm_prog **out)
@@ -197,6 +265,85 @@ static const char *load_error(int err)
 	}
 }
 
+/* Puts the maps that are pinned at fs/REUSE/NAME in the place of the object's. */
+static int reuse_maps(struct bpfobj *o)
+{
+	unsigned int found = 0;
+	struct bpf_map *map;
+
+	bpf_object__for_each_map(map, o->bpf)
+	{
+		struct bpf_map_info info = {0};
+		uint32_t len = sizeof(info);
+		char path[600];
+		int fd, err;
+
+		if (bpf_map__is_internal(map))
+			continue;
+		if (snprintf(path, sizeof(path), "/sys/fs/bpf/%s/%s", o->want.reuse,
+			     bpf_map__name(map)) >= (int)sizeof(path))
+			return cli_error("--reuse %s: the name is too long", o->want.reuse);
+		fd = bpf_obj_get(path);
+		if (fd < 0 && errno == ENOENT)
+			continue;
+		if (fd < 0)
+			return cli_error("--reuse %s: %s: %s", o->want.reuse, bpf_map__name(map),
+					 strerror(errno));
+		found++;
+		err = bpf_obj_get_info_by_fd(fd, &info, &len);
+		if (!err &&
+		    (info.type != bpf_map__type(map) || info.key_size != bpf_map__key_size(map) ||
+		     info.value_size != bpf_map__value_size(map)))
+			err = cli_error(
+				"--reuse %s: the map %s there has another type, key size or "
+				"value size than the object's",
+				o->want.reuse, bpf_map__name(map));
+		else if (err || bpf_map__reuse_fd(map, fd))
+			err = cli_error("--reuse %s: %s: %s", o->want.reuse, bpf_map__name(map),
+					strerror(errno));
+		close(fd);
+		if (err)
+			return err;
+	}
+	if (!found)
+		return cli_error(
+			"--reuse %s: no map of %s is pinned there; 'shmap exec -- bpftool map' "
+			"lists what there is",
+			o->want.reuse, o->path);
+	return 0;
+}
+
+static int open_target(struct bpfobj *o, struct bpf_program *p)
+{
+	struct event_target *t = &o->targets[o->target_cnt];
+	char name[160], why[256];
+	int err;
+
+	if (section_event(bpf_program__section_name(p), &t->event, name, why, sizeof(why)))
+		return 0;
+	err = open_program(p, &t->prog);
+	if (err)
+		return err;
+	o->target_cnt++;
+	t->name = strdup(name);
+	return t->name ? 0 : -ENOMEM;
+}
+
+static int open_packet_prog(struct bpfobj *o, struct bpf_program *p)
+{
+	struct packet_prog *pp = &o->packet_progs[o->packet_prog_cnt];
+	int err;
+
+	if (!packet_prog_type(bpf_program__type(p)))
+		return 0;
+	err = open_program(p, &pp->prog);
+	if (err)
+		return err;
+	pp->name = bpf_program__name(p);
+	o->packet_prog_cnt++;
+	return 0;
+}
+
 int bpfobj_load(struct bpfobj *o)
 {
 	struct bpf_program *p;
@@ -207,6 +354,11 @@ int bpfobj_load(struct bpfobj *o)
 	{
 		n++;
 	}
+	if (o->want.reuse) {
+		err = reuse_maps(o);
+		if (err)
+			return err;
+	}
 	cli_progress("loading %s (%u programs)...", o->path, n);
 	err = bpf_object__load(o->bpf);
 	cli_progress(NULL);
@@ -216,24 +368,19 @@ int bpfobj_load(struct bpfobj *o)
 		return err;
 	}
 	o->targets = calloc(n, sizeof(*o->targets));
-	if (!o->targets)
+	o->packet_progs = calloc(n, sizeof(*o->packet_progs));
+	if (!o->targets || !o->packet_progs)
 		return cli_error("%s", strerror(ENOMEM));
 	bpf_object__for_each_program(p, o->bpf)
 	{
-		struct event_target *t = &o->targets[o->target_cnt];
-		char name[160], why[256];
-
-		if (section_event(bpf_program__section_name(p), &t->event, name, why, sizeof(why)))
+		if (!bpf_program__autoload(p) || !program_runs(o, p))
 			continue;
-		err = open_program(p, &t->prog);
+		err = o->want.use == BPFOBJ_PACKETS ? open_packet_prog(o, p) : open_target(o, p);
 		if (err)
 			return cli_error("program %s of %s cannot be opened: %s",
 					 bpf_program__name(p), o->path, strerror(-err));
-		o->target_cnt++;
-		t->name = strdup(name);
-		if (!t->name)
-			return cli_error("%s", strerror(ENOMEM));
 	}
+	packet_progs_sort(o->packet_progs, o->packet_prog_cnt);
 	return 0;
 }
 
@@ -243,7 +390,10 @@ void bpfobj_close(struct bpfobj *o)
 		sys_prog_put(o->targets[i].prog);
 		free((char *)o->targets[i].name);
 	}
+	for (unsigned int i = 0; i < o->packet_prog_cnt; i++)
+		sys_prog_put(o->packet_progs[i].prog);
 	free(o->targets);
+	free(o->packet_progs);
 	bpf_object__close(o->bpf);
 	memset(o, 0, sizeof(*o));
 }
@@ -346,6 +496,8 @@ int bpfobj_report(struct bpfobj *o, FILE *out, bool json)
 		if (err)
 			ret = cli_error("the map %s cannot be printed: %s", m.name, strerror(-err));
 	}
+	if (o->report_more)
+		o->report_more(o, out, json);
 	if (json)
 		fputs("\n}\n", out);
 	if (fflush(out) || ferror(out))

@@ -29,6 +29,7 @@ struct map_inner {
 	uint32_t max_entries;
 	uint32_t map_flags;
 	int32_t spin_lock_off;
+	uint32_t timer_at, wq_at;
 };
 
 /* What a map was created with; the shared form, at the start of the trailer's body. */
@@ -49,7 +50,21 @@ struct map_attr {
 	uint32_t possible_cpus;		/* at creation: per-CPU values are that wide */
 	uint64_t hash_seed;		/* hash family; chosen when the map is formatted */
 	struct map_inner inner;
+	/* of struct bpf_timer and struct bpf_wq in the value, + 1; 0: none */
+	uint32_t timer_at, wq_at;
 };
+
+/* The value holds something that nobody copies in or out. */
+static inline bool map_has_timers(const struct map_attr *attr)
+{
+	return attr->timer_at | attr->wq_at;
+}
+
+#define MAP_TIMER_SIZE 16 /* of either */
+/* The value's timers become none. */
+void map_clear_timers(const struct map_attr *attr, void *value);
+/* The same in a user's memory: 0 or -EFAULT. */
+int map_hide_timers(const struct map_attr *attr, void *user_value);
 
 /* Mutable, shared, in the trailer's body after map_attr (offset 1024 of it). */
 struct map_shared {
@@ -82,6 +97,7 @@ struct map_quick {
 };
 
 struct map_batch;
+struct map_inline;
 struct map_stats;
 struct ring_ops;	/* map/ring.h: RINGBUF, USER_RINGBUF */
 struct objref_ops;	/* map/objref.h: values are other objects (maps, programs) */
@@ -165,6 +181,9 @@ struct map_ops {
 	 * itself in m's geometry. 0 or -errno. NULL: nothing. */
 	int (*open)(struct map *m);
 	void (*close)(struct map *m);
+	/* Drops mappings of the file beside m->obj's: they would hold it. In signal handlers
+	 * too, perhaps long before close(), and again then. NULL: there are none. */
+	void (*unmap)(struct map *m);
 	/* An open file description of the map may have gone in this process. NULL: whatever. */
 	void (*fd_closed)(struct map *m);
 
@@ -181,6 +200,10 @@ struct map_ops {
 	/* bpf_map_info / fdinfo memlock. */
 	uint64_t (*memlock)(const struct map *m);
 
+	/* The key of the element that is or was in use at this address of the map (what lookup
+	 * gave): key_size bytes. NULL: its values hold no timers. */
+	void (*key_at)(struct map *m, const void *value, void *key);
+
 	/* Repairs what dead owners left, everywhere in the map. 0 or -errno. */
 	int (*recover)(struct map *m);
 	/* Tests: checks every invariant of a quiescent map; a message in why (or NULL). */
@@ -188,6 +211,8 @@ struct map_ops {
 
 	/* Access by direct map value (BPF_PSEUDO_MAP_VALUE): address of offset 0, or NULL. */
 	void *(*direct_value)(struct map *m);
+	/* For who makes code of lookups in this one map; NULL: there is nothing to say. */
+	void (*inlined)(const struct map *m, struct map_inline *in);
 	bool lock_allowed;		/* may hold struct bpf_spin_lock */
 	bool per_cpu;
 	bool evicts;			/* hash family: a full map makes room by itself (LRU) */
@@ -196,6 +221,31 @@ struct map_ops {
 	bool not_sleepable;		/* sleepable programs may not use it */
 	bool needs_jit;			/* programs that use it cannot be interpreted */
 	bool inner_entries;		/* as an inner map: max_entries is compared too */
+	bool sums_elems;		/* bpf_map_sum_elem_count() counts its elements */
+};
+
+/*
+ * How generated code may do what ops->lookup() does. It is all zeroes before inlined() is
+ * called. With max not 0 the value of a 32-bit key below max is at
+ *
+ *	m->obj.base + key * stride + cpu * cpu_stride
+ *
+ * and other keys have none; and when one of the words
+ *
+ *	m->obj.base + guard_off + (key & guard_mask) * guard_stride
+ *	m->obj.base + cpu_guard_off + cpu * cpu_guard_stride
+ *
+ * (those whose offset is not 0) has FUTEX_OWNER_DIED, lookup() is called instead. cpu is that
+ * of the lease; a cpu of `cpus` or more has no values. cpus 0: not a per-CPU map.
+ */
+struct map_inline {
+	void *(*lookup)(struct map *m, const void *key); /* for this map; NULL: ops->lookup */
+	uint32_t max, stride;
+	uint32_t cpus;
+	uint64_t cpu_stride;
+	uint64_t guard_off, cpu_guard_off;
+	uint32_t guard_mask, guard_stride;
+	uint64_t cpu_guard_stride;
 };
 
 /* What a map counts, without being walked; what does not apply is 0. */
@@ -301,6 +351,9 @@ int map_create(const struct map_attr *attr, int btf_fd, struct map **out, int *f
 int map_open(int fd, struct map **out);
 void map_get(struct map *m);
 void map_put(struct map *m);		/* the last ref unmaps */
+/* Lets go of the file ahead of that. Of an only reference, by which nothing is used any more;
+ * async-signal-safe. */
+void map_unmap(struct map *m);
 
 /* The access flags that exclude each other are not both given. */
 static inline bool map_access_flags_ok(uint32_t flags)

@@ -25,6 +25,7 @@
 #include <stdint.h>
 
 #include "base/bits.h"
+#include "sync/thread.h"
 
 /* Possible CPUs of the machine (1..LEASE_CPUS_MAX); fixed for the process. */
 #define LEASE_CPUS_MAX 4096
@@ -38,27 +39,35 @@ unsigned int lease_possible_cpus(void);
 int lease_open(void);
 
 /*
- * Takes a lease, preferring the CPU that the thread runs on. The virtual CPU,
+ * Takes a lease, preferring the CPU that the thread runs on, then others that are online (one
+ * that is not has no perf events). The virtual CPU,
  * 0..possible-1; -EBUSY when every lease stayed held beyond the bound (the
  * caller counts a recursion miss), or when the thread already has one.
  */
 int lease_acquire(void);
 void lease_release(void);
 
-/* What the calling thread has; lease.c's alone but for the question whether it has any. */
+/* What the calling thread has; lease.c's alone but for what these functions ask. */
+struct lease_line;
+struct robust_list;
 struct lease_own {
 	struct lease_line *line;
+	const uint32_t *seq;	  /* the line's */
 	struct robust_list *next; /* what follows us on the robust list */
 	uint32_t tid;		  /* of the owner: a forked child has none */
 	int cpu;
 };
 extern __thread struct lease_own lease_own __attribute__((tls_model("initial-exec")));
 
+static inline bool lease_held(void)
+{
+	return lease_own.line && lease_own.tid == thread_self.tid && thread_known();
+}
+
 /* The virtual CPU of the calling thread's lease, or -1. */
-int lease_cpu_held(void);
 static inline int lease_cpu(void)
 {
-	return likely(!lease_own.line) ? -1 : lease_cpu_held();
+	return lease_held() ? lease_own.cpu : -1;
 }
 
 /*
@@ -68,7 +77,13 @@ static inline int lease_cpu(void)
  * taken for it, while it lasts.)
  */
 #define LEASE_NO_TENANCY UINT32_MAX
-uint32_t lease_tenancy(void);
+#define LEASE_CPU_BITS 12
+static inline uint32_t lease_tenancy(void)
+{
+	if (unlikely(!lease_held()))
+		return LEASE_NO_TENANCY;
+	return load_relaxed(lease_own.seq) << LEASE_CPU_BITS | (uint32_t)lease_own.cpu;
+}
 bool lease_tenancy_over(uint32_t tenancy);
 
 /*
@@ -92,7 +107,8 @@ bool lease_elapsed_here(uint32_t stamp);
 
 /* Waits until lease_elapsed(), or until the leases in the way have not moved
  * for a bound (then they are marked stalled and no longer waited for, until
- * they are taken anew). */
+ * they are taken anew). A run that waits (self_cpu >= 0) is also sent on when all that it
+ * waits for wait for it. */
 void lease_wait(uint32_t stamp, int self_cpu);
 
 #endif

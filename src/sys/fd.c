@@ -224,7 +224,7 @@ static bool open_leave(struct open_map *o)
 	/* Ours is the only reference, or a program uses the map and unmaps it. A
 	 * new one would be made by an operation, and none is under way. */
 	if (load_seq_cst(&m->refs) == 1)
-		object_unmap(&m->obj);
+		map_unmap(m);
 	fd_inside_begin();
 	object_collect(m->obj.kind, m->obj.id);
 	fd_inside_end();
@@ -256,8 +256,12 @@ static struct fd_ref *ref_new(struct open_map *o, uint32_t access)
 		.value_size = map_user_value_size(m),
 		.access = access,
 		.has_lock = m->attr.spin_lock_off >= 0,
+		.special = map_has_timers(&m->attr),
 		.open = o,
 	};
+	/* The quick ways know nothing of fields that are not copied. */
+	if (r->special)
+		memset(&r->quick, 0, sizeof(r->quick));
 	/* Whoever has an fd for writing has the map mapped so: open_find(). */
 	if (!(access & FD_READ))
 		r->quick.read = NULL, r->quick.next_key = NULL;

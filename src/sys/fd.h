@@ -28,6 +28,7 @@ struct fd_ref {
 	const uint32_t *frozen;
 	uint32_t key_size, value_size; /* as bpf(2) copies them */
 	uint32_t access;	       /* FD_READ | FD_WRITE, by the fd's open mode */
+	bool special;		       /* or timers; see map_has_timers() */
 	bool has_lock;		       /* the value holds struct bpf_spin_lock */
 	int (*read)(struct map *m, const void *key, void *value, uint64_t flags);
 	int (*write)(struct map *m, const void *key, const void *value, uint64_t flags);

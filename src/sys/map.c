@@ -100,6 +100,8 @@ static __attribute__((noinline)) int map_lookup(struct fd_ref *r, const void *ke
 	if (unlikely(err))
 		return err;
 	err = likely(r->read) ? r->read(r->map, k.data, value, flags) : -ENOTSUPP;
+	if (unlikely(r->special) && !err)
+		err = map_hide_timers(&r->map->attr, value);
 	copy_drop(&k);
 	return err;
 }
@@ -149,6 +151,8 @@ static __attribute__((noinline)) int map_update(struct fd_ref *r, int fd, const 
 		return err;
 	err = copy_in(&v, value, r->value_size, value_local, VALUE_LOCAL);
 	if (likely(!err)) {
+		if (unlikely(r->special))
+			map_clear_timers(&r->map->attr, (void *)v.data);
 		err = likely(r->write) ? r->write(r->map, k.data, v.data, flags)
 				       : update_by_fd(r, fd, k.data, v.data, flags);
 		copy_drop(&v);
@@ -265,6 +269,8 @@ long sys_map_lookup_and_delete(int fd, const void *key, void *value, uint64_t fl
 	if (unlikely(err))
 		goto out;
 	err = m->ops->pop ? m->ops->pop(m, k.data, value, flags) : -ENOTSUPP;
+	if (unlikely(op.ref->special) && !err)
+		err = map_hide_timers(&m->attr, value);
 	copy_drop(&k);
 out:
 	fd_end(&op);
@@ -309,7 +315,7 @@ long sys_cmd_map_freeze(union sys_attr *attr, union sys_attr *uattr, unsigned in
 	if (err)
 		return err;
 	/* Values with special fields stay writable: the fields are the kernel's. */
-	err = op.ref->has_lock ? -ENOTSUPP : may_write(op.ref);
+	err = op.ref->has_lock || op.ref->special ? -ENOTSUPP : may_write(op.ref);
 	if (!err)
 		err = fd_freeze(attr->elem.map_fd, op.ref);
 	fd_end(&op);

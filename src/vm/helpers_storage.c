@@ -26,6 +26,7 @@
 #include "btf/btf.h"
 #include "map/storage.h"
 #include "sync/lease.h"
+#include "vm/packet.h"
 #include "vm/task_image.h"
 
 static struct {
@@ -209,7 +210,7 @@ static int sock_owner(struct vm_context *vc, uint64_t ptr, struct storage_owner 
 {
 	if (!ptr || !vc->env->sock || ptr != (uintptr_t)vc->env->sock)
 		return -EINVAL;
-	*o = *vc->env->sock;
+	*o = vc->env->sock->owner;
 	return 0;
 }
 

@@ -5,6 +5,7 @@
 
 #include "base/bits.h"
 #include "vm/helper_proto.h"
+#include "vm/kfunc_proto.h"
 
 enum insn_form insn_form(uint8_t code)
 {
@@ -29,6 +30,8 @@ enum insn_form insn_form(uint8_t code)
 			return src || cls == BPF_JMP32 ? INSN_NONE : INSN_CALL;
 		case BPF_EXIT:
 			return src || cls == BPF_JMP32 ? INSN_NONE : INSN_EXIT;
+		case SHMAP_BPF_JCOND:
+			return src || cls == BPF_JMP32 ? INSN_NONE : INSN_MAY_GOTO;
 		}
 		return op <= BPF_JSLE ? INSN_JCOND : INSN_NONE;
 	case BPF_LD:
@@ -50,10 +53,7 @@ enum insn_form insn_form(uint8_t code)
 	case BPF_STX:
 		if (INSN_MODE(code) == BPF_MEM)
 			return INSN_STX;
-		return INSN_MODE(code) == BPF_ATOMIC &&
-				       (INSN_SIZE(code) == BPF_W || INSN_SIZE(code) == BPF_DW)
-			       ? INSN_ATOMIC
-			       : INSN_NONE;
+		return INSN_MODE(code) == BPF_ATOMIC ? INSN_ATOMIC : INSN_NONE;
 	}
 	return INSN_NONE;
 }
@@ -84,6 +84,8 @@ bool insn_atomic_valid(int32_t imm)
 	case BPF_XOR | BPF_FETCH:
 	case BPF_XCHG:
 	case BPF_CMPXCHG:
+	case SHMAP_BPF_LOAD_ACQ:
+	case SHMAP_BPF_STORE_REL:
 		return true;
 	}
 	return false;
@@ -106,6 +108,7 @@ void insn_regs(const struct bpf_insn *insn, uint16_t *reads, uint16_t *writes)
 	switch (insn_form(insn->code)) {
 	case INSN_NONE:
 	case INSN_JA:
+	case INSN_MAY_GOTO:
 		return;
 	case INSN_ALU:
 		*reads = x ? d | s : d;
@@ -139,7 +142,10 @@ void insn_regs(const struct bpf_insn *insn, uint16_t *reads, uint16_t *writes)
 		return;
 	case INSN_ATOMIC:
 		*reads = d | s;
-		if (insn->imm == BPF_CMPXCHG) {
+		if (insn_load_acquire(insn)) {
+			*reads = s;
+			*writes = d;
+		} else if (insn->imm == BPF_CMPXCHG) {
 			*reads |= 1;
 			*writes = 1;
 		} else if (insn_atomic_fetches(insn->imm)) {
@@ -218,23 +224,27 @@ static const char *alu_fault(const struct bpf_insn *insn, enum insn_form form, c
 	return NULL;
 }
 
-static const char *jmp_fault(const struct bpf_insn *insn, enum insn_form form)
+static const char *jmp_fault(const struct bpf_insn *insn, enum insn_form form, char *buf,
+			     size_t size)
 {
 	const bool jmp32 = INSN_CLASS(insn->code) == BPF_JMP32;
 
 	switch (form) {
 	case INSN_CALL:
-		if (insn->off || insn->dst_reg ||
+		if ((insn->off && insn->src_reg != BPF_PSEUDO_KFUNC_CALL) || insn->dst_reg ||
 		    (insn->src_reg != 0 && insn->src_reg != BPF_PSEUDO_CALL &&
 		     insn->src_reg != BPF_PSEUDO_KFUNC_CALL))
 			return "BPF_CALL uses reserved fields";
-		if (insn->src_reg == BPF_PSEUDO_KFUNC_CALL)
-			return "calling kernel function is not allowed";
 		return NULL;
 	case INSN_JA:
 		if (insn->src_reg || insn->dst_reg || (jmp32 ? insn->off : insn->imm))
 			return "BPF_JA uses reserved fields";
 		return NULL;
+	case INSN_MAY_GOTO:
+		if (!insn->src_reg && !insn->dst_reg && !insn->imm)
+			return NULL;
+		snprintf(buf, size, "invalid may_goto imm %d", insn->imm);
+		return buf;
 	case INSN_EXIT:
 		if (insn->src_reg || insn->dst_reg || insn->off || insn->imm)
 			return "BPF_EXIT uses reserved fields";
@@ -251,6 +261,8 @@ const char *insn_fault(const struct bpf_insn *insn, char *buf, size_t size)
 	const enum insn_form form = insn_form(insn->code);
 
 	if (form == INSN_NONE) {
+		if (INSN_CLASS(insn->code) == BPF_LDX)
+			return "BPF_LDX uses reserved fields";
 		snprintf(buf, size, "unknown opcode %02x", insn->code);
 		return buf;
 	}
@@ -267,9 +279,10 @@ const char *insn_fault(const struct bpf_insn *insn, char *buf, size_t size)
 		return alu_fault(insn, form, buf, size);
 	case INSN_JA:
 	case INSN_JCOND:
+	case INSN_MAY_GOTO:
 	case INSN_CALL:
 	case INSN_EXIT:
-		return jmp_fault(insn, form);
+		return jmp_fault(insn, form, buf, size);
 	case INSN_LD_ABS:
 		if (insn->dst_reg || insn->off ||
 		    (INSN_MODE(insn->code) == BPF_ABS && insn->src_reg))
@@ -283,6 +296,9 @@ const char *insn_fault(const struct bpf_insn *insn, char *buf, size_t size)
 	case INSN_ST:
 		return insn->src_reg ? "BPF_ST uses reserved fields" : NULL;
 	case INSN_ATOMIC:
+		if (insn_bytes(insn->code) < 4 && insn_atomic_valid(insn->imm) &&
+		    !insn_load_acquire(insn) && !insn_store_release(insn))
+			return "invalid atomic operand size";
 		if (!insn_atomic_valid(insn->imm)) {
 			snprintf(buf, size, "BPF_ATOMIC uses invalid atomic opcode %02x",
 				 insn->imm);
@@ -326,7 +342,15 @@ static void print_atomic(const struct bpf_insn *insn, char *buf, size_t size)
 		name = "xor", op = "^=";
 		break;
 	}
-	if (insn->imm == BPF_CMPXCHG)
+	if (!insn_atomic_valid(insn->imm))
+		snprintf(buf, size, "BUG_%02x", insn->code);
+	else if (insn_load_acquire(insn))
+		snprintf(buf, size, "(%02x) r%d = load_acquire((%s *)(r%d %+d))", insn->code, d,
+			 type, s, insn->off);
+	else if (insn_store_release(insn))
+		snprintf(buf, size, "(%02x) store_release((%s *)(r%d %+d), r%d)", insn->code, type,
+			 d, insn->off, s);
+	else if (insn->imm == BPF_CMPXCHG)
 		snprintf(buf, size, "(%02x) r0 = atomic%s_cmpxchg((%s *)(r%d %+d), r0, r%d)",
 			 insn->code, wide, type, d, insn->off, s);
 	else if (insn->imm == BPF_XCHG)
@@ -343,7 +367,11 @@ static void print_atomic(const struct bpf_insn *insn, char *buf, size_t size)
 static void print_alu(const struct bpf_insn *insn, enum insn_form form, char *buf, size_t size)
 {
 	const char w = INSN_CLASS(insn->code) == BPF_ALU ? 'w' : 'r';
-	const char *sign = form == INSN_ALU && insn->off == 1 ? "s" : "";
+	const char *sign = form == INSN_ALU && insn->off == 1 &&
+					   (INSN_OP(insn->code) == BPF_DIV ||
+					    INSN_OP(insn->code) == BPF_MOD)
+				   ? "s"
+				   : "";
 	const char *op =
 		alu_text[INSN_OP(insn->code) >> 4 < ARRAY_SIZE(alu_text) ? INSN_OP(insn->code) >> 4
 									 : 0];
@@ -357,12 +385,23 @@ static void print_alu(const struct bpf_insn *insn, enum insn_form form, char *bu
 			 insn->imm, d);
 	else if (form == INSN_NEG)
 		snprintf(buf, size, "(%02x) %c%d = -%c%d", insn->code, w, d, w, d);
-	else if (form == INSN_MOV && INSN_SRC(insn->code) && insn->off)
+	else if (form == INSN_MOV && INSN_SRC(insn->code) &&
+		 (insn->off == 8 || insn->off == 16 || insn->off == 32))
 		snprintf(buf, size, "(%02x) %c%d = (s%d)%c%d", insn->code, w, d, insn->off, w, s);
 	else if (INSN_SRC(insn->code))
 		snprintf(buf, size, "(%02x) %c%d %s%s %c%d", insn->code, w, d, sign, op, w, s);
 	else
 		snprintf(buf, size, "(%02x) %c%d %s%s %d", insn->code, w, d, sign, op, insn->imm);
+}
+
+static const char *callee_name(const struct bpf_insn *insn)
+{
+	const char *name;
+
+	if (insn->src_reg != BPF_PSEUDO_KFUNC_CALL)
+		return insn->src_reg ? "unknown" : helper_name(insn->imm);
+	name = insn->off ? NULL : kfunc_name((uint32_t)insn->imm);
+	return name ? name : "kernel-function";
 }
 
 static void print_jmp(const struct bpf_insn *insn, enum insn_form form, char *buf, size_t size)
@@ -374,14 +413,15 @@ static void print_jmp(const struct bpf_insn *insn, enum insn_form form, char *bu
 
 	if (form == INSN_EXIT)
 		snprintf(buf, size, "(%02x) exit", insn->code);
+	else if (form == INSN_MAY_GOTO)
+		snprintf(buf, size, "(%02x) may_goto pc%+d", insn->code, insn->off);
 	else if (form == INSN_JA)
 		snprintf(buf, size, "(%02x) goto%s pc%+d", insn->code, w == 'w' ? "l" : "",
 			 insn_jump_offset(insn));
 	else if (form == INSN_CALL && insn->src_reg == BPF_PSEUDO_CALL)
 		snprintf(buf, size, "(%02x) call pc%+d", insn->code, insn->imm);
 	else if (form == INSN_CALL)
-		snprintf(buf, size, "(%02x) call %s#%d", insn->code, helper_name(insn->imm),
-			 insn->imm);
+		snprintf(buf, size, "(%02x) call %s#%d", insn->code, callee_name(insn), insn->imm);
 	else if (INSN_SRC(insn->code))
 		snprintf(buf, size, "(%02x) if %c%d %s %c%d goto pc%+d", insn->code, w,
 			 insn->dst_reg, op, w, insn->src_reg, insn->off);
@@ -409,13 +449,16 @@ void insn_print(const struct bpf_insn *insn, char *buf, size_t size)
 		return;
 	case INSN_JA:
 	case INSN_JCOND:
+	case INSN_MAY_GOTO:
 	case INSN_CALL:
 	case INSN_EXIT:
 		print_jmp(insn, form, buf, size);
 		return;
 	case INSN_LD_IMM64:
 		/* a map's address is nobody's business */
-		imm = s ? 0 : (uint64_t)(uint32_t)insn[1].imm << 32 | (uint32_t)insn->imm;
+		imm = s == BPF_PSEUDO_MAP_FD || s == BPF_PSEUDO_MAP_VALUE
+			      ? 0
+			      : (uint64_t)(uint32_t)insn[1].imm << 32 | (uint32_t)insn->imm;
 		snprintf(buf, size, "(%02x) r%d = 0x%llx", insn->code, d, (unsigned long long)imm);
 		return;
 	case INSN_LD_ABS:

@@ -38,6 +38,7 @@ enum insn_form {
 	INSN_ATOMIC,
 	INSN_JA,
 	INSN_JCOND,
+	INSN_MAY_GOTO,
 	INSN_CALL,
 	INSN_EXIT,
 };
@@ -50,6 +51,14 @@ unsigned int insn_bytes(uint8_t code);
 
 /* Atomic operations: imm is one that exists; it returns the old value. */
 bool insn_atomic_valid(int32_t imm);
+static inline bool insn_load_acquire(const struct bpf_insn *insn)
+{
+	return insn->imm == SHMAP_BPF_LOAD_ACQ;
+}
+static inline bool insn_store_release(const struct bpf_insn *insn)
+{
+	return insn->imm == SHMAP_BPF_STORE_REL;
+}
 static inline bool insn_atomic_fetches(int32_t imm)
 {
 	return imm & BPF_FETCH;

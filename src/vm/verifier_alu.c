@@ -61,6 +61,7 @@ static void ptr_add(struct verifier *v, struct reg *dst, const struct reg *ptr,
 	var.kind = REG_SCALAR;
 	scalar_alu(&var, scalar, BPF_ADD, false, false);
 	var.kind = ptr->kind;
+	var.off = ptr->off;
 	var.id = ptr->id;
 	if (reg_is_pkt(ptr)) { /* another base: what is known of the end is of the old one */
 		var.id = ++v->id_gen;
@@ -84,6 +85,7 @@ static void ptr_sub(struct verifier *v, struct reg *dst, const struct reg *ptr,
 	var.kind = REG_SCALAR;
 	scalar_alu(&var, scalar, BPF_SUB, false, false);
 	var.kind = ptr->kind;
+	var.off = ptr->off;
 	var.id = ptr->id;
 	if (reg_is_pkt(ptr)) {
 		var.id = ++v->id_gen;
@@ -117,6 +119,10 @@ static int ptr_alu(struct verifier *v, const struct bpf_insn *insn, const struct
 		return -EACCES;
 	}
 	switch (p.kind) {
+	case REG_FLOW_KEYS:
+		if (const_off)
+			break;
+		/* fallthrough */
 	case REG_MAP_PTR:
 		if (const_off && !s.var_off.value && op == BPF_ADD)
 			break; /* clang adds 0 to a map's address at times */
@@ -124,6 +130,7 @@ static int ptr_alu(struct verifier *v, const struct bpf_insn *insn, const struct
 	case REG_PKT_END:
 	case REG_SOCK_COMMON:
 	case REG_SOCKET:
+	case REG_TCP_SOCK:
 	case REG_FUNC:
 	case REG_DYNPTR:
 	case REG_NOT_INIT:
@@ -162,6 +169,24 @@ static int ptr_alu(struct verifier *v, const struct bpf_insn *insn, const struct
 	return 0;
 }
 
+/* r1 = r2; r1 += 4: what is learnt of r2 holds for r1, 4 further. */
+static bool link_sum(struct reg *dst, uint32_t id, const struct reg *src, uint8_t op, bool is32)
+{
+	const struct tnum t = is32 ? tnum_low32(src->var_off) : src->var_off;
+	int64_t n = is32 ? (int32_t)t.value : (int64_t)t.value;
+
+	if ((op != BPF_ADD && op != BPF_SUB) || !tnum_is_const(t))
+		return false;
+	if (op == BPF_SUB)
+		n = n == INT64_MIN ? n : -n;
+	if (n != (int32_t)n)
+		return false;
+	dst->id = id;
+	dst->off = n;
+	dst->added = is32 ? 32 : 64;
+	return true;
+}
+
 static int alu_regs(struct verifier *v, const struct bpf_insn *insn)
 {
 	const uint8_t op = INSN_OP(insn->code);
@@ -195,8 +220,12 @@ static int alu_regs(struct verifier *v, const struct bpf_insn *insn)
 		return ptr_alu(v, insn, src, dst);
 	}
 	const struct reg copy = *src;
+	/* (a sum in 32 bits is one of what the id names only where that has no upper half) */
+	const uint32_t id = dst->added || (is32 && dst->umax > UINT32_MAX) ? 0 : dst->id;
 
 	scalar_alu(dst, &copy, op, is32, insn->off == 1);
+	if (id && link_sum(dst, id, &copy, op, is32) && src != &imm)
+		flow_need_reg(v, v->cur->cur, insn->src_reg);
 	return 0;
 }
 
@@ -210,8 +239,7 @@ static void move_scalar(struct verifier *v, const struct bpf_insn *insn, struct 
 	if (insn->off) { /* sign extension; the value is kept when it fits */
 		const int bits = insn->off;
 
-		same = !is32 && src->smin >= -(1LL << (bits - 1)) &&
-		       src->smax <= (1LL << (bits - 1)) - 1;
+		same = src->umax < 1ULL << (bits - 1);
 		reg_cast_sx(&r, bits / 8, is32);
 	} else if (is32) {
 		same = src->umax <= UINT32_MAX;
@@ -220,11 +248,11 @@ static void move_scalar(struct verifier *v, const struct bpf_insn *insn, struct 
 	} else {
 		same = true;
 	}
-	r.id = 0;
-	if (same && !tnum_is_const(r.var_off)) {
-		if (!src->id)
-			src->id = ++v->id_gen;
-		r.id = src->id;
+	scalar_unlink(&r);
+	if (same) {
+		scalar_name(v, src);
+		if (!tnum_is_const(r.var_off))
+			r.id = src->id;
 	}
 	*dst = r;
 }

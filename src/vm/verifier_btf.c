@@ -186,9 +186,8 @@ int btf_walk(struct verifier *v, const struct reg *r, int regno, int32_t fixed, 
 
 	if (!tnum_is_const(r->var_off)) {
 		verbose(v,
-			"R%d is ptr_%s invalid variable offset: off=%d, var_off=(0x%llx; 0x%llx)\n",
-			regno, name, fixed, (unsigned long long)r->var_off.value,
-			(unsigned long long)r->var_off.mask);
+			"R%d is ptr_%s invalid variable offset: off=%d, var_off=%s\n", regno, name,
+			fixed, tnum_text(r->var_off).s);
 		return -EACCES;
 	}
 	off += (int64_t)r->var_off.value;
@@ -264,12 +263,31 @@ static const struct bpf_line_info *line_info_at(const struct vm_prog *p, uint32_
 	return (const void *)((const char *)p->line_info + (size_t)i * p->line_info_rec_size);
 }
 
+/* What ends a function early with an integer: only where its type says that it is one. */
+static int check_early_return(struct verifier *v, uint32_t s, const struct btf_type *ret)
+{
+	const struct subprog *p = &v->subprogs[s];
+	const bool integer =
+		ret && (btf_is_any_enum(ret) || (btf_is_int(ret) && ret->size <= sizeof(uint64_t)));
+	const char *why = v->prog->func_info_cnt ? "only allowed in functions that return 'int'."
+						 : "not allowed in subprogs without BTF";
+
+	if (!s || integer || !(p->ld_abs || p->tail_call))
+		return 0;
+	verbose(v, "%s is %s\n", p->ld_abs ? "LD_ABS" : "tail_call", why);
+	return -EINVAL;
+}
+
 static int check_func_info(struct verifier *v)
 {
 	const struct vm_prog *p = v->prog;
 
-	if (!p->func_info || !p->func_info_cnt)
+	if (!p->func_info || !p->func_info_cnt) {
+		for (uint32_t s = 1; s < v->subprog_cnt; s++)
+			if (check_early_return(v, s, NULL))
+				return -EINVAL;
 		return 0;
+	}
 	if (!p->btf || p->func_info_rec_size < sizeof(struct bpf_func_info)) {
 		verbose(v, "invalid func info rec size %u\n", p->func_info_rec_size);
 		return -EINVAL;
@@ -281,6 +299,7 @@ static int check_func_info(struct verifier *v)
 	for (uint32_t i = 0; i < p->func_info_cnt; i++) {
 		const struct bpf_func_info *f = func_info_at(p, i);
 		const struct btf_type *t = type_at(p->btf, f->type_id), *proto;
+		uint32_t id;
 
 		if (f->insn_off != v->subprogs[i].start) {
 			verbose(v, "func_info BTF section doesn't match subprog layout in BPF "
@@ -292,6 +311,9 @@ static int check_func_info(struct verifier *v)
 			verbose(v, "invalid type id %u in func info\n", f->type_id);
 			return -EINVAL;
 		}
+		id = proto->type;
+		if (check_early_return(v, i, skip_mods(p->btf, &id)))
+			return -EINVAL;
 		v->subprogs[i].type_id = f->type_id;
 		v->subprogs[i].name = btf__name_by_offset(p->btf, t->name_off);
 		v->subprogs[i].global = i && btf_vlen(t) == BTF_FUNC_GLOBAL;
@@ -368,7 +390,30 @@ static const char *ctx_type_name(const struct verifier *v)
 	switch (v->group) {
 	case HPROG_SOCKET_FILTER:
 	case HPROG_TC:
+	case HPROG_CGROUP_SKB:
+	case HPROG_LWT:
+	case HPROG_LWT_XMIT:
+	case HPROG_SK_SKB:
+	case HPROG_FLOW_DISSECTOR:
 		return "__sk_buff";
+	case HPROG_CGROUP_SOCK:
+		return "bpf_sock";
+	case HPROG_SOCK_ADDR:
+		return "bpf_sock_addr";
+	case HPROG_SOCK_OPS:
+		return "bpf_sock_ops";
+	case HPROG_SK_MSG:
+		return "sk_msg_md";
+	case HPROG_SK_LOOKUP:
+		return "bpf_sk_lookup";
+	case HPROG_SK_REUSEPORT:
+		return "sk_reuseport_md";
+	case HPROG_CGROUP_DEVICE:
+		return "bpf_cgroup_dev_ctx";
+	case HPROG_CGROUP_SYSCTL:
+		return "bpf_sysctl";
+	case HPROG_CGROUP_SOCKOPT:
+		return "bpf_sockopt";
 	case HPROG_XDP:
 		return "xdp_md";
 	case HPROG_KPROBE:
@@ -399,7 +444,7 @@ static int global_proto(struct verifier *v, uint32_t subprog, struct global_arg 
 		return -EINVAL;
 	}
 	id = proto->type;
-	if (!is_scalar_type(skip_mods(btf, &id))) {
+	if (id && !is_scalar_type(skip_mods(btf, &id))) {
 		verbose(v,
 			"Global function %s() return value not void or scalar. Only those are "
 			"supported.\n",
@@ -528,7 +573,7 @@ int btf_check_global_call(struct verifier *v, uint32_t subprog)
 		default:
 			err = check_mem_arg(v, regno, arg[i].size);
 			if (err)
-				return err;
+				return -EINVAL;
 			break;
 		}
 	}

@@ -71,7 +71,7 @@ static uint16_t precise_before(struct verifier *v, uint32_t i, uint16_t after, u
 	uint16_t reads, writes, p = after;
 
 	*slots = slots_after & ~slots_killed(insn);
-	insn_regs(insn, &reads, &writes);
+	insn_regs_at(v, i, &reads, &writes);
 	switch (insn_form(insn->code)) {
 	case INSN_MOV:
 		p &= ~d;
@@ -92,6 +92,13 @@ static uint16_t precise_before(struct verifier *v, uint32_t i, uint16_t after, u
 		if (slots_after & f->spills)
 			p |= s;
 		break;
+	case INSN_ATOMIC:
+		p &= ~writes;
+		if (after & writes)
+			*slots |= f->fills;
+		if (insn_store_release(insn) && (slots_after & f->spills))
+			p |= s;
+		break;
 	case INSN_JCOND:
 		if (x && (after & (d | s)))
 			p |= d | s;
@@ -104,13 +111,14 @@ static uint16_t precise_before(struct verifier *v, uint32_t i, uint16_t after, u
 		p &= ~writes;
 		if (static_call(v, i))
 			p |= v->info[v->aux[i].call_pc].flow.precise & 0x3e;
-		if (v->info[i].callback_call && v->aux[i].callback_pc != VM_PC_NONE)
+		if (v->info[i].called_back)
 			p |= 0x3e;
 		break;
 	case INSN_NEG:
 	case INSN_END:
 	case INSN_EXIT:
 	case INSN_JA:
+	case INSN_MAY_GOTO:
 		break;
 	default:
 		p &= ~writes;
@@ -183,7 +191,7 @@ static void live_registers(struct verifier *v)
 		v->queued[i] = 0;
 		while (k--)
 			live |= v->info[succ[k]].flow.live;
-		insn_regs(&v->insns[i], &reads, &writes);
+		insn_regs_at(v, i, &reads, &writes);
 		live = (live & ~writes) | reads | 1 << VER_FP;
 		/* a callback returns to its call, which is then made again */
 		if (live != v->info[i].flow.live) {

@@ -12,8 +12,9 @@ struct call {
 	uint32_t map_index;
 	uint32_t subprog; /* callback */
 	uint32_t release_id;
-	uint32_t dynptr_ref; /* of the dynptr among the arguments */
-	int dynptr_place;    /* the register that says where a new one goes, or 0 */
+	struct dynptr_use dynptr; /* the one among the arguments */
+	uint32_t timer_map;
+	int dynptr_place;	  /* the register that says where a new one goes, or 0 */
 	uint64_t alloc_size;
 	uint64_t max_size; /* of the last memory argument */
 };
@@ -25,12 +26,14 @@ static int wrong_type(struct verifier *v, int regno, const char *expected)
 	return -EACCES;
 }
 
-#define MEM_KINDS "fp, pkt, pkt_meta, map_key, map_value, mem, ringbuf_mem"
+#define MEM_KINDS "fp, pkt, pkt_meta, map_key, map_value, mem, ringbuf_mem, buf, trusted_ptr_"
 
 static bool may_use_packet(const struct verifier *v, const struct helper_proto *p)
 {
-	if (!(v->group & (HPROG_TC | HPROG_XDP)))
+	if (v->group & (HPROG_SOCKET_FILTER | HPROG_CGROUP_SOCKOPT))
 		return false;
+	if (!p) /* a kfunc */
+		return true;
 	switch (p->id) { /* those whose arguments the kernel lets point to the packet */
 	case BPF_FUNC_map_lookup_elem:
 	case BPF_FUNC_map_update_elem:
@@ -39,6 +42,7 @@ static bool may_use_packet(const struct verifier *v, const struct helper_proto *
 	case BPF_FUNC_map_pop_elem:
 	case BPF_FUNC_map_peek_elem:
 	case BPF_FUNC_map_lookup_percpu_elem:
+	case BPF_FUNC_csum_diff:
 		return true;
 	}
 	return false;
@@ -52,7 +56,7 @@ static int check_helper_mem(struct verifier *v, const struct call *c, int regno,
 	int err;
 
 	if (!size && !zero_ok) {
-		verbose(v, "R%d invalid zero-sized %s\n", regno, write ? "write" : "read");
+		verbose(v, "invalid zero-sized read\n");
 		return -EACCES;
 	}
 	if (r->or_null)
@@ -72,8 +76,7 @@ static int check_helper_mem(struct verifier *v, const struct call *c, int regno,
 			verbose(v, "R%d cannot write into %s\n", regno, reg_kind_name(r));
 			return -EACCES;
 		}
-		return check_region(v, regno, 0, size, ver_map(v, r->map)->attr.key_size,
-				    zero_ok);
+		return check_region(v, regno, 0, size, ver_map(v, r->map)->attr.key_size, zero_ok);
 	case REG_MAP_VALUE:
 		err = check_map_flags(v, regno, r->off, size, write);
 		return err ? err : check_map_region(v, regno, 0, size, zero_ok);
@@ -91,6 +94,12 @@ static int check_helper_mem(struct verifier *v, const struct call *c, int regno,
 		break;
 	}
 	return wrong_type(v, regno, MEM_KINDS);
+}
+
+int check_mem_access(struct verifier *v, int regno, uint32_t size, bool write, bool may_be_uninit,
+		     bool zero_ok)
+{
+	return check_helper_mem(v, &(struct call){0}, regno, size, write, may_be_uninit, zero_ok);
 }
 
 static bool mem_kind(const struct reg *r)
@@ -114,6 +123,12 @@ static bool fills_all(const struct helper_proto *p)
 		return false;
 	}
 	return true;
+}
+
+/* Memory that is an array of u64: what printk and its kin print. */
+static bool takes_words(const struct helper_proto *p)
+{
+	return p->id == BPF_FUNC_snprintf || p->id == BPF_FUNC_trace_vprintk;
 }
 
 static int check_size(struct verifier *v, struct call *c, int regno, enum helper_arg mem,
@@ -146,7 +161,7 @@ static int check_size(struct verifier *v, struct call *c, int regno, enum helper
 	c->max_size = r->umax;
 	err = check_helper_mem(v, c, regno - 1, r->umax, write,
 			       write && tnum_is_const(r->var_off) && fills_all(c->proto), zero_ok);
-	if (!err && mem == HARG_MEM_READ_OR_NULL &&
+	if (!err && takes_words(c->proto) && mem == HARG_MEM_READ_OR_NULL &&
 	    (!tnum_is_const(r->var_off) || r->var_off.value % 8)) {
 		/* what printk and snprintf take: u64 after u64 */
 		verbose(v, "R%d data length is not a known multiple of 8\n", regno);
@@ -200,7 +215,11 @@ static int check_spin_lock(struct verifier *v, int regno, bool lock)
 		return -EINVAL;
 	}
 	if (m->attr.spin_lock_off < 0) {
-		verbose(v, "map '%.16s' has no valid bpf_spin_lock\n", m->attr.name);
+		verbose(v,
+			m->attr.btf_value_type_id ? "map '%.16s' has no valid bpf_spin_lock\n"
+						  : "map '%.16s' has to have BTF in order to use "
+						    "bpf_spin_lock\n",
+			m->attr.name);
 		return -EINVAL;
 	}
 	if ((int64_t)r->var_off.value + r->off != m->attr.spin_lock_off) {
@@ -208,20 +227,17 @@ static int check_spin_lock(struct verifier *v, int regno, bool lock)
 			(long long)r->var_off.value + r->off, m->attr.spin_lock_off);
 		return -EINVAL;
 	}
-	if (!r->id) { /* without a name an unlock could not be matched */
-		verbose(v, "R%d map value has no identity\n", regno);
-		return -EINVAL;
-	}
 	if (lock) {
-		if (s->lock_id) {
+		if (s->locked) {
 			verbose(v, "Locking two bpf_spin_locks are not allowed\n");
 			return -EINVAL;
 		}
+		s->locked = true;
 		s->lock_id = r->id;
 		s->lock_map = r->map;
 		return 0;
 	}
-	if (!s->lock_id) {
+	if (!s->locked) {
 		verbose(v, "bpf_spin_unlock without taking a lock\n");
 		return -EINVAL;
 	}
@@ -229,11 +245,12 @@ static int check_spin_lock(struct verifier *v, int regno, bool lock)
 		verbose(v, "bpf_spin_unlock of different lock\n");
 		return -EINVAL;
 	}
+	s->locked = false;
 	s->lock_id = s->lock_map = 0;
 	return 0;
 }
 
-static int check_ctx_arg(struct verifier *v, int regno)
+int check_ctx_arg(struct verifier *v, int regno)
 {
 	const struct reg *r = &cur_regs(v)[regno];
 
@@ -245,18 +262,6 @@ static int check_ctx_arg(struct verifier *v, int regno)
 		return -EACCES;
 	}
 	return 0;
-}
-
-static int check_aligned8(struct verifier *v, int regno)
-{
-	const struct reg *r = &cur_regs(v)[regno];
-	const struct tnum t = tnum_add(r->var_off, tnum_const((uint64_t)(int64_t)r->off));
-
-	if (!((t.value | t.mask) & 7))
-		return 0;
-	verbose(v, "misaligned access off (0x%llx; 0x%llx)+%d+0 size 8\n",
-		(unsigned long long)r->var_off.value, (unsigned long long)r->var_off.mask, r->off);
-	return -EACCES;
 }
 
 static int check_alloc_size(struct verifier *v, struct call *c, int regno)
@@ -285,7 +290,10 @@ static int check_record(struct verifier *v, struct call *c, int regno)
 	if (r->kind != REG_MEM || !r->ringbuf || r->or_null)
 		return wrong_type(v, regno, "ringbuf_mem");
 	if (r->off || !tnum_is_const(r->var_off) || r->var_off.value) {
-		verbose(v, "R%d must have zero offset when passed to release func\n", regno);
+		verbose(v,
+			"R%d must have zero offset when passed to release func or trusted arg to "
+			"kfunc\n",
+			regno);
 		return -EINVAL;
 	}
 	if (!r->ref_id) {
@@ -355,8 +363,21 @@ static int check_arg(struct verifier *v, struct call *c, int i)
 		return check_size(v, c, regno, c->proto->arg[i - 1], arg == HARG_SIZE_OR_ZERO);
 	case HARG_ALLOC_SIZE:
 		return check_alloc_size(v, c, regno);
+	case HARG_CTX_OR_NULL:
+		if (reg_is_zero(r)) {
+			flow_need_reg(v, v->cur->cur, regno);
+			return 0;
+		}
+		/* fallthrough */
 	case HARG_CTX:
 		return check_ctx_arg(v, regno);
+	case HARG_INT_UPDATE:
+		if (!mem)
+			return wrong_type(v, regno, MEM_KINDS);
+		err = check_align(v, regno, 0, 4, true);
+		if (!err)
+			err = check_helper_mem(v, c, regno, 4, true, false, false);
+		return err;
 	case HARG_SPIN_LOCK:
 		return check_spin_lock(v, regno, c->proto->id == BPF_FUNC_spin_lock);
 	case HARG_FUNC:
@@ -375,7 +396,7 @@ static int check_arg(struct verifier *v, struct call *c, int i)
 	case HARG_LONG_WRITE:
 		if (!mem)
 			return wrong_type(v, regno, MEM_KINDS);
-		err = check_aligned8(v, regno);
+		err = check_align(v, regno, 0, 8, true);
 		return err ? err : check_helper_mem(v, c, regno, 8, true, true, false);
 	case HARG_RINGBUF_MEM:
 		return check_record(v, c, regno);
@@ -383,9 +404,14 @@ static int check_arg(struct verifier *v, struct call *c, int i)
 		c->dynptr_place = regno;
 		return dynptr_check_place(v, regno);
 	case HARG_DYNPTR:
-		return dynptr_check(v, regno, &c->dynptr_ref);
+		return dynptr_check(v, regno, &c->dynptr);
+	case HARG_TIMER:
+		return check_timer(v, regno, false, &c->timer_map);
+	case HARG_ASYNC_FUNC:
+		return check_async_callback(v, regno, c->timer_map);
 	case HARG_DYNPTR_RELEASE:
-		err = dynptr_check(v, regno, &c->release_id);
+		err = dynptr_check(v, regno, &c->dynptr);
+		c->release_id = c->dynptr.ref_id;
 		if (!err && !c->release_id) {
 			verbose(v, "arg %d is an unacquired reference\n", regno);
 			err = -EINVAL;
@@ -436,6 +462,13 @@ static int check_map_fits(struct verifier *v, const struct call *c)
 	case BPF_FUNC_map_peek_elem:
 		fits = ops->peek;
 		break;
+	case BPF_FUNC_timer_init:
+		if (c->map_index == c->timer_map)
+			return 0;
+		verbose(v,
+			"timer pointer in R1 map_uid=0 doesn't match map pointer in R2 "
+			"map_uid=0\n");
+		return -EINVAL;
 	default:
 		fits = listed(ops->helpers, c->proto->id);
 	}
@@ -461,7 +494,7 @@ static int check_map_writable(struct verifier *v, const struct call *c)
 	return 0;
 }
 
-static int acquire(struct verifier *v)
+int ref_acquire(struct verifier *v)
 {
 	struct state *s = v->cur;
 
@@ -474,8 +507,7 @@ static int acquire(struct verifier *v)
 	return v->id_gen;
 }
 
-/* The reference is gone: so is every copy of the pointer. */
-static int release(struct verifier *v, uint32_t id)
+int ref_release(struct verifier *v, uint32_t id)
 {
 	struct state *s = v->cur;
 	bool found = false;
@@ -535,6 +567,11 @@ static int set_result(struct verifier *v, const struct call *c)
 		r0->or_null = true;
 		r0->id = ++v->id_gen;
 		return 0;
+	case HRET_TCP_SOCK_OR_NULL:
+		reg_mark_pointer(r0, REG_TCP_SOCK);
+		r0->or_null = true;
+		r0->id = ++v->id_gen;
+		return 0;
 	case HRET_MAP_VALUE_OR_NULL:
 		reg_mark_pointer(r0, REG_MAP_VALUE);
 		r0->map = c->map_index;
@@ -546,10 +583,13 @@ static int set_result(struct verifier *v, const struct call *c)
 		r0->mem_size = c->alloc_size;
 		r0->or_null = true;
 		r0->id = ++v->id_gen;
-		r0->ref_id = c->dynptr_ref;
+		r0->ref_id = c->dynptr.ref_id;
+		r0->dynptr_id = c->dynptr.id;
+		r0->pkt_slice = c->dynptr.kind == DYNPTR_SKB || c->dynptr.kind == DYNPTR_XDP;
 		return 0;
 	case HRET_RINGBUF_MEM_OR_NULL:
-		id = acquire(v);
+		++v->id_gen; /* its own, as in the kernel; the reference's takes its place */
+		id = ref_acquire(v);
 		if (id < 0)
 			return id;
 		reg_mark_pointer(r0, REG_MEM);
@@ -558,6 +598,22 @@ static int set_result(struct verifier *v, const struct call *c)
 		r0->id = r0->ref_id = id;
 		return 0;
 	}
+	return -EINVAL;
+}
+
+/* Helpers that wait for memory to come. */
+static int check_sleep(struct verifier *v, const struct helper_proto *p)
+{
+	if (p->id != BPF_FUNC_copy_from_user)
+		return 0;
+	if (!v->prog->sleepable) {
+		verbose(v, "helper call might sleep in a non-sleepable prog\n");
+		return -EINVAL;
+	}
+	if (!v->cur->rcu_locks && !v->cur->preempt_locks)
+		return 0;
+	verbose(v, "sleepable helper %s#%u in %s region\n", p->name, p->id,
+		v->cur->rcu_locks ? "rcu_read_lock" : "non-preemptible");
 	return -EINVAL;
 }
 
@@ -578,7 +634,7 @@ static int find_proto(struct verifier *v, int32_t id, const struct helper_proto 
 		return -EINVAL;
 	}
 	*out = p;
-	return 0;
+	return check_sleep(v, p);
 }
 
 static void note_map(struct vm_aux *aux, uint32_t map_index)
@@ -595,12 +651,32 @@ static void note_map(struct vm_aux *aux, uint32_t map_index)
 	}
 }
 
-int check_helper(struct verifier *v, const struct bpf_insn *insn)
+static int make_dynptr(struct verifier *v, const struct call *c)
+{
+	int id;
+
+	if (c->proto->id == BPF_FUNC_dynptr_from_mem) {
+		if (cur_regs(v)[1].kind != REG_MAP_VALUE) {
+			verbose(v, "Unsupported reg type %s for bpf_dynptr_from_mem data\n",
+				reg_kind_name(&cur_regs(v)[1]));
+			return -EACCES;
+		}
+		dynptr_make(v, c->dynptr_place, DYNPTR_LOCAL, 0);
+		return 0;
+	}
+	id = ref_acquire(v);
+	if (id < 0)
+		return id;
+	dynptr_make(v, c->dynptr_place, DYNPTR_RINGBUF, (uint32_t)id);
+	return 0;
+}
+
+int check_helper(struct verifier *v, const struct bpf_insn *insn, uint32_t *next)
 {
 	struct call c = {.map_index = VM_MAP_UNKNOWN};
 	int err;
 
-	if (v->cur->lock_id && insn->imm != BPF_FUNC_spin_unlock) {
+	if (v->cur->locked && insn->imm != BPF_FUNC_spin_unlock) {
 		verbose(v, "function calls are not allowed while holding a lock\n");
 		return -EINVAL;
 	}
@@ -613,14 +689,8 @@ int check_helper(struct verifier *v, const struct bpf_insn *insn)
 		err = check_map_writable(v, &c);
 	if (!err && c.map)
 		err = check_map_fits(v, &c);
-	if (!err && c.proto->id == BPF_FUNC_tail_call) {
+	if (!err && c.proto->id == BPF_FUNC_tail_call)
 		err = check_no_leak(v, "tail_call");
-		/* a global function is walked as the outermost frame, but does not run so */
-		if (!err && (v->cur->cur || state_frame(v->cur)->subprog)) {
-			verbose(v, "tail_calls are not allowed in functions\n");
-			err = -EINVAL;
-		}
-	}
 	if (err)
 		return err;
 	if (c.map)
@@ -631,17 +701,22 @@ int check_helper(struct verifier *v, const struct bpf_insn *insn)
 			return err;
 	}
 	if (c.release_id) {
-		err = release(v, c.release_id);
+		err = ref_release(v, c.release_id);
 		if (err)
 			return err;
 	}
 	if (c.dynptr_place) {
-		int id = acquire(v);
-
-		if (id < 0)
-			return id;
-		dynptr_make(v, c.dynptr_place, id);
+		err = make_dynptr(v, &c);
+		if (err)
+			return err;
 	}
+	/* before a tail call's other outcome is looked at, which is the caller's */
+	if (helper_changes_packet(c.proto->id) ||
+	    (c.proto->id == BPF_FUNC_dynptr_write && c.dynptr.kind == DYNPTR_SKB))
+		clear_packet_pointers(v->cur);
 	clobber_caller_saved(v);
-	return set_result(v, &c);
+	err = set_result(v, &c);
+	if (!err && c.proto->id == BPF_FUNC_tail_call)
+		err = leave_function(v, true, next);
+	return err;
 }

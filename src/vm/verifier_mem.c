@@ -109,6 +109,9 @@ int check_map_region(struct verifier *v, int regno, int32_t off, uint32_t size, 
 	const struct map *m = ver_map(v, r->map);
 	int err = check_region(v, regno, off, size, m->attr.value_size, zero_ok);
 
+	if (!err && map_has_timers(&m->attr))
+		err = check_no_timer(v, m, r->smin + r->off + off,
+				     (int64_t)r->umax + r->off + off + size);
 	if (err || m->attr.spin_lock_off < 0)
 		return err;
 	/* any byte that may be reached */
@@ -160,7 +163,10 @@ bool map_const_bytes(struct verifier *v, const struct reg *r, uint64_t off, uint
 	return true;
 }
 
-static int check_align(struct verifier *v, int regno, int32_t off, unsigned int size, bool strict)
+/* Packets are taken to begin so that the header behind Ethernet's is aligned. */
+#define PKT_IP_ALIGN 2
+
+int check_align(struct verifier *v, int regno, int32_t off, unsigned int size, bool strict)
 {
 	const struct reg *r = &cur_regs(v)[regno];
 	const char *what = "";
@@ -174,29 +180,32 @@ static int check_align(struct verifier *v, int regno, int32_t off, unsigned int 
 	case REG_MAP_VALUE:
 		what = "value ";
 		break;
-	case REG_PKT:
-	case REG_PKT_META:
-		what = "packet ";
-		break;
 	case REG_CTX:
 		what = "context ";
 		break;
 	}
 	if (!strict || size == 1)
 		return 0;
-	t = tnum_add(r->var_off, tnum_const((uint64_t)((int64_t)r->off + off)));
+	t = tnum_add(r->var_off, tnum_const((uint64_t)((int64_t)r->off + off +
+						      (reg_is_pkt(r) ? PKT_IP_ALIGN : 0))));
 	if (!((t.value | t.mask) & (size - 1)))
 		return 0;
-	verbose(v, "misaligned %saccess off (0x%llx; 0x%llx)+%d+%d size %u\n", what,
-		(unsigned long long)r->var_off.value, (unsigned long long)r->var_off.mask, r->off,
-		off, size);
+	if (reg_is_pkt(r))
+		verbose(v, "misaligned packet access off %d+%s+%d+%d size %u\n", PKT_IP_ALIGN,
+			tnum_text(r->var_off).s, r->off, off, size);
+	else
+		verbose(v, "misaligned %saccess off %s+%d+%d size %u\n", what,
+			tnum_text(r->var_off).s, r->off, off, size);
 	return -EACCES;
 }
 
 /* One instruction, one way to access: the executor looks at vm_aux only. */
 static int check_same_kind(struct verifier *v, uint32_t insn, uint8_t kind)
 {
-	const uint32_t group = kind == REG_CTX ? 2 : kind == REG_BTF_ID ? 3 : 1;
+	const uint32_t group = kind == REG_CTX	      ? 2
+			       : kind == REG_BTF_ID   ? 3
+			       : kind == REG_MAP_PTR ? 4
+						      : 1;
 
 	if (v->info[insn].ptr_kind && v->info[insn].ptr_kind != group) {
 		verbose(v, "same insn cannot be used with different pointers\n");
@@ -231,8 +240,7 @@ static int ctx_access(struct verifier *v, uint32_t insn, int regno, int32_t off,
 		return -EACCES;
 	}
 	if (!tnum_is_const(r->var_off) || r->var_off.value) {
-		verbose(v, "variable ctx access var_off=(0x%llx; 0x%llx) disallowed\n",
-			(unsigned long long)r->var_off.value, (unsigned long long)r->var_off.mask);
+		verbose(v, "variable ctx access var_off=%s disallowed\n", tnum_text(r->var_off).s);
 		return -EACCES;
 	}
 	err = check_ctx(v, insn, off, size, write, &a);
@@ -296,7 +304,8 @@ static int btf_access(struct verifier *v, uint32_t insn, int regno, int32_t off,
 		verbose(v, "only read is supported\n");
 		return -EACCES;
 	}
-	err = btf_walk(v, &r, regno, off, size, &a);
+	/* bpf_rdonly_cast() to void: bytes, wherever they are */
+	err = r.btf_id ? btf_walk(v, &r, regno, off, size, &a) : 0;
 	if (err)
 		return err;
 	v->aux[insn].probe = true;
@@ -314,6 +323,37 @@ static int btf_access(struct verifier *v, uint32_t insn, int regno, int32_t off,
 	return 0;
 }
 
+/* Programs that see the packet but may not change it. */
+#define PACKET_READERS                                                                             \
+	(HPROG_CGROUP_SKB | HPROG_LWT | HPROG_FLOW_DISSECTOR | HPROG_SK_REUSEPORT)
+
+static int check_socket(struct verifier *v, int regno, int32_t off, unsigned int size, bool write)
+{
+	const struct reg *r = &cur_regs(v)[regno];
+
+	if (write) {
+		verbose(v, "R%d cannot write into %s\n", regno, reg_kind_name(r));
+		return -EACCES;
+	}
+	if (!r->off && tnum_is_const(r->var_off) && !r->var_off.value &&
+	    sock_access(r->kind, off, size))
+		return 0;
+	verbose(v, "R%d invalid %s access off=%d size=%u\n", regno, reg_kind_name(r), off, size);
+	return -EACCES;
+}
+
+static int check_flow_keys(struct verifier *v, int regno, int32_t off, unsigned int size)
+{
+	const struct reg *r = &cur_regs(v)[regno];
+	const int64_t at = (int64_t)r->off + off;
+
+	if (tnum_is_const(r->var_off) && !r->var_off.value && at >= 0 &&
+	    at + size <= (int64_t)sizeof(struct bpf_flow_keys))
+		return 0;
+	verbose(v, "invalid access to flow keys off=%lld size=%u\n", (long long)at, size);
+	return -EACCES;
+}
+
 /*
  * size bytes at R[regno] + off. value_regno: the register that is stored or
  * loaded, or -1; a store of an immediate hands it in imm.
@@ -324,15 +364,13 @@ static int access_mem(struct verifier *v, uint32_t insn, int regno, int32_t off,
 	const struct reg *r = &cur_regs(v)[regno];
 	int err;
 
-	if (r->kind == REG_SCALAR || r->or_null || r->kind == REG_PKT_END ||
-	    r->kind == REG_MAP_PTR || r->kind == REG_FUNC)
-		return no_access(v, regno);
-	if (r->kind == REG_SOCK_COMMON || r->kind == REG_SOCKET) {
-		/* its fields are not served: docs/compat.md */
-		verbose(v, "R%d invalid %s access off=%d size=%u\n", regno, reg_kind_name(r), off,
-			size);
-		return -EACCES;
+	if (r->kind == REG_SCALAR) {
+		err = check_align(v, regno, off, size, strict);
+		return err ? err : no_access(v, regno);
 	}
+	if (r->or_null || r->kind == REG_PKT_END || r->kind == REG_FUNC ||
+	    (r->kind == REG_MAP_PTR && sx))
+		return no_access(v, regno);
 	err = check_align(v, regno, off, size, strict);
 	if (!err)
 		err = check_same_kind(v, insn, r->kind);
@@ -347,6 +385,8 @@ static int access_mem(struct verifier *v, uint32_t insn, int regno, int32_t off,
 		return ctx_access(v, insn, regno, off, size, write, value_regno, sx);
 	case REG_MAP_VALUE:
 		return map_value_access(v, regno, off, size, write, value_regno, sx);
+	case REG_MAP_PTR:
+		return check_map_ptr_load(v, insn, regno, off, size, write, value_regno);
 	case REG_BTF_ID:
 		return btf_access(v, insn, regno, off, size, write, value_regno, sx);
 	case REG_MAP_KEY:
@@ -366,7 +406,19 @@ static int access_mem(struct verifier *v, uint32_t insn, int regno, int32_t off,
 		break;
 	case REG_PKT:
 	case REG_PKT_META:
+		if (write && v->group & PACKET_READERS) {
+			verbose(v, "cannot write into packet\n");
+			return -EACCES;
+		}
 		err = check_packet(v, regno, off, size, false);
+		break;
+	case REG_SOCK_COMMON:
+	case REG_SOCKET:
+	case REG_TCP_SOCK:
+		err = check_socket(v, regno, off, size, write);
+		break;
+	case REG_FLOW_KEYS:
+		err = check_flow_keys(v, regno, off, size);
 		break;
 	default:
 		return no_access(v, regno);
@@ -416,12 +468,53 @@ int check_store(struct verifier *v, const struct bpf_insn *insn)
 			 insn->src_reg, false, false);
 }
 
+/* Atomics reach neither the context nor the packet. */
+static int check_atomic_ptr(struct verifier *v, const struct reg *r, int regno, const char *what)
+{
+	if (r->or_null || (r->kind != REG_CTX && !reg_is_pkt(r) && r->kind != REG_PKT_END &&
+			   r->kind != REG_SOCK_COMMON && r->kind != REG_SOCKET))
+		return 0;
+	verbose(v, "BPF_ATOMIC %s R%d %s is not allowed\n", what, regno, reg_kind_name(r));
+	return -EACCES;
+}
+
+static int check_load_acquire(struct verifier *v, const struct bpf_insn *insn)
+{
+	int err = check_reg_read(v, insn->src_reg);
+
+	if (!err)
+		err = check_reg_write(v, insn->dst_reg);
+	if (err)
+		return err;
+	const struct reg src = cur_regs(v)[insn->src_reg];
+
+	err = check_mem(v, v->insn, insn->src_reg, insn->off, insn_bytes(insn->code), false,
+			insn->dst_reg, true, false);
+	return err ? err : check_atomic_ptr(v, &src, insn->src_reg, "loads from");
+}
+
+static int check_store_release(struct verifier *v, const struct bpf_insn *insn)
+{
+	int err = check_reg_read(v, insn->src_reg);
+
+	if (!err)
+		err = check_reg_read(v, insn->dst_reg);
+	if (!err)
+		err = check_mem(v, v->insn, insn->dst_reg, insn->off, insn_bytes(insn->code), true,
+				insn->src_reg, true, false);
+	return err ? err
+		   : check_atomic_ptr(v, &cur_regs(v)[insn->dst_reg], insn->dst_reg, "stores into");
+}
+
 int check_atomic(struct verifier *v, const struct bpf_insn *insn)
 {
 	const unsigned int size = insn_bytes(insn->code);
-	const struct reg *dst;
 	int result = -1, err;
 
+	if (insn_load_acquire(insn))
+		return check_load_acquire(v, insn);
+	if (insn_store_release(insn))
+		return check_store_release(v, insn);
 	err = check_reg_read(v, insn->src_reg);
 	if (!err)
 		err = check_reg_read(v, insn->dst_reg);
@@ -429,13 +522,9 @@ int check_atomic(struct verifier *v, const struct bpf_insn *insn)
 		err = check_reg_read(v, 0);
 	if (err)
 		return err;
-	dst = &cur_regs(v)[insn->dst_reg];
-	if (!dst->or_null &&
-	    (dst->kind == REG_CTX || reg_is_pkt(dst) || dst->kind == REG_PKT_END)) {
-		verbose(v, "BPF_ATOMIC stores into R%d %s is not allowed\n", insn->dst_reg,
-			reg_kind_name(dst));
-		return -EACCES;
-	}
+	err = check_atomic_ptr(v, &cur_regs(v)[insn->dst_reg], insn->dst_reg, "stores into");
+	if (err)
+		return err;
 	if (insn->imm == BPF_CMPXCHG)
 		result = 0;
 	else if (insn_atomic_fetches(insn->imm))
@@ -444,11 +533,14 @@ int check_atomic(struct verifier *v, const struct bpf_insn *insn)
 		err = check_reg_write(v, result);
 		if (err)
 			return err;
+		/* (it no longer is the address) */
+		reg_mark_unknown(&cur_regs(v)[result]);
 	}
 	err = check_mem(v, v->insn, insn->dst_reg, insn->off, size, false, -1, true, false);
+	if (!err && result >= 0)
+		err = check_mem(v, v->insn, insn->dst_reg, insn->off, size, false, result, true,
+				false);
 	if (!err)
 		err = check_mem(v, v->insn, insn->dst_reg, insn->off, size, true, -1, true, false);
-	if (!err && result >= 0)
-		load_result(v, result, size, false);
 	return err;
 }

@@ -13,6 +13,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+const struct ver_watch *ver_watch;
+
 struct state *state_new(void)
 {
 	return calloc(1, sizeof(struct state));
@@ -125,6 +127,7 @@ static bool same_pointer(const struct reg *a, const struct reg *b)
 	return a->or_null == b->or_null && a->rdonly == b->rdonly && a->trusted == b->trusted &&
 	       a->rcu == b->rcu && a->walked == b->walked &&
 	       a->ringbuf == b->ringbuf && a->frame == b->frame && a->off == b->off &&
+	       a->sub == b->sub && a->drained == b->drained && a->pkt_slice == b->pkt_slice &&
 	       a->map == b->map && a->btf_id == b->btf_id && a->mem_size == b->mem_size &&
 	       a->subprog == b->subprog;
 }
@@ -135,7 +138,9 @@ static bool reg_covers(const struct reg *old, const struct reg *cur, struct id_m
 	if (how == MATCH_SAME)
 		return old->kind == cur->kind && same_pointer(old, cur) &&
 		       old->range == cur->range && reg_within(old, cur) && reg_within(cur, old) &&
-		       ids_match(ids, old->id, cur->id) && ids_match(ids, old->ref_id, cur->ref_id);
+		       old->added == cur->added && ids_match(ids, old->id, cur->id) &&
+		       ids_match(ids, old->ref_id, cur->ref_id) &&
+		       ids_match(ids, old->dynptr_id, cur->dynptr_id);
 	if (old->kind == REG_NOT_INIT)
 		return true; /* nothing below read it */
 	if (old->kind != cur->kind)
@@ -144,13 +149,17 @@ static bool reg_covers(const struct reg *old, const struct reg *cur, struct id_m
 		if (!precise && how == MATCH_COVERED)
 			return true;
 		/* a link in old was relied on; one more in cur only narrows it */
-		return reg_within(old, cur) && (!old->id || ids_match(ids, old->id, cur->id));
+		return reg_within(old, cur) &&
+		       (!old->id || (old->added == cur->added && old->off == cur->off &&
+				     ids_match(ids, old->id, cur->id)));
 	}
 	if (!same_pointer(old, cur) || !ids_match(ids, old->id, cur->id) ||
-	    !ids_match(ids, old->ref_id, cur->ref_id) || !reg_within(old, cur))
+	    !ids_match(ids, old->ref_id, cur->ref_id) ||
+	    !ids_match(ids, old->dynptr_id, cur->dynptr_id) || !reg_within(old, cur))
 		return false;
 	if (reg_is_pkt(old))
-		return old->range <= cur->range;
+		return old->range < 0 || cur->range < 0 ? old->range == cur->range
+							: old->range <= cur->range;
 	/* a position in a frame or in the context is an identity, not a range */
 	if (old->kind == REG_STACK || old->kind == REG_CTX)
 		return reg_within(cur, old);
@@ -169,7 +178,8 @@ static const struct reg *slot_as_scalar(const struct slot *s, bool old, struct r
 	if (s->kind[0] == SLOT_SPILL && s->kind[VER_SLOT - 1] == SLOT_SPILL)
 		return s->spilled.kind == REG_SCALAR ? &s->spilled : NULL;
 	for (int i = 0; i < VER_SLOT; i++) {
-		misc &= s->kind[i] == SLOT_MISC || (!old && s->kind[i] == SLOT_ZERO);
+		misc &= s->kind[i] == SLOT_MISC ||
+			(!old && (s->kind[i] == SLOT_ZERO || s->kind[i] == SLOT_INVALID));
 		zero &= s->kind[i] == SLOT_ZERO;
 	}
 	if (zero)
@@ -181,21 +191,25 @@ static const struct reg *slot_as_scalar(const struct slot *s, bool old, struct r
 	return tmp;
 }
 
-static bool slot_covers(const struct slot *old, const struct slot *cur, struct id_map *ids,
-			bool precise, enum state_match how)
+static bool slot_covers(struct verifier *v, const struct slot *old, const struct slot *cur,
+			struct id_map *ids, bool precise, enum state_match how)
 {
 	struct reg a, b;
 	const struct reg *ra, *rb;
 	const bool spilled = old->kind[0] == SLOT_SPILL;
 
-	if (old->kind[0] == SLOT_DYNPTR)
-		return cur->kind[0] == SLOT_DYNPTR &&
+	if (old->kind[0] == SLOT_DYNPTR || old->kind[0] == SLOT_ITER)
+		return !memcmp(old->kind, cur->kind, VER_SLOT) &&
 		       reg_covers(&old->spilled, &cur->spilled, ids, true, how);
 	if (how == MATCH_SAME) {
 		if (memcmp(old->kind, cur->kind, VER_SLOT))
 			return false;
 		return !spilled || reg_covers(&old->spilled, &cur->spilled, ids, true, how);
 	}
+	/* what is cut short here may read what was never written */
+	for (int i = 0; i < VER_SLOT; i++)
+		if (old->kind[i] != SLOT_INVALID && cur->kind[i] == SLOT_INVALID)
+			v->zero_stack = true;
 	ra = slot_as_scalar(old, true, &a);
 	rb = slot_as_scalar(cur, false, &b);
 	if (ra && rb) /* zero bytes are read as a constant without leave: always precise */
@@ -203,7 +217,8 @@ static bool slot_covers(const struct slot *old, const struct slot *cur, struct i
 	for (int i = 0; i < VER_SLOT; i++) {
 		const uint8_t o = old->kind[i], c = cur->kind[i];
 
-		if (o == SLOT_INVALID || (o == SLOT_MISC && c == SLOT_ZERO) ||
+		if (o == SLOT_INVALID ||
+		    (o == SLOT_MISC && (c == SLOT_ZERO || c == SLOT_INVALID)) ||
 		    (o == SLOT_MISC && c == SLOT_SPILL && cur->spilled.kind == REG_SCALAR))
 			continue;
 		if (o != c)
@@ -234,7 +249,7 @@ static bool frame_covers(struct verifier *v, const struct state *old, const stru
 		const struct slot *y = i < b->slot_cnt ? &b->slots[i] : &nothing;
 
 		if ((slots_live & 1ULL << i) &&
-		    !slot_covers(x, y, ids, slots_precise & 1ULL << i, how))
+		    !slot_covers(v, x, y, ids, slots_precise & 1ULL << i, how))
 			return false;
 	}
 	return true;
@@ -246,7 +261,9 @@ bool state_equal(struct verifier *v, const struct state *old, const struct state
 	struct id_map ids = {.cnt = 0};
 
 	if (old->cur != cur->cur || old->ref_cnt != cur->ref_cnt ||
-	    !ids_match(&ids, old->lock_id, cur->lock_id) || old->lock_map != cur->lock_map)
+	    old->rcu_locks != cur->rcu_locks || old->preempt_locks != cur->preempt_locks ||
+	    old->locked != cur->locked || !ids_match(&ids, old->lock_id, cur->lock_id) ||
+	    old->lock_map != cur->lock_map)
 		return false;
 	for (uint32_t i = 0; i < old->ref_cnt; i++)
 		if (!ids_match(&ids, old->refs[i].id, cur->refs[i].id))
@@ -254,7 +271,11 @@ bool state_equal(struct verifier *v, const struct state *old, const struct state
 	for (uint32_t f = 0; f <= old->cur; f++)
 		if (old->frames[f]->callsite != cur->frames[f]->callsite ||
 		    old->frames[f]->subprog != cur->frames[f]->subprog ||
-		    old->frames[f]->callback != cur->frames[f]->callback)
+		    old->frames[f]->callback != cur->frames[f]->callback ||
+		    /* fewer rounds made: old had more of them before it */
+		    old->frames[f]->callback_depth > cur->frames[f]->callback_depth ||
+		    (how == MATCH_SAME &&
+		     old->frames[f]->callback_depth != cur->frames[f]->callback_depth))
 			return false;
 	for (uint32_t f = 0; f <= old->cur; f++)
 		if (!frame_covers(v, old, cur, f, insn, &ids, how))
@@ -282,7 +303,7 @@ static void drop_lonely_ids(struct state *s)
 				n += q && q->kind == REG_SCALAR && q->id == id;
 			}
 		if (n == 1)
-			mine->id = 0;
+			scalar_unlink(mine);
 	}
 }
 
@@ -379,6 +400,7 @@ static int add_checkpoint(struct verifier *v, uint32_t insn, uint32_t states)
 	s->insn = insn;
 	s->loops = s->unlinked = false;
 	s->miss = s->hit = 0;
+	s->trace = VM_PC_NONE;
 	s->next = v->info[insn].states;
 	v->info[insn].states = s;
 	v->cur->parent = s;
@@ -397,7 +419,13 @@ static int add_checkpoint(struct verifier *v, uint32_t insn, uint32_t states)
  * callbacks they are in (and of this call)? Only such a loop is known to end
  * (the helper counts), so only there may a path end at a state whose own paths are
  * not finished, or lead back to one that was not. Otherwise a loop of jumps
- * around a call with a callback could pass for the callback's.
+ * around a call with a callback could pass for the callback's. The same goes for
+ * iterators that are in use: each is another one.
+ *
+ * may_goto's loops end as well, wherever they are: a run has a budget of them. A path may
+ * end at an unfinished state at one when it has passed some since; and, where that has
+ * happened below, at a finished state when it has passed as many. So whoever goes round
+ * for ever passes infinitely many.
  */
 static bool same_loops(const struct state *a, const struct state *b, bool at_call)
 {
@@ -407,7 +435,7 @@ static bool same_loops(const struct state *a, const struct state *b, bool at_cal
 		if ((f < a->cur ? a->frames[f + 1]->callback : at_call) &&
 		    a->frames[f]->loop != b->frames[f]->loop)
 			return false;
-	return true;
+	return iter_same(a, b);
 }
 
 static int visit(struct verifier *v, uint32_t insn)
@@ -420,21 +448,33 @@ static int visit(struct verifier *v, uint32_t insn)
 		force || (v->jumps_walked - v->prev_jumps >= 2 && v->walked - v->prev_walked >= 8);
 
 	const bool called_back = state_frame(v->cur)->called_back;
+	const bool at_may_goto = insn_form(v->insns[insn].code) == INSN_MAY_GOTO;
 
 	if (v->info[insn].callback_call && !called_back)
 		state_frame(v->cur)->loop = ++v->id_gen;
 	flow_settle(v);
-	drop_lonely_ids(v->cur);
 	while ((s = *link)) {
 		states++;
 		if (s->branches) {
-			if (called_back && same_loops(s, v->cur, true) &&
+			if ((called_back || (v->info[insn].iter_next && iter_goes_on(s, v->cur))) &&
+			    same_loops(s, v->cur, called_back) &&
 			    state_equal(v, s, v->cur, insn, MATCH_WITHIN)) {
+				taint_ancestors(v);
+				s->hit++;
+				if (ver_watch)
+					ver_watch->covered(v, s, MATCH_WITHIN);
+				return 1;
+			}
+			if (at_may_goto && s->may_gotos != v->cur->may_gotos &&
+			    state_equal(v, s, v->cur, insn, MATCH_WITHIN)) {
+				if (ver_watch)
+					ver_watch->covered(v, s, MATCH_WITHIN);
 				taint_ancestors(v);
 				s->hit++;
 				return 1;
 			}
 			if (!called_back && s->rounds == v->cur->rounds &&
+			    s->may_gotos == v->cur->may_gotos &&
 			    state_equal(v, s, v->cur, insn, MATCH_SAME)) {
 				verbose(v, "infinite loop detected at insn %u\n", insn);
 				verbose(v, "cur state:");
@@ -449,12 +489,15 @@ static int visit(struct verifier *v, uint32_t insn)
 			    v->walked - v->prev_walked < 100)
 				add = false;
 		} else if ((!s->loops ||
-			    same_loops(s, v->cur, called_back || state_frame(s)->called_back)) &&
+			    (s->may_gotos == v->cur->may_gotos &&
+			     same_loops(s, v->cur, called_back || state_frame(s)->called_back))) &&
 			   state_equal(v, s, v->cur, insn,
 				       s->loops ? MATCH_WITHIN : MATCH_COVERED)) {
 			s->hit++;
 			if (s->loops)
 				taint_ancestors(v);
+			if (ver_watch)
+				ver_watch->covered(v, s, s->loops ? MATCH_WITHIN : MATCH_COVERED);
 			return 1;
 		}
 		if (add)

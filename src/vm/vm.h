@@ -13,8 +13,12 @@
 
 #include "map/map.h"
 
-struct storage_owner;			/* map/storage.h */
+struct packet;				/* vm/packet.h */
+struct packet_sock;
 struct btf;				/* btf/btf.h: our parsed BTF */
+
+/* Who executes a program; by default as the environment says (vm/jit.h). */
+enum vm_engine { VM_ENGINE_DEFAULT, VM_ENGINE_INTERP, VM_ENGINE_JIT };
 
 /* A verified program, private to the process. Immutable after prog_verify(). */
 struct vm_prog {
@@ -25,8 +29,11 @@ struct vm_prog {
 	char name[16];
 	bool gpl_compatible;
 	bool sleepable;
-	struct bpf_insn *insns;		/* as the user gave them, ldimm64 fds replaced (below) */
+	/* As the user gave them, ldimm64 fds replaced (below). vm_verify() takes what no path
+	 * reaches out of them, in place (func_info and line_info follow), unless as_loaded. */
+	struct bpf_insn *insns;
 	uint32_t insn_cnt;
+	bool as_loaded;
 	struct map **maps;		/* the maps that the program uses; refs held */
 	uint32_t *map_ids;
 	uint32_t map_cnt;
@@ -40,7 +47,10 @@ struct vm_prog {
 	uint32_t stack_depth;
 	uint32_t verified_insns;
 	uint8_t tag[8];
-	struct vm_code *code;		/* decoded at the first run; private to vm/ */
+	struct vm_code *code;		/* made at the first run; private to vm/ */
+	/* set before the first run, by whoever wants something special */
+	uint8_t engine;			/* enum vm_engine */
+	bool harden;			/* native code without the program's constants */
 };
 
 /*
@@ -95,10 +105,12 @@ struct vm_env {
 	 * Kept by the event source for as long as the task; NULL: read each time */
 	uint64_t *start;
 	/* what __sk_buff.sk points to; NULL: nothing */
-	const struct storage_owner *sock;
-	/* packet programs (test run) */
-	uint8_t *pkt, *pkt_end;
+	const struct packet_sock *sock;
+	/* Programs on packets (vm/packet.h). Loads of a context's data, data_end and data_meta
+	 * yield these at that time: helpers move them during a run. */
+	uint8_t *pkt, *pkt_end, *pkt_meta;
 	uint8_t *pkt_last;		/* where its fragments end; NULL: it has none */
+	struct packet *packet;		/* NULL: helpers that change it are -EOPNOTSUPP */
 };
 
 /*

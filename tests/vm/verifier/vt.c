@@ -87,7 +87,7 @@ static struct map_shared shared[M_CNT];
 static int map_fds[M_CNT];
 static bool kernel_ok;
 static struct btf *btf;
-static uint32_t btf_func[2][4]; /* [global][kind] */
+static uint32_t btf_func[2][5]; /* [global][kind] */
 static int btf_fd = -1;
 
 static long sys_bpf(int cmd, union bpf_attr *attr)
@@ -97,7 +97,7 @@ static long sys_bpf(int cmd, union bpf_attr *attr)
 
 static void make_btf(void)
 {
-	int i32, i64, lock, proto[4], ptr;
+	int i32, i64, lock, proto[5], ptr;
 
 	btf = btf__new_empty();
 	REQUIRE(btf);
@@ -121,8 +121,13 @@ static void make_btf(void)
 	ptr = btf__add_ptr(btf, ptr);
 	proto[3] = btf__add_func_proto(btf, i64);
 	btf__add_func_param(btf, "skb", ptr);
+	ptr = btf__add_struct(btf, "xdp_md", 4);
+	btf__add_field(btf, "data", i32, 0, 0);
+	ptr = btf__add_ptr(btf, ptr);
+	proto[4] = btf__add_func_proto(btf, i64);
+	btf__add_func_param(btf, "xdp", ptr);
 	for (int g = 0; g < 2; g++)
-		for (int k = 0; k < 4; k++) {
+		for (int k = 0; k < 5; k++) {
 			char name[16];
 
 			snprintf(name, sizeof(name), "%s%d", g ? "glob" : "stat", k);
@@ -213,6 +218,23 @@ static void init(void)
 	make_kernel();
 }
 
+/* A prog array belongs to the type of the first program that uses it. */
+static int progs_fd(uint32_t type)
+{
+	static int fds[32];
+	union bpf_attr attr;
+
+	if (type >= 32 || fds[type])
+		return type < 32 ? fds[type] : map_fds[M_PROGS];
+	memset(&attr, 0, sizeof(attr));
+	attr.map_type = specs[M_PROGS].type;
+	attr.key_size = attr.value_size = 4;
+	attr.max_entries = specs[M_PROGS].entries;
+	strcpy(attr.map_name, specs[M_PROGS].name);
+	fds[type] = sys_bpf(BPF_MAP_CREATE, &attr);
+	return fds[type];
+}
+
 bool vt_kernel_works(void)
 {
 	init();
@@ -247,6 +269,7 @@ int vt_ours(const struct vt_prog *p, char *log, uint32_t level)
 	init();
 	free(last.aux);
 	memset(&last, 0, sizeof(last));
+	last.as_loaded = true;
 	last.type = p->type;
 	last.expected_attach_type = p->attach_type;
 	last.attach_btf_id = p->attach_btf_id;
@@ -283,7 +306,8 @@ int vt_kernel(const struct vt_prog *p, char *log, uint32_t level)
 		if ((insns[i].src_reg == BPF_PSEUDO_MAP_FD ||
 		     insns[i].src_reg == BPF_PSEUDO_MAP_VALUE) &&
 		    (uint32_t)insns[i].imm < M_CNT)
-			insns[i].imm = map_fds[insns[i].imm];
+			insns[i].imm = insns[i].imm == M_PROGS ? progs_fd(p->type)
+								: map_fds[insns[i].imm];
 		i++;
 	}
 	memset(&attr, 0, sizeof(attr));

@@ -78,7 +78,7 @@ struct vt_func {
 	uint32_t insn;
 	bool global;
 	uint32_t kind; /* 0: long f(long, long), 1: long f(int *), 2: long f(void),
-			 * 3: long f(struct __sk_buff *) */
+			 * 3: long f(struct __sk_buff *), 4: long f(struct xdp_md *) */
 };
 
 #define VT_LOG (1 << 20)
