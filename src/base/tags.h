@@ -25,7 +25,7 @@
  * AVX all 16) and makes loads visible in order; the compiler keeps them between the fences.
  */
 static inline __attribute__((no_sanitize("thread"))) unsigned int tags_match8(const uint64_t *words,
-									       uint64_t tag)
+									      uint64_t tag)
 {
 #if defined(__SSE2__)
 	const __m128 *line = (const __m128 *)words;

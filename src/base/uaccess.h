@@ -48,10 +48,10 @@ int uaccess_zero(void *dst, size_t n);
  */
 #if defined(__x86_64__)
 #define UACCESS_MAY_FAULT(insn)                                                                    \
-	"1:	" insn "\n"                                                                         \
-	"	.pushsection uaccess_table, \"a\"\n"                                              \
-	"	.balign 4\n"                                                                        \
-	"	.long 1b - ., %l[fault] - .\n"                                                      \
+	"1:	" insn "\n"                                                                        \
+	"	.pushsection uaccess_table, \"a\"\n"                                                     \
+	"	.balign 4\n"                                                                             \
+	"	.long 1b - ., %l[fault] - .\n"                                                           \
 	"	.popsection\n"
 
 static inline __attribute__((always_inline)) bool uaccess_get4(uint32_t *v, const void *user)

@@ -89,6 +89,7 @@
 #define HTAB_RESTARTS (1U << 14)
 #endif
 #define HTAB_CLAIMS 16
+#define HTAB_WORDS_MAX 64   /* bytes of keys and values that are copied word by word */
 #define HTAB_READ_TRIES 64  /* copies that a writer overtook, before the lock is taken */
 #define HTAB_CHAIN_MAX 8192 /* a longer chain is damage to a walk over the whole table */
 

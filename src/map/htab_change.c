@@ -138,8 +138,8 @@ place_commit(struct map *m, const struct htab_shape s, struct htab_place *p,
 		.op = INTENT_CHANGE | (new_elem ? new_elem->from : 0),
 	};
 
-	htab_commit(m, s.lru, st, p->stripe, &in, p->where, e, next,
-		    htab_elem_at(m, in.elem1), !p->held);
+	htab_commit(m, s.lru, st, p->stripe, &in, p->where, e, next, htab_elem_at(m, in.elem1),
+		    !p->held);
 	if (s.lru)
 		htab_lru_changed(m, p->stripe, new_elem ? new_elem->index + 1 : 0,
 				 p->evicted ? 0 : in.elem1, live_delta < 0 && !p->evicted);
@@ -240,8 +240,9 @@ static inline int stripe_full(struct map *m, const struct htab_shape s, uint32_t
 
 /* LRU: one element gives way to the one that `a` is for, or, without memory for one, also
  * gives its memory. */
-static __attribute__((noinline)) int make_room(struct map *m, const void *key, uint64_t hash, struct htab_place *p,
-		     struct htab_alloc *a, bool allocated, bool force, uint32_t *stamp)
+static __attribute__((noinline)) int make_room(struct map *m, const void *key, uint64_t hash,
+					       struct htab_place *p, struct htab_alloc *a,
+					       bool allocated, bool force, uint32_t *stamp)
 {
 	uint32_t bucket;
 	int ret = htab_lru_evict(m, p->stripe, allocated ? a : NULL, &bucket);
@@ -263,10 +264,8 @@ static __attribute__((noinline)) int make_room(struct map *m, const void *key, u
  * CPU's cache: all of them are asked for before the lock's compare-and-swap, which nothing
  * overtakes. Guesses: they may be others by then.
  */
-static inline __attribute__((always_inline)) void fetch_place(struct map *m,
-							      const struct htab_shape s,
-							      uint32_t stripe, uint64_t hash,
-							      bool fill)
+static inline __attribute__((always_inline)) void
+fetch_place(struct map *m, const struct htab_shape s, uint32_t stripe, uint64_t hash, bool fill)
 {
 	struct bucket *b = htab_bucket(m, htab_key_bucket(m, hash));
 	struct stripe *st = htab_stripe(m, stripe);
@@ -294,10 +293,8 @@ static inline __attribute__((always_inline)) void fetch_place(struct map *m,
 }
 
 /* What htab_alloc() would do first. */
-static inline __attribute__((always_inline)) bool alloc_free(struct map *m,
-							     const struct htab_shape s,
-							     const struct stripe *st,
-							     struct htab_alloc *a)
+static inline __attribute__((always_inline)) bool
+alloc_free(struct map *m, const struct htab_shape s, const struct stripe *st, struct htab_alloc *a)
 {
 	uint32_t free1 = heads_free(st->heads);
 	struct elem *e = htab_elem_at(m, free1);
@@ -322,9 +319,10 @@ static __attribute__((noinline, cold)) int refused(struct map *m, uint32_t strip
  * only_cpu: -1, or the CPU whose value a program gives (PERCPU_HASH). swap: the
  * value is the 8 bytes that an element has room for; it learns what it replaces.
  */
-static inline __attribute__((always_inline)) int
-change(struct map *m, const struct htab_shape s, const void *key, uint64_t hash, const void *value,
-       uint64_t flags, int only_cpu, const struct htab_swap *swap)
+static inline __attribute__((always_inline)) int change(struct map *m, const struct htab_shape s,
+							const void *key, uint64_t hash,
+							const void *value, uint64_t flags,
+							int only_cpu, const struct htab_swap *swap)
 {
 	uint32_t stripe = (uint32_t)hash & (m->htab.buckets - 1) & (m->htab.stripes - 1);
 	struct stripe *st = htab_stripe(m, stripe);
@@ -411,8 +409,7 @@ again:
 	}
 	ret = alloc_free(m, s, st, &a) ? 0 : htab_alloc(m, stripe, force, &a, &stamp);
 	/* LRU: now that there is memory for the new one; or when there is none. */
-	if (unlikely(evict) ? !ret || ret == -ENOMEM
-			    : unlikely(ret == -ENOMEM) && s.lru && !p.link)
+	if (unlikely(evict) ? !ret || ret == -ENOMEM : unlikely(ret == -ENOMEM) && s.lru && !p.link)
 		ret = make_room(m, key, hash, &p, &a, !ret, force, &stamp);
 	if (unlikely(ret)) {
 		htab_unlock(m, stripe);
@@ -457,17 +454,6 @@ static __attribute__((noinline)) int change_any(struct map *m, const void *key, 
 int htab_write_hashed(struct map *m, const void *key, uint64_t hash, const void *value,
 		      uint64_t flags)
 {
-	if (m->ops->evicts && !m->ops->per_cpu && m->attr.spin_lock_off < 0) {
-		struct htab_shape s = {4, m->attr.value_size, false, true, false};
-
-		switch (m->attr.key_size) {
-		case 4:
-			return change(m, s, key, hash, value, flags, -1, NULL);
-		case 8:
-			s.key_size = 8;
-			return change(m, s, key, hash, value, flags, -1, NULL);
-		}
-	}
 	return change_any(m, key, hash, value, flags, -1, NULL);
 }
 

@@ -90,9 +90,9 @@ htab_commit(struct map *m, bool lru, struct stripe *st, uint32_t stripe, const s
 
 /* Into an element that nobody but stale readers looks at, at its 8-byte boundaries: by
  * whole words, as racing readers expect them. */
-#define HTAB_WORDS_MAX 64
 
-static inline __attribute__((always_inline)) void htab_words_in(uint8_t *to, const uint8_t *from, uint32_t n)
+static inline __attribute__((always_inline)) void htab_words_in(uint8_t *to, const uint8_t *from,
+								uint32_t n)
 {
 	uint64_t v;
 	uint32_t half;
@@ -114,11 +114,11 @@ static inline __attribute__((always_inline)) void htab_words_in(uint8_t *to, con
 		store_relaxed(to++, *from++);
 }
 
-static inline __attribute__((always_inline)) void htab_elem_fill(struct map *m,
-							    const struct htab_shape s,
-							    struct elem *e, uint32_t index, const void *key,
-							    const uint8_t *value, int only_cpu)
+static inline __attribute__((always_inline)) void
+htab_elem_fill(struct map *m, const struct htab_shape s, struct elem *e, uint32_t index,
+	       const void *key, const uint8_t *value, int only_cpu)
 {
+	uint8_t *to;
 	uint32_t cpu;
 
 	/* Readers of its last life must see its generation change before any
@@ -132,12 +132,14 @@ static inline __attribute__((always_inline)) void htab_elem_fill(struct map *m,
 			htab_value_in(m, htab_plain_value(m, e), value);
 		return;
 	}
-	for (cpu = 0; cpu < m->attr.possible_cpus; cpu++) {
-		if (only_cpu < 0)
-			htab_words_in(htab_value(m, index, cpu), value + (size_t)cpu * m->elem_size,
-				 m->elem_size);
+	to = m->obj.base + m->htab.percpu_off + (uint64_t)index * m->elem_size;
+	for (cpu = 0; cpu < m->attr.possible_cpus; cpu++, to += m->htab.percpu_stride) {
+		if (only_cpu >= 0)
+			uaccess_zero(to, m->elem_size);
+		else if (m->elem_size == 8)
+			htab_words_in(to, value + (size_t)cpu * 8, 8);
 		else
-			uaccess_zero(htab_value(m, index, cpu), m->elem_size);
+			htab_words_in(to, value + (size_t)cpu * m->elem_size, m->elem_size);
 	}
 	if (only_cpu >= 0)
 		uaccess_copy(htab_value(m, index, (uint32_t)only_cpu), value, m->attr.value_size);

@@ -58,9 +58,8 @@ void htab_damaged(struct map *m)
  * the links make no sense (somebody has damaged the file). The bound on starting
  * over is for damage too: in a sound table each start needs another's progress.
  */
-static inline __attribute__((always_inline)) int search_of(struct map *m, const void *key,
-							   uint64_t hash, struct htab_hit *hit,
-							   uint32_t key_size)
+static inline __attribute__((always_inline)) int
+search_of(struct map *m, const void *key, uint64_t hash, struct htab_hit *hit, uint32_t key_size)
 {
 	struct bucket *b = htab_bucket(m, (uint32_t)hash & (m->htab.buckets - 1));
 	uint64_t tag = htab_key_tag(hash), link;
@@ -89,7 +88,8 @@ static inline __attribute__((always_inline)) int search_of(struct map *m, const 
 			f = htab_follow(m, link, hit);
 			if (f != FOLLOW_ELEM)
 				goto astray;
-			if (!((link ^ tag) & LINK_TAG_MASK) && htab_key_same_of(m, hit->e->key, key, key_size))
+			if (!((link ^ tag) & LINK_TAG_MASK) &&
+			    htab_key_same_of(m, hit->e->key, key, key_size))
 				return 1;
 			link = load_acquire(&hit->e->next);
 			if (!htab_hit_valid(hit))
@@ -271,6 +271,42 @@ static inline __attribute__((always_inline)) int quick_read(struct map *m, const
 	return likely(htab_hit_valid(&hit)) ? 0 : htab_read_any(m, key, user_value, 0);
 }
 
+/* The same for the values of all CPUs, where they are small. */
+static inline __attribute__((always_inline)) int
+quick_read_percpu(struct map *m, const void *user_key, void *user_value, uint32_t key_size)
+{
+	uint32_t words = m->elem_size / 8, n = 0, cpu, i;
+	uint64_t key[2], value[HTAB_WORDS_MAX / 8], hash;
+	struct htab_hit hit;
+	const uint64_t *from;
+	int ret;
+
+	if (unlikely(!htab_key_get(key, user_key, key_size)))
+		return -EFAULT;
+	hash = htab_key_hash_of(m, key, key_size);
+	ret = search_of(m, key, hash, &hit, key_size);
+	if (ret <= 0)
+		return ret ? ret : -ENOENT;
+	i = htab_key_bucket(m, hash) & (m->htab.stripes - 1);
+	/* percpu_value_out() says why */
+	if (unlikely(lock_owner_died(&htab_stripe(m, i)->lock)))
+		return htab_read_any(m, key, user_value, 0);
+	from = (const uint64_t *)(m->obj.base + m->htab.percpu_off +
+				  (uint64_t)hit.index * m->elem_size);
+	for (cpu = 0; cpu < m->attr.possible_cpus; cpu++) {
+		for (i = 0; i < words; i++)
+			value[n++] = load_relaxed(&from[i]);
+		from = (const uint64_t *)((const uint8_t *)from + m->htab.percpu_stride);
+	}
+	if (unlikely(!htab_hit_valid(&hit)))
+		return htab_read_any(m, key, user_value, 0);
+	for (i = 0; i < n; i++) {
+		if (unlikely(!uaccess_put8(uaccess_at(user_value, (size_t)i * 8), value[i])))
+			return -EFAULT;
+	}
+	return 0;
+}
+
 /*
  * The place after (bucket, at) that holds an element: at < HTAB_SLOTS is a slot,
  * at >= HTAB_SLOTS the n-th of the chain. Reads the link only.
@@ -332,7 +368,8 @@ static inline __attribute__((always_inline)) int cursor_find(struct map *m, cons
 	for (found = htab_slots_tagged(b, htab_key_tag(hash)); found; found &= found - 1) {
 		i = (unsigned int)__builtin_ctz(found);
 		if (htab_follow(m, load_acquire(&b->slot[i]), &hit) == FOLLOW_ELEM &&
-		    likely(htab_key_same_of(m, hit.e->key, key, key_size)) && likely(htab_hit_valid(&hit))) {
+		    likely(htab_key_same_of(m, hit.e->key, key, key_size)) &&
+		    likely(htab_hit_valid(&hit))) {
 			c->slot = i + 1;
 			c->link = c->slot < HTAB_SLOTS ? 0 : load_acquire(&b->chain);
 			return 1;
@@ -538,6 +575,10 @@ put:
 	{                                                                                          \
 		return quick_read(m, k, v, key, m->attr.value_size);                               \
 	}                                                                                          \
+	static int read_##key##_percpu(struct map *m, const void *k, void *v)                      \
+	{                                                                                          \
+		return quick_read_percpu(m, k, v, key);                                            \
+	}                                                                                          \
 	static int next_##key(struct map *m, const void *k, void *next)                            \
 	{                                                                                          \
 		return quick_next(m, k, next, key);                                                \
@@ -550,12 +591,14 @@ QUICK_READ(16)
 #define QUICK_OF(key)                                                                              \
 	m->quick.next_key = next_##key;                                                            \
 	if (plain)                                                                                 \
-	m->quick.read = m->attr.value_size == 8 ? read_##key##_8 : read_##key
+		m->quick.read = m->attr.value_size == 8 ? read_##key##_8 : read_##key;             \
+	else if (percpu)                                                                           \
+	m->quick.read = read_##key##_percpu
 
 void htab_quick_read(struct map *m)
 {
-	/* elsewhere the values are not the element's alone */
 	bool plain = !m->ops->per_cpu && m->attr.spin_lock_off < 0;
+	bool percpu = m->ops->per_cpu && m->user_value_size <= HTAB_WORDS_MAX;
 
 	switch (m->attr.key_size) {
 	case 4:

@@ -15,9 +15,8 @@
  * element's generation before it is believed. */
 #define RACY __attribute__((no_sanitize("thread")))
 
-static inline __attribute__((always_inline)) uint64_t htab_key_hash_of(const struct map *m,
-								       const void *key,
-								       uint32_t key_size)
+static inline __attribute__((always_inline)) uint64_t
+htab_key_hash_of(const struct map *m, const void *key, uint32_t key_size)
 {
 	switch (key_size) {
 	case 4:

@@ -148,6 +148,15 @@ void htab_lru_changed(struct map *m, uint32_t stripe, uint32_t new1, uint32_t ol
 /* Builds the order anew after a death. */
 void htab_lru_rebuild(struct map *m, uint32_t stripe);
 
+/* htab_lru_full(), as long as it says 0 at once. */
+static inline bool htab_lru_may_evict(const struct map *m, uint32_t stripe)
+{
+	const struct lru_order *o = htab_lru_order(m, stripe);
+
+	return (load_relaxed(&htab_lru_head(m)->room) & LRU_STATE) == LRU_FULL &&
+	       (o->list[LRU_INACTIVE].oldest || o->list[LRU_ACTIVE].oldest);
+}
+
 /*
  * The stripe has used its quota and needs room for one element. 0: the caller is to call
  * htab_lru_evict() once it has memory for the new one; the lock is still held. 1: the lock

@@ -432,8 +432,7 @@ void htab_recover_stripe(struct map *m, uint32_t stripe)
 		else if (load_relaxed(word) != in->link)
 			change_undo(m, st);
 		else
-			htab_change_complete(m, st, stripe, &copy,
-					     htab_elem_at(m, copy.elem1), 0);
+			htab_change_complete(m, st, stripe, &copy, htab_elem_at(m, copy.elem1), 0);
 		break;
 	case INTENT_GIVE:
 		/* The word was 0, and nobody takes it while the intent stands. */

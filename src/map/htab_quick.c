@@ -132,13 +132,11 @@ INLINE int quick_change(struct map *m, const struct htab_shape s, const void *ke
 	struct htab_alloc a;
 	struct spot at;
 	struct elem *e;
-	uint32_t free1, cpu;
+	uint32_t free1, cpu, victims;
+	bool evict;
 	int ret;
 
 	if (unlikely(flags > BPF_EXIST || !spot_guess(m, s, key, hash, &at)))
-		goto general;
-	/* which evicts */
-	if (s.lru && !at.link)
 		goto general;
 	free1 = heads_free(load_relaxed(&at.st->heads));
 	e = htab_elem_at(m, free1);
@@ -149,24 +147,36 @@ INLINE int quick_change(struct map *m, const struct htab_shape s, const void *ke
 	}
 	if (s.lru) {
 		prefetch_write(htab_lru_order(m, at.stripe));
-		htab_lru_fetch(m, link_index1(at.link) - 1);
+		if (at.link)
+			htab_lru_fetch(m, link_index1(at.link) - 1);
 	}
 
 	ret = spot_lock(m, &at);
 	if (unlikely(ret))
 		return ret;
+	evict = false;
 	if (at.link) {
 		if (!spot_holds(&at))
 			goto unlock;
 		ret = -EEXIST;
 		if (unlikely(flags & BPF_NOEXIST))
 			goto unlock;
-	} else if (unlikely(!spot_free(&at) || at.st->live >= at.st->quota || flags & BPF_EXIST)) {
-		goto unlock;
+	} else {
+		ret = 0;
+		if (unlikely(!spot_free(&at) || flags & BPF_EXIST))
+			goto unlock;
+		evict = at.st->live >= at.st->quota;
+		if (unlikely(evict && !(s.lru && htab_lru_may_evict(m, at.stripe))))
+			goto unlock;
 	}
 	ret = 0;
 	e = quick_alloc(m, &at, &a);
 	if (unlikely(!e))
+		goto unlock;
+	/* Into limbo, in front of what a.from LIMBO would take. A slot that it makes free in
+	 * this very bucket may be passed by. */
+	if (s.lru && evict &&
+	    (a.from == INTENT_LIMBO || htab_lru_evict(m, at.stripe, &a, &victims)))
 		goto unlock;
 	htab_elem_fill(m, s, e, a.index, key, value, -1);
 	spot_commit(m, s, &at, &a, e, at.link ? 0 : 1);
@@ -286,6 +296,9 @@ QUICK(percpu_16, 16, m->attr.value_size, true, false, false)
 QUICK(lru_4, 4, m->attr.value_size, false, true, false)
 QUICK(lru_8, 8, m->attr.value_size, false, true, false)
 QUICK(lru_16, 16, m->attr.value_size, false, true, false)
+QUICK(lru_percpu_4, 4, m->attr.value_size, true, true, false)
+QUICK(lru_percpu_8, 8, m->attr.value_size, true, true, false)
+QUICK(lru_percpu_16, 16, m->attr.value_size, true, true, false)
 
 struct quick_change {
 	int (*write)(struct map *m, const void *key, const void *value, uint64_t flags);
@@ -296,25 +309,25 @@ struct quick_change {
 
 #define QUICK_OF(name)                                                                             \
 	{                                                                                          \
-		name##_write, name##_erase, name##_hashed, name##_take                                          \
+		name##_write, name##_erase, name##_hashed, name##_take                             \
 	}
 
 void htab_quick_change(struct map *m)
 {
-	static const struct quick_change quick[4][3] = {
+	static const struct quick_change quick[5][3] = {
 		{QUICK_OF(hash_4_8), QUICK_OF(hash_8_8), QUICK_OF(hash_16_8)},
 		{QUICK_OF(hash_4), QUICK_OF(hash_8), QUICK_OF(hash_16)},
 		{QUICK_OF(percpu_4), QUICK_OF(percpu_8), QUICK_OF(percpu_16)},
 		{QUICK_OF(lru_4), QUICK_OF(lru_8), QUICK_OF(lru_16)},
+		{QUICK_OF(lru_percpu_4), QUICK_OF(lru_percpu_8), QUICK_OF(lru_percpu_16)},
 	};
 	unsigned int kind = m->attr.value_size == 8 ? 0 : 1, key;
 
-	if (m->ops->per_cpu)
+	if (m->ops->evicts)
+		kind = m->ops->per_cpu ? 4 : 3;
+	else if (m->ops->per_cpu)
 		kind = 2;
-	else if (m->ops->evicts)
-		kind = 3;
-	if (m->user_value_size > HTAB_WORDS_MAX || m->attr.spin_lock_off >= 0 ||
-	    (m->ops->per_cpu && m->ops->evicts))
+	if (m->user_value_size > HTAB_WORDS_MAX || m->attr.spin_lock_off >= 0)
 		return;
 	switch (m->attr.key_size) {
 	case 4:
