@@ -12,10 +12,10 @@
 
 char _license[] SEC("license") = "GPL";
 
-#define MAP(name, kind, key_t, value_t, flags)                                                     \
+#define MAP(name, kind, key_t, value_t, flags, ...)                                                \
 	struct {                                                                                   \
 		__uint(type, BPF_MAP_TYPE_##kind);                                                 \
-		__uint(max_entries, ENTRIES);                                                      \
+		__uint(max_entries, ENTRIES __VA_ARGS__);                                          \
 		__type(key, key_t);                                                                \
 		__type(value, value_t);                                                            \
 		__uint(map_flags, flags);                                                          \

@@ -57,6 +57,7 @@ const struct map_ops lru_htab_map_ops = {
 	.next_key = htab_next_key,
 	.pop = htab_pop,
 	.lookup = htab_lookup,
+	.key_at = htab_key_at,
 	.update = htab_update,
 	.delete = htab_delete,
 	.for_each = htab_for_each,

@@ -21,6 +21,8 @@
  *  - P's epoch e > s: P read e from the shared epoch, which became greater than
  *    s after S read s, so after the unlink. P's loads follow that read (full
  *    barrier), so they see the unlink. Contradiction.
+ * (1) may be the compare-and-swap by which R took the lock itself, where that is a full
+ * fence: lease_elapsed_locked(). R knows of the unlink by what that read.
  * An old epoch in a word (the reader was slow between reading the epoch and
  * its compare-and-swap) only makes R wait longer.
  *
@@ -479,7 +481,7 @@ static bool owner_ours(uint64_t word)
 	return !raw_tgkill(raw_getpid(), (pid_t)((uint32_t)word & FUTEX_TID_MASK), 0);
 }
 
-static bool elapsed(uint32_t stamp, int self_cpu, bool here)
+static bool elapsed(uint32_t stamp, int self_cpu, bool here, bool locked)
 {
 	unsigned int cpus = lease_possible_cpus();
 	uint32_t epoch;
@@ -489,7 +491,10 @@ static bool elapsed(uint32_t stamp, int self_cpu, bool here)
 	if (unlikely(!load_acquire(&lines)) && lease_open())
 		return false;
 	/* Partner: the compare-and-swap in line_take(). */
-	fence_seq_cst();
+	if (locked)
+		fence_after_rmw();
+	else
+		fence_seq_cst();
 	for (i = 0; i < cpus; i++) {
 		uint64_t word = load_acquire(&lease_line(i)->word);
 
@@ -510,12 +515,17 @@ static bool elapsed(uint32_t stamp, int self_cpu, bool here)
 
 bool lease_elapsed(uint32_t stamp, int self_cpu)
 {
-	return elapsed(stamp, self_cpu, false);
+	return elapsed(stamp, self_cpu, false, false);
+}
+
+bool lease_elapsed_locked(uint32_t stamp, int self_cpu)
+{
+	return elapsed(stamp, self_cpu, false, true);
 }
 
 bool lease_elapsed_here(uint32_t stamp)
 {
-	return elapsed(stamp, -1, true);
+	return elapsed(stamp, -1, true, false);
 }
 
 /* Does every run that this one waits for wait itself, and for this one? */

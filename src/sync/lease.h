@@ -83,6 +83,10 @@ uint32_t lease_stamp(void);
  * unlinked itself). Starts a new epoch when one is in the way. */
 bool lease_elapsed(uint32_t stamp, int self_cpu);
 
+/* The same under a lock that was taken, by a compare-and-swap, after the unlinking: by this
+ * thread, and since then it has unlinked nothing itself without a full fence. */
+bool lease_elapsed_locked(uint32_t stamp, int self_cpu);
+
 /* The same for memory that is this process's alone and may go away: its own stalled runs
  * count too. */
 bool lease_elapsed_here(uint32_t stamp);

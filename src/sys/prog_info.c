@@ -91,6 +91,19 @@ static uint32_t *number_functions(const struct vm_prog *p)
 	return func;
 }
 
+/* A private copy, malloc()ed. */
+static struct bpf_insn *read_insns(const struct object *obj, const struct prog_body *body)
+{
+	uint32_t bytes = body->insn_cnt * sizeof(struct bpf_insn);
+	struct bpf_insn *insns = malloc(bytes);
+
+	if (insns && uaccess_copy(insns, obj->base, bytes)) {
+		free(insns);
+		insns = NULL;
+	}
+	return insns;
+}
+
 static int copy_insns(const struct object *obj, const struct prog_body *body, uint32_t room,
 		      uint64_t user)
 {
@@ -115,6 +128,49 @@ out:
 	return err;
 }
 
+/* The tags of p's functions, of room many: 0 or -errno. */
+static int copy_tags(const struct vm_prog *p, const uint8_t *starts, uint32_t room, uint64_t user)
+{
+	uint32_t begin = 0, end, n = 0;
+
+	for (end = 1; end <= p->insn_cnt && n < room; end++) {
+		struct vm_prog f = {.insns = p->insns + begin, .insn_cnt = end - begin};
+		uint8_t tag[sizeof(f.tag)];
+
+		if (end < p->insn_cnt && !starts[end])
+			continue;
+		vm_prog_tag(&f, tag);
+		if (uaccess_copy(sys_ptr(user + n * sizeof(tag)), tag, sizeof(tag)))
+			return -EFAULT;
+		begin = end;
+		n++;
+	}
+	return 0;
+}
+
+/* A program of several functions has a tag for each besides its own; else just that. */
+static int fill_tags(const struct object *obj, const struct prog_body *body, struct prog_info *info)
+{
+	struct vm_prog p = {.insns = read_insns(obj, body), .insn_cnt = body->insn_cnt};
+	uint32_t functions = 0, room;
+	uint8_t *starts = p.insns ? prog_find_functions(&p, &functions) : NULL;
+	int err = starts ? 0 : -ENOMEM;
+
+	if (!err) {
+		room = at_most(info->nr_prog_tags, functions);
+		info->nr_prog_tags = functions;
+		if (functions > 1)
+			err = copy_tags(&p, starts, room, info->prog_tags);
+		else if (room)
+			err = uaccess_copy(sys_ptr(info->prog_tags), body->tag, sizeof(body->tag))
+				      ? -EFAULT
+				      : 0;
+	}
+	free(starts);
+	free(p.insns);
+	return err;
+}
+
 static int fill_records(const struct object *obj, const struct prog_body *body,
 			struct prog_info *info)
 {
@@ -132,11 +188,7 @@ static int fill_records(const struct object *obj, const struct prog_body *body,
 	if (room && copy_part(obj, lines, room * PROG_LINE_REC, info->line_info))
 		return -EFAULT;
 
-	room = at_most(info->nr_prog_tags, 1);
-	info->nr_prog_tags = 1;
-	if (room && uaccess_copy(sys_ptr(info->prog_tags), body->tag, sizeof(body->tag)))
-		return -EFAULT;
-	return 0;
+	return fill_tags(obj, body, info);
 }
 
 static int fill_info(const struct object *obj, struct prog_info *info)

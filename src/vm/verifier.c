@@ -313,7 +313,8 @@ static int walk(struct verifier *v)
 	}
 }
 
-static int walk_from(struct verifier *v, uint32_t subprog)
+/* async: the function is a timer's callback. */
+static int walk_from(struct verifier *v, uint32_t subprog, const struct async_callback *async)
 {
 	const uint32_t mark = v->log->len;
 	struct frame *f;
@@ -325,7 +326,10 @@ static int walk_from(struct verifier *v, uint32_t subprog)
 	f = v->cur->frames[0] = frame_new(subprog, 0, 0);
 	if (!f)
 		return -ENOMEM;
-	if (subprog) {
+	v->in_async = async;
+	if (async) {
+		async_args(v, async, f);
+	} else if (subprog) {
 		if (v->log->level & 3)
 			verbose(v, "Validating %s() func#%u...\n", v->subprogs[subprog].name,
 				subprog);
@@ -349,7 +353,8 @@ static int walk_from(struct verifier *v, uint32_t subprog)
 
 static int walk_all(struct verifier *v)
 {
-	int err = walk_from(v, 0);
+	int err = walk_from(v, 0, NULL);
+	uint32_t async = 0;
 	bool again = true;
 
 	/* global functions may call further ones */
@@ -360,13 +365,15 @@ static int walk_all(struct verifier *v)
 				continue;
 			v->subprogs[s].verified = true;
 			again = true;
-			err = walk_from(v, s);
+			err = walk_from(v, s, NULL);
 			if (!err && (v->log->level & 3))
 				verbose(v,
 					"Func#%u ('%s') is safe for any args that match its "
 					"prototype\n",
 					s, v->subprogs[s].name);
 		}
+		for (; async < v->async_cnt && !err; async++, again = true)
+			err = walk_from(v, v->async[async].subprog, &v->async[async]);
 	}
 	return err;
 }

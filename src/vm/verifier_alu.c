@@ -119,6 +119,10 @@ static int ptr_alu(struct verifier *v, const struct bpf_insn *insn, const struct
 		return -EACCES;
 	}
 	switch (p.kind) {
+	case REG_FLOW_KEYS:
+		if (const_off)
+			break;
+		/* fallthrough */
 	case REG_MAP_PTR:
 		if (const_off && !s.var_off.value && op == BPF_ADD)
 			break; /* clang adds 0 to a map's address at times */
@@ -126,6 +130,7 @@ static int ptr_alu(struct verifier *v, const struct bpf_insn *insn, const struct
 	case REG_PKT_END:
 	case REG_SOCK_COMMON:
 	case REG_SOCKET:
+	case REG_TCP_SOCK:
 	case REG_FUNC:
 	case REG_DYNPTR:
 	case REG_NOT_INIT:

@@ -5,6 +5,7 @@
  * that its BTF type admits. A callback is walked as if its helper were a loop
  * around it: its return goes back to the call, which is then made again.
  */
+#include "base/uapi.h"
 #include "vm/verifier_int.h"
 
 #include <stdlib.h>
@@ -118,6 +119,7 @@ int call_callback(struct verifier *v, const struct helper_proto *p, uint32_t sub
 	else if (v->aux[v->insn].callback_pc != v->subprogs[subprog].start)
 		v->aux[v->insn].callback_pc = VM_PC_NONE;
 	v->info[v->insn].called_back = true;
+	v->subprogs[subprog].is_callback = true;
 	if (p->id == BPF_FUNC_loop) {
 		flow_need_reg(v, v->cur->cur, 1);
 		if (state_frame(v->cur)->callback_depth >= cur_regs(v)[1].umax) {
@@ -264,11 +266,64 @@ static int return_to_caller(struct verifier *v, uint32_t *next)
 	return 0;
 }
 
-/* A program's own result: 0 for fentry and fexit, anything elsewhere. */
+/* What a program may return: false: anything. */
+static bool result_range(const struct verifier *v, int *min, int *max)
+{
+	*min = *max = 0;
+	switch (v->group) {
+	case HPROG_FENTRY:
+	case HPROG_FEXIT:
+		return true;
+	case HPROG_SOCK_ADDR:
+		*max = 1;
+		switch (v->prog->expected_attach_type) {
+		case BPF_CGROUP_UDP4_RECVMSG:
+		case BPF_CGROUP_UDP6_RECVMSG:
+		case BPF_CGROUP_INET4_GETPEERNAME:
+		case BPF_CGROUP_INET6_GETPEERNAME:
+		case BPF_CGROUP_INET4_GETSOCKNAME:
+		case BPF_CGROUP_INET6_GETSOCKNAME:
+		case SHMAP_CGROUP_UNIX_RECVMSG:
+		case SHMAP_CGROUP_UNIX_GETPEERNAME:
+		case SHMAP_CGROUP_UNIX_GETSOCKNAME:
+			*min = 1;
+			break;
+		case BPF_CGROUP_INET4_BIND:
+		case BPF_CGROUP_INET6_BIND:
+			*max = 3;
+			break;
+		}
+		return true;
+	case HPROG_CGROUP_SKB:
+		*max = v->prog->expected_attach_type == BPF_CGROUP_INET_EGRESS ? 3 : 1;
+		return true;
+	case HPROG_CGROUP_SOCK:
+	case HPROG_SOCK_OPS:
+	case HPROG_CGROUP_DEVICE:
+	case HPROG_CGROUP_SYSCTL:
+	case HPROG_CGROUP_SOCKOPT:
+	case HPROG_SK_LOOKUP:
+		*max = 1;
+		return true;
+	}
+	return false;
+}
+
 static int check_result(struct verifier *v)
 {
 	const struct reg *r0 = &cur_regs(v)[0];
+	int min, max;
 
+	if (v->in_async) {
+		if (r0->kind != REG_SCALAR) {
+			verbose(v, "At async callback return the register R0 is not a known value (%s)\n",
+				reg_kind_name(r0));
+			return -EINVAL;
+		}
+		flow_need_reg(v, v->cur->cur, 0);
+		return r0->smin || r0->smax ? bad_result(v, "At async callback return", r0, 0, 0)
+					    : 0;
+	}
 	if (state_frame(v->cur)->subprog) {
 		if (r0->kind == REG_SCALAR)
 			return 0;
@@ -276,7 +331,7 @@ static int check_result(struct verifier *v)
 			reg_kind_name(r0));
 		return -EINVAL;
 	}
-	if (!(v->group & (HPROG_FENTRY | HPROG_FEXIT)))
+	if (!result_range(v, &min, &max))
 		return 0;
 	if (r0->kind != REG_SCALAR) {
 		verbose(v, "At program exit the register R0 is not a known value (%s)\n",
@@ -284,8 +339,8 @@ static int check_result(struct verifier *v)
 		return -EINVAL;
 	}
 	flow_need_reg(v, v->cur->cur, 0);
-	if (r0->smin < 0 || r0->smax > 0)
-		return bad_result(v, "At program exit", r0, 0, 0);
+	if (r0->smin < min || r0->smax > max)
+		return bad_result(v, "At program exit", r0, min, max);
 	return 0;
 }
 

@@ -89,6 +89,12 @@ int cfg_find_subprogs(struct verifier *v)
 
 static int check_map_type(struct verifier *v, const struct map *m)
 {
+	if (map_has_timers(&m->attr) &&
+	    v->group & (HPROG_KPROBE | HPROG_TRACEPOINT | HPROG_RAW_TP | HPROG_PERF_EVENT)) {
+		verbose(v, "tracing progs cannot use %s yet\n",
+			m->attr.timer_at ? "bpf_timer" : "bpf_wq");
+		return -EINVAL;
+	}
 	if (m->attr.spin_lock_off < 0)
 		return 0;
 	if (v->group == HPROG_SOCKET_FILTER) {
@@ -369,10 +375,14 @@ static int stack_below(struct verifier *v, uint32_t s, uint32_t frames, uint32_t
 	for (uint32_t i = v->subprogs[s].start; i < v->subprogs[s + 1].start; i++) {
 		int err, callee = -1;
 
-		if (v->aux[i].call_pc != VM_PC_NONE)
+		if (v->aux[i].call_pc != VM_PC_NONE) {
 			callee = cfg_subprog_at(v, v->aux[i].call_pc);
-		else if (is_ld_imm64(&v->insns[i]) && v->insns[i].src_reg == BPF_PSEUDO_FUNC)
+		} else if (is_ld_imm64(&v->insns[i]) && v->insns[i].src_reg == BPF_PSEUDO_FUNC) {
 			callee = cfg_subprog_at(v, v->aux[i].callback_pc);
+			/* a timer's runs by itself */
+			if (v->subprogs[callee].async && !v->subprogs[callee].is_callback)
+				callee = -1;
+		}
 		if (is_ld_imm64(&v->insns[i]))
 			i++;
 		if (callee < 0)
@@ -392,8 +402,10 @@ bool cfg_changes_packet(struct verifier *v, uint32_t s)
 		return p->changes_packet == 2;
 	p->changes_packet = p->tail_call ? 2 : 1;
 	for (uint32_t i = p->start; i < p[1].start && p->changes_packet == 1; i++)
-		if (v->aux[i].call_pc != VM_PC_NONE &&
-		    cfg_changes_packet(v, cfg_subprog_at(v, v->aux[i].call_pc)))
+		if (v->aux[i].call_pc != VM_PC_NONE
+			    ? cfg_changes_packet(v, cfg_subprog_at(v, v->aux[i].call_pc))
+			    : insn_form(v->insns[i].code) == INSN_CALL && !v->insns[i].src_reg &&
+				      helper_changes_packet(v->insns[i].imm))
 			p->changes_packet = 2;
 	return p->changes_packet == 2;
 }
@@ -406,5 +418,8 @@ int cfg_check_stack_depth(struct verifier *v)
 	for (uint32_t s = 0; s < v->subprog_cnt; s++)
 		v->aux[v->subprogs[s].start].stack_depth = v->subprogs[s].stack;
 	err = stack_below(v, 0, 1, 0);
+	for (uint32_t s = 1; s < v->subprog_cnt && !err; s++)
+		if (v->subprogs[s].async)
+			err = stack_below(v, s, 1, 0);
 	return err;
 }

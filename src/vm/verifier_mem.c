@@ -109,6 +109,9 @@ int check_map_region(struct verifier *v, int regno, int32_t off, uint32_t size, 
 	const struct map *m = ver_map(v, r->map);
 	int err = check_region(v, regno, off, size, m->attr.value_size, zero_ok);
 
+	if (!err && map_has_timers(&m->attr))
+		err = check_no_timer(v, m, r->smin + r->off + off,
+				     (int64_t)r->umax + r->off + off + size);
 	if (err || m->attr.spin_lock_off < 0)
 		return err;
 	/* any byte that may be reached */
@@ -320,6 +323,37 @@ static int btf_access(struct verifier *v, uint32_t insn, int regno, int32_t off,
 	return 0;
 }
 
+/* Programs that see the packet but may not change it. */
+#define PACKET_READERS                                                                             \
+	(HPROG_CGROUP_SKB | HPROG_LWT | HPROG_FLOW_DISSECTOR | HPROG_SK_REUSEPORT)
+
+static int check_socket(struct verifier *v, int regno, int32_t off, unsigned int size, bool write)
+{
+	const struct reg *r = &cur_regs(v)[regno];
+
+	if (write) {
+		verbose(v, "R%d cannot write into %s\n", regno, reg_kind_name(r));
+		return -EACCES;
+	}
+	if (!r->off && tnum_is_const(r->var_off) && !r->var_off.value &&
+	    sock_access(r->kind, off, size))
+		return 0;
+	verbose(v, "R%d invalid %s access off=%d size=%u\n", regno, reg_kind_name(r), off, size);
+	return -EACCES;
+}
+
+static int check_flow_keys(struct verifier *v, int regno, int32_t off, unsigned int size)
+{
+	const struct reg *r = &cur_regs(v)[regno];
+	const int64_t at = (int64_t)r->off + off;
+
+	if (tnum_is_const(r->var_off) && !r->var_off.value && at >= 0 &&
+	    at + size <= (int64_t)sizeof(struct bpf_flow_keys))
+		return 0;
+	verbose(v, "invalid access to flow keys off=%lld size=%u\n", (long long)at, size);
+	return -EACCES;
+}
+
 /*
  * size bytes at R[regno] + off. value_regno: the register that is stored or
  * loaded, or -1; a store of an immediate hands it in imm.
@@ -337,12 +371,6 @@ static int access_mem(struct verifier *v, uint32_t insn, int regno, int32_t off,
 	if (r->or_null || r->kind == REG_PKT_END || r->kind == REG_FUNC ||
 	    (r->kind == REG_MAP_PTR && sx))
 		return no_access(v, regno);
-	if (r->kind == REG_SOCK_COMMON || r->kind == REG_SOCKET) {
-		/* its fields are not served: docs/compat.md */
-		verbose(v, "R%d invalid %s access off=%d size=%u\n", regno, reg_kind_name(r), off,
-			size);
-		return -EACCES;
-	}
 	err = check_align(v, regno, off, size, strict);
 	if (!err)
 		err = check_same_kind(v, insn, r->kind);
@@ -378,7 +406,19 @@ static int access_mem(struct verifier *v, uint32_t insn, int regno, int32_t off,
 		break;
 	case REG_PKT:
 	case REG_PKT_META:
+		if (write && v->group & PACKET_READERS) {
+			verbose(v, "cannot write into packet\n");
+			return -EACCES;
+		}
 		err = check_packet(v, regno, off, size, false);
+		break;
+	case REG_SOCK_COMMON:
+	case REG_SOCKET:
+	case REG_TCP_SOCK:
+		err = check_socket(v, regno, off, size, write);
+		break;
+	case REG_FLOW_KEYS:
+		err = check_flow_keys(v, regno, off, size);
 		break;
 	default:
 		return no_access(v, regno);

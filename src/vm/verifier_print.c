@@ -42,6 +42,10 @@ const char *reg_kind_name(const struct reg *r)
 		return r->or_null ? "sock_common_or_null" : "sock_common";
 	case REG_SOCKET:
 		return r->or_null ? "sock_or_null" : "sock";
+	case REG_TCP_SOCK:
+		return r->or_null ? "tcp_sock_or_null" : "tcp_sock";
+	case REG_FLOW_KEYS:
+		return "flow_keys";
 	case REG_DYNPTR:
 		return "dynptr_ptr";
 	}
