@@ -5,3 +5,4 @@
 {"paths: null for a helper", "a NULL for a helper is told from another number on every path"},
 {"jump on a function pointer's arithmetic", "arithmetic on a function's address"},
 {"tail call in a callback", "a tail call in a callback (the kernel reports a defect of its own)"},
+{"global function with memory that is there, given none", "NULL for an argument that is tagged nonnull"},
