@@ -272,6 +272,7 @@ static bool line_take(struct thread *t, struct lease_line *line, uint64_t old, i
 	mine.next = robust_push(t, line_entry(line));
 	robust_pending(t, NULL);
 	/* A signal handler is kept out by in_lock until it can see the lease. */
+	mine.seq = &line->seq;
 	mine.line = line;
 	mine.tid = t->tid;
 	mine.cpu = cpu;
@@ -431,25 +432,11 @@ void lease_release(void)
 	t->in_lock = 0;
 }
 
-int lease_cpu_held(void)
-{
-	return mine.line && mine.tid == thread_self.tid && thread_known() ? mine.cpu : -1;
-}
-
-#define TENANCY_CPU_BITS 12
-
-_Static_assert(LEASE_CPUS_MAX <= 1 << TENANCY_CPU_BITS, "a CPU fits a tenancy");
-
-uint32_t lease_tenancy(void)
-{
-	if (unlikely(!mine.line || mine.tid != thread_self.tid || !thread_known()))
-		return LEASE_NO_TENANCY;
-	return load_relaxed(&mine.line->seq) << TENANCY_CPU_BITS | (uint32_t)mine.cpu;
-}
+_Static_assert(LEASE_CPUS_MAX <= 1 << LEASE_CPU_BITS, "a CPU fits a tenancy");
 
 bool lease_tenancy_over(uint32_t tenancy)
 {
-	uint32_t cpu = tenancy & ((1U << TENANCY_CPU_BITS) - 1);
+	uint32_t cpu = tenancy & ((1U << LEASE_CPU_BITS) - 1);
 	uint64_t word;
 
 	if (unlikely(!load_acquire(&lines)) && lease_open())
@@ -462,8 +449,8 @@ bool lease_tenancy_over(uint32_t tenancy)
 	word = load_acquire(&lease_line(cpu)->word);
 	if (!word_held(word) || (line_stalled(lease_line(cpu)) && owner_gone(word)))
 		return true;
-	return load_acquire(&lease_line(cpu)->seq) << TENANCY_CPU_BITS >> TENANCY_CPU_BITS !=
-	       tenancy >> TENANCY_CPU_BITS;
+	return load_acquire(&lease_line(cpu)->seq) << LEASE_CPU_BITS >> LEASE_CPU_BITS !=
+	       tenancy >> LEASE_CPU_BITS;
 }
 
 uint32_t lease_stamp(void)
