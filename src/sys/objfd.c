@@ -56,6 +56,15 @@ void objfd_abandon(struct object *obj, int fd)
 
 int objfd_publish(struct object *obj, int fd, const struct objfd_refs *refs, uint32_t *id)
 {
+	int ret = objfd_publish_mapped(obj, fd, refs, id);
+
+	if (ret >= 0)
+		object_unmap(obj);
+	return ret;
+}
+
+int objfd_publish_mapped(struct object *obj, int fd, const struct objfd_refs *refs, uint32_t *id)
+{
 	int err = object_publish_unready(obj, fd);
 	uint32_t i;
 
@@ -69,7 +78,6 @@ int objfd_publish(struct object *obj, int fd, const struct objfd_refs *refs, uin
 		*id = obj->trailer->id;
 	/* only now: who finds the object finds what it refers to */
 	object_set_ready(obj);
-	object_unmap(obj);
 	return fd;
 }
 

@@ -34,6 +34,8 @@ struct objfd_refs {
  * (then everything is undone and the fd closed). *id may be NULL.
  */
 int objfd_publish(struct object *obj, int fd, const struct objfd_refs *refs, uint32_t *id);
+/* The same; *obj stays mapped. */
+int objfd_publish_mapped(struct object *obj, int fd, const struct objfd_refs *refs, uint32_t *id);
 
 /* A BPF token's fd: there are none here, so -EBADF (closed) or -EINVAL. */
 int objfd_token(int fd);

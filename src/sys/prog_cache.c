@@ -112,6 +112,21 @@ void prog_cache_give(struct prog_use *use)
 	sys_prog_put(use->p);
 }
 
+uint64_t prog_cache_note(void)
+{
+	const uint64_t noted = load_seq_cst(&generation);
+
+	return load_seq_cst(&closing) ? NOT_KEPT : noted;
+}
+
+void prog_cache_keep(int fd, struct vm_prog *p, uint64_t noted)
+{
+	*cached_fd(p) = fd;
+	if (noted != NOT_KEPT && load_seq_cst(&generation) == noted)
+		p = slot_fill(p, noted);
+	sys_prog_put(p);
+}
+
 void prog_cache_closing(unsigned int first, unsigned int last)
 {
 	uint32_t i;

@@ -24,6 +24,11 @@ struct prog_use {
 int prog_cache_take(int fd, struct prog_use *use);
 void prog_cache_give(struct prog_use *use);
 
+/* A program that was just loaded, and verified, is as good as one that was opened: it is
+ * kept for its fd. `noted` is prog_cache_note()'s from before there was the fd. */
+uint64_t prog_cache_note(void);
+void prog_cache_keep(int fd, struct vm_prog *p, uint64_t noted);
+
 /* fd_forget() and fd_collect(): numbers first..last are about to lose their
  * meaning; one of those calls has ended. */
 void prog_cache_closing(unsigned int first, unsigned int last);

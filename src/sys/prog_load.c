@@ -15,6 +15,7 @@
 #include "sys/check.h"
 #include "sys/objfd.h"
 #include "sys/prog.h"
+#include "sys/prog_cache.h"
 
 #define F_XDP_DEV_BOUND_ONLY (1U << 6)
 #define F_TEST_REG_INVARIANTS (1U << 7)
@@ -490,7 +491,8 @@ static void fill_body(const struct prog_load *l, struct prog_body *body)
 	memcpy(body->shared.map_ids, p->map_ids, p->map_cnt * sizeof(p->map_ids[0]));
 }
 
-static int load_publish(struct prog_load *l)
+/* The object stays mapped, in *obj. */
+static int load_publish(struct prog_load *l, struct object *obj)
 {
 	const struct vm_prog *p = l->p;
 	const size_t data = prog_data_size(&l->before);
@@ -499,15 +501,14 @@ static int load_publish(struct prog_load *l)
 		      (size_t)p->line_info_cnt * PROG_LINE_REC;
 	int fds[PROG_USED_MAPS_MAX + 2];
 	struct objfd_refs refs = {.fds = fds};
-	struct object obj;
 	int fd, err;
 
-	err = object_create(OBJECT_PROG, size, size, &obj, &fd);
+	err = object_create(OBJECT_PROG, size, size, obj, &fd);
 	if (err)
 		return err;
-	memcpy(obj.base, l->data, data);
-	put_parts(obj.base + data, p);
-	fill_body(l, (struct prog_body *)obj.trailer->body);
+	memcpy(obj->base, l->data, data);
+	put_parts(obj->base + data, p);
+	fill_body(l, (struct prog_body *)obj->trailer->body);
 
 	memcpy(fds, l->maps.fds, l->maps.cnt * sizeof(fds[0]));
 	refs.cnt = l->maps.cnt;
@@ -515,18 +516,20 @@ static int load_publish(struct prog_load *l)
 		fds[refs.cnt++] = l->btf.fd;
 	if (l->vmlinux.fd >= 0)
 		fds[refs.cnt++] = l->vmlinux.fd;
-	return objfd_publish(&obj, fd, &refs, NULL);
+	return objfd_publish_mapped(obj, fd, &refs, NULL);
 }
 
 static long load_run(struct prog_load *l, unsigned int size)
 {
 	const union sys_attr *attr = l->attr;
 	uint32_t true_size;
-	int err, log_err;
+	uint64_t noted;
+	int err, log_err, fd;
+	struct sys_prog *sp = calloc(1, sizeof(*sp));
 
-	l->p = calloc(1, sizeof(*l->p));
-	if (!l->p)
+	if (!sp)
 		return -ENOMEM;
+	l->p = &sp->vm;
 	err = load_check_attr(l);
 	if (err)
 		return err;
@@ -547,7 +550,16 @@ static long load_run(struct prog_load *l, unsigned int size)
 	/* only programs that stay need the object that stands for the kernel's BTF */
 	if (!err && l->p->attach_btf_id && l->vmlinux.fd < 0)
 		err = sys_btf_open_vmlinux(&l->vmlinux);
-	return err ? err : load_publish(l);
+	if (err)
+		return err;
+	noted = prog_cache_note();
+	fd = load_publish(l, &sp->obj);
+	/* whoever runs it through this fd need not verify it once more */
+	if (fd >= 0) {
+		prog_cache_keep(fd, l->p, noted);
+		l->p = NULL;
+	}
+	return fd;
 }
 
 long sys_cmd_prog_load(union sys_attr *attr, union sys_attr *uattr, unsigned int size)

@@ -7,56 +7,41 @@
 #include "vm/helper_proto.h"
 #include "vm/kfunc_proto.h"
 
-enum insn_form insn_form(uint8_t code)
-{
-	uint8_t cls = INSN_CLASS(code), op = INSN_OP(code), src = INSN_SRC(code);
+/* clang-format off */
+#define ONLY(yes, form) ((yes) ? (form) : INSN_NONE)
+#define FORM_ALU(c)                                                                                \
+	(INSN_OP(c) == BPF_MOV ? INSN_MOV :                                                        \
+	 INSN_OP(c) == BPF_NEG ? ONLY(!INSN_SRC(c), INSN_NEG) :                                    \
+	 /* ALU64: bswap, only with the "to le" bit clear */                                       \
+	 INSN_OP(c) == BPF_END ? ONLY(INSN_CLASS(c) == BPF_ALU || !INSN_SRC(c), INSN_END) :        \
+	 ONLY(INSN_OP(c) <= BPF_ARSH, INSN_ALU))
+#define FORM_JMP(c)                                                                                \
+	(INSN_OP(c) == BPF_JA ? ONLY(!INSN_SRC(c), INSN_JA) :                                      \
+	 INSN_OP(c) == BPF_CALL ? ONLY((c) == (BPF_JMP | BPF_CALL), INSN_CALL) :                   \
+	 INSN_OP(c) == BPF_EXIT ? ONLY((c) == (BPF_JMP | BPF_EXIT), INSN_EXIT) :                   \
+	 INSN_OP(c) == SHMAP_BPF_JCOND ? ONLY((c) == (BPF_JMP | SHMAP_BPF_JCOND), INSN_MAY_GOTO) : \
+	 ONLY(INSN_OP(c) <= BPF_JSLE, INSN_JCOND))
+#define FORM_LD(c)                                                                                 \
+	(INSN_MODE(c) == BPF_IMM ? ONLY(INSN_SIZE(c) == BPF_DW, INSN_LD_IMM64) :                   \
+	 ONLY((INSN_MODE(c) == BPF_ABS || INSN_MODE(c) == BPF_IND) && INSN_SIZE(c) != BPF_DW,      \
+	      INSN_LD_ABS))
+#define FORM_LDX(c)                                                                                \
+	(INSN_MODE(c) == BPF_MEM ? INSN_LDX :                                                      \
+	 ONLY(INSN_MODE(c) == BPF_MEMSX && INSN_SIZE(c) != BPF_DW, INSN_LDX_SX))
+#define FORM_STX(c)                                                                                \
+	(INSN_MODE(c) == BPF_MEM ? INSN_STX : ONLY(INSN_MODE(c) == BPF_ATOMIC, INSN_ATOMIC))
+#define FORM(c)                                                                                    \
+	(INSN_CLASS(c) == BPF_ALU || INSN_CLASS(c) == BPF_ALU64 ? FORM_ALU(c) :                    \
+	 INSN_CLASS(c) == BPF_JMP || INSN_CLASS(c) == BPF_JMP32 ? FORM_JMP(c) :                    \
+	 INSN_CLASS(c) == BPF_LD ? FORM_LD(c) :                                                    \
+	 INSN_CLASS(c) == BPF_LDX ? FORM_LDX(c) :                                                  \
+	 INSN_CLASS(c) == BPF_ST ? ONLY(INSN_MODE(c) == BPF_MEM, INSN_ST) : FORM_STX(c))
+#define FORM4(c) FORM(c), FORM((c) + 1), FORM((c) + 2), FORM((c) + 3)
+#define FORM16(c) FORM4(c), FORM4((c) + 4), FORM4((c) + 8), FORM4((c) + 12)
+#define FORM64(c) FORM16(c), FORM16((c) + 16), FORM16((c) + 32), FORM16((c) + 48)
+/* clang-format on */
 
-	switch (cls) {
-	case BPF_ALU:
-	case BPF_ALU64:
-		if (op == BPF_MOV)
-			return INSN_MOV;
-		if (op == BPF_NEG)
-			return src ? INSN_NONE : INSN_NEG;
-		if (op == BPF_END) /* ALU64: bswap, only with the "to le" bit clear */
-			return cls == BPF_ALU64 && src ? INSN_NONE : INSN_END;
-		return op <= BPF_ARSH ? INSN_ALU : INSN_NONE;
-	case BPF_JMP:
-	case BPF_JMP32:
-		switch (op) {
-		case BPF_JA:
-			return src ? INSN_NONE : INSN_JA;
-		case BPF_CALL:
-			return src || cls == BPF_JMP32 ? INSN_NONE : INSN_CALL;
-		case BPF_EXIT:
-			return src || cls == BPF_JMP32 ? INSN_NONE : INSN_EXIT;
-		case SHMAP_BPF_JCOND:
-			return src || cls == BPF_JMP32 ? INSN_NONE : INSN_MAY_GOTO;
-		}
-		return op <= BPF_JSLE ? INSN_JCOND : INSN_NONE;
-	case BPF_LD:
-		switch (INSN_MODE(code)) {
-		case BPF_IMM:
-			return INSN_SIZE(code) == BPF_DW ? INSN_LD_IMM64 : INSN_NONE;
-		case BPF_ABS:
-		case BPF_IND:
-			return INSN_SIZE(code) == BPF_DW ? INSN_NONE : INSN_LD_ABS;
-		}
-		return INSN_NONE;
-	case BPF_LDX:
-		if (INSN_MODE(code) == BPF_MEM)
-			return INSN_LDX;
-		return INSN_MODE(code) == BPF_MEMSX && INSN_SIZE(code) != BPF_DW ? INSN_LDX_SX
-										 : INSN_NONE;
-	case BPF_ST:
-		return INSN_MODE(code) == BPF_MEM ? INSN_ST : INSN_NONE;
-	case BPF_STX:
-		if (INSN_MODE(code) == BPF_MEM)
-			return INSN_STX;
-		return INSN_MODE(code) == BPF_ATOMIC ? INSN_ATOMIC : INSN_NONE;
-	}
-	return INSN_NONE;
-}
+const uint8_t insn_forms[256] = {FORM64(0), FORM64(64), FORM64(128), FORM64(192)};
 
 unsigned int insn_bytes(uint8_t code)
 {

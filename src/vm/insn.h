@@ -44,7 +44,11 @@ enum insn_form {
 };
 
 /* The form of an opcode byte. */
-enum insn_form insn_form(uint8_t code);
+extern const uint8_t insn_forms[256];
+static inline enum insn_form insn_form(uint8_t code)
+{
+	return insn_forms[code];
+}
 
 /* 1, 2, 4 or 8, of a load or store. */
 unsigned int insn_bytes(uint8_t code);

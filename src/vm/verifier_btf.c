@@ -185,9 +185,8 @@ int btf_walk(struct verifier *v, const struct reg *r, int regno, int32_t fixed, 
 	uint32_t id;
 
 	if (!tnum_is_const(r->var_off)) {
-		verbose(v,
-			"R%d is ptr_%s invalid variable offset: off=%d, var_off=%s\n", regno, name,
-			fixed, tnum_text(r->var_off).s);
+		verbose(v, "R%d is ptr_%s invalid variable offset: off=%d, var_off=%s\n", regno,
+			name, fixed, tnum_text(r->var_off).s);
 		return -EACCES;
 	}
 	off += (int64_t)r->var_off.value;
@@ -382,6 +381,7 @@ void btf_print_line(struct verifier *v, uint32_t insn)
 /* One argument of a global function. */
 struct global_arg {
 	uint8_t kind; /* REG_SCALAR, REG_CTX or REG_MEM */
+	bool nonnull;
 	uint32_t size;
 };
 
@@ -426,6 +426,33 @@ static const char *ctx_type_name(const struct verifier *v)
 	return NULL;
 }
 
+enum arg_tag {
+	TAG_CTX = 1,
+	TAG_NONNULL = 2,
+	TAG_OTHER = 4,
+};
+
+/* What __arg_nonnull and its like say of a function's argument. */
+static unsigned int arg_tags(const struct btf *btf, uint32_t func, int arg)
+{
+	unsigned int tags = 0;
+
+	for (uint32_t id = 1; id < btf__type_cnt(btf); id++) {
+		const struct btf_type *t = btf__type_by_id(btf, id);
+		const char *name;
+
+		if (!btf_is_decl_tag(t) || t->type != func || btf_decl_tag(t)->component_idx != arg)
+			continue;
+		name = btf__name_by_offset(btf, t->name_off);
+		if (!name || strncmp(name, "arg:", 4))
+			continue;
+		tags |= !strcmp(name, "arg:ctx")       ? TAG_CTX
+			: !strcmp(name, "arg:nonnull") ? TAG_NONNULL
+						       : TAG_OTHER;
+	}
+	return tags;
+}
+
 /* The number of arguments, or -EINVAL. */
 static int global_proto(struct verifier *v, uint32_t subprog, struct global_arg arg[5])
 {
@@ -444,15 +471,15 @@ static int global_proto(struct verifier *v, uint32_t subprog, struct global_arg 
 		return -EINVAL;
 	}
 	id = proto->type;
-	if (id && !is_scalar_type(skip_mods(btf, &id))) {
+	if (!is_scalar_type(skip_mods(btf, &id))) {
 		verbose(v,
-			"Global function %s() return value not void or scalar. Only those are "
-			"supported.\n",
+			"Global function %s() doesn't return scalar. Only those are supported.\n",
 			fname);
 		return -EINVAL;
 	}
 	for (int i = 0; i < n; i++) {
 		const char *name, *ctx = ctx_type_name(v);
+		unsigned int tags;
 		int64_t size;
 
 		id = btf_params(proto)[i].type;
@@ -465,13 +492,23 @@ static int global_proto(struct verifier *v, uint32_t subprog, struct global_arg 
 			verbose(v, "Arg#%d type in %s() is not supported yet.\n", i, fname);
 			return -EINVAL;
 		}
+		tags = arg_tags(btf, v->subprogs[subprog].type_id, i);
 		id = t->type;
 		t = skip_mods(btf, &id);
 		name = t ? btf__name_by_offset(btf, t->name_off) : NULL;
-		if (is_struct_type(t) && ctx && name && !strcmp(name, ctx)) {
+		if ((tags & TAG_CTX) || (is_struct_type(t) && ctx && name && !strcmp(name, ctx))) {
+			if (tags & ~TAG_CTX) {
+				verbose(v, "arg#%d has invalid combination of tags\n", i);
+				return -EINVAL;
+			}
 			arg[i].kind = REG_CTX;
 			continue;
 		}
+		if (tags & ~TAG_NONNULL) { /* pointers of the kernel's, arenas */
+			verbose(v, "arg#%d has tags that are not supported\n", i);
+			return -EINVAL;
+		}
+		arg[i].nonnull = tags & TAG_NONNULL;
 		size = t && !btf_is_fwd(t) ? btf__resolve_size(btf, id) : -1;
 		if (size <= 0 || size >= VER_MAX_VAR_OFF) {
 			verbose(v, "arg#%d reference type('%s') size cannot be determined\n", i,
@@ -502,8 +539,8 @@ int btf_global_args(struct verifier *v, uint32_t subprog, struct frame *f)
 		default:
 			reg_mark_pointer(r, REG_MEM);
 			r->mem_size = arg[i].size;
-			r->or_null = true;
-			r->id = ++v->id_gen;
+			r->or_null = !arg[i].nonnull;
+			r->id = arg[i].nonnull ? 0 : ++v->id_gen;
 			break;
 		}
 	}
@@ -571,6 +608,10 @@ int btf_check_global_call(struct verifier *v, uint32_t subprog)
 				reg_kind_name(r));
 			return -EINVAL;
 		default:
+			if (arg[i].nonnull && (r->or_null || reg_is_zero(r))) {
+				verbose(v, "arg#%d is expected to be non-NULL\n", i);
+				return -EINVAL;
+			}
 			err = check_mem_arg(v, regno, arg[i].size);
 			if (err)
 				return -EINVAL;

@@ -139,14 +139,37 @@ static bool bounds_broken(const struct reg *r)
 	       r->s32_min > r->s32_max;
 }
 
+/* All views say the same number: there is nothing to learn. */
+static bool is_one_number(const struct reg *r)
+{
+	const uint64_t n = r->var_off.value;
+
+	return tnum_is_const(r->var_off) && r->umin == n && r->umax == n && r->smin == (int64_t)n &&
+	       r->smax == (int64_t)n && r->u32_min == (uint32_t)n && r->u32_max == (uint32_t)n &&
+	       r->s32_min == (int32_t)n && r->s32_max == (int32_t)n;
+}
+
+static bool same_bounds(const struct reg *a, const struct reg *b)
+{
+	return a->smin == b->smin && a->smax == b->smax && a->umin == b->umin &&
+	       a->umax == b->umax && a->s32_min == b->s32_min && a->s32_max == b->s32_max &&
+	       a->u32_min == b->u32_min && a->u32_max == b->u32_max;
+}
+
 void reg_sync(struct reg *r)
 {
 	struct tnum low;
 
+	if (is_one_number(r))
+		return;
 	bounds_from_bits(r);
 	for (int i = 0; i < 3; i++) {
+		const struct reg was = *r;
+
 		bounds_across_signs(r);
 		bounds_across_widths(r);
+		if (same_bounds(r, &was))
+			break;
 	}
 	if (bounds_broken(r))
 		return; /* nothing can have this value; the caller decides */

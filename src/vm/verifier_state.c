@@ -68,7 +68,7 @@ void state_free(struct state *s)
 
 struct state *state_copy(const struct state *s)
 {
-	struct state *c = state_new();
+	struct state *c = malloc(sizeof(*c));
 
 	if (!c)
 		return NULL;

@@ -3,3 +3,6 @@
 {"map pointer: of many", "where it is one map on every path"},
 {"endless loop*", "endless loops around a call with a callback are refused"},
 {"paths: null for a helper", "a NULL for a helper is told from another number on every path"},
+{"jump on a function pointer's arithmetic", "arithmetic on a function's address"},
+{"tail call in a callback", "a tail call in a callback (the kernel reports a defect of its own)"},
+{"global function with memory that is there, given none", "NULL for an argument that is tagged nonnull"},

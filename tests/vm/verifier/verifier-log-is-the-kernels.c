@@ -21,8 +21,8 @@ static char log_ours[VT_LOG], log_kernel[VT_LOG], norm_ours[VT_LOG], norm_kernel
 
 static bool own_analysis(const char *line)
 {
-	static const char *const begins[] = {"mark_precise:", "Live regs before", "SCC ", "processed ",
-					     "subprog#"};
+	static const char *const begins[] = {"mark_precise:", "Live regs before", "SCC ",
+					     "processed ", "subprog#"};
 
 	for (size_t i = 0; i < sizeof(begins) / sizeof(begins[0]); i++)
 		if (!strncmp(line, begins[i], strlen(begins[i])))
@@ -50,8 +50,8 @@ static bool own_line_of_state(const char *line, char *out, const char *begin)
 	char *end;
 
 	strtol(line, &end, 10);
-	if (end == line || end[0] != ':' || (strncmp(end, ": R", 3) && strncmp(end, ": frame", 7)) ||
-	    out == begin)
+	if (end == line || end[0] != ':' ||
+	    (strncmp(end, ": R", 3) && strncmp(end, ": frame", 7)) || out == begin)
 		return false;
 	return true;
 }
@@ -94,7 +94,7 @@ static void normalize(const char *log, char *out)
 				p--;
 				continue;
 			}
-			if (*p == ' ' && p[1] == ' ' ) /* nor how wide it is */
+			if (*p == ' ' && p[1] == ' ') /* nor how wide it is */
 				continue;
 			*out++ = *p;
 		}
@@ -158,11 +158,11 @@ int main(int argc, char **argv)
 		else if (argc > 1)
 			first_difference(t->name);
 	}
-	printf("equal: %zu of %zu logs of refused programs, %zu of %zu of accepted ones\n", equal[0],
-	       of[0], equal[1], of[1]);
+	printf("equal: %zu of %zu logs of refused programs, %zu of %zu of accepted ones\n",
+	       equal[0], of[0], equal[1], of[1]);
 	if (argc == 1) {
-		CHECK(equal[0] * 100 >= of[0] * 1);
-		CHECK(equal[1] * 100 >= of[1] * 1);
+		CHECK(equal[0] * 100 >= of[0] * 90);
+		CHECK(equal[1] * 100 >= of[1] * 70);
 	}
 	return check_done();
 }

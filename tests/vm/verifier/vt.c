@@ -87,7 +87,7 @@ static struct map_shared shared[M_CNT];
 static int map_fds[M_CNT];
 static bool kernel_ok;
 static struct btf *btf;
-static uint32_t btf_func[2][5]; /* [global][kind] */
+static uint32_t btf_func[2][7]; /* [global][kind] */
 static int btf_fd = -1;
 
 static long sys_bpf(int cmd, union bpf_attr *attr)
@@ -97,7 +97,7 @@ static long sys_bpf(int cmd, union bpf_attr *attr)
 
 static void make_btf(void)
 {
-	int i32, i64, lock, proto[5], ptr;
+	int i32, i64, lock, proto[7], ptr;
 
 	btf = btf__new_empty();
 	REQUIRE(btf);
@@ -126,14 +126,20 @@ static void make_btf(void)
 	ptr = btf__add_ptr(btf, ptr);
 	proto[4] = btf__add_func_proto(btf, i64);
 	btf__add_func_param(btf, "xdp", ptr);
+	proto[5] = btf__add_func_proto(btf, 0);
+	btf__add_func_param(btf, "a", i64);
+	ptr = btf__add_ptr(btf, i32);
+	proto[6] = btf__add_func_proto(btf, i64);
+	btf__add_func_param(btf, "p", ptr);
 	for (int g = 0; g < 2; g++)
-		for (int k = 0; k < 5; k++) {
+		for (int k = 0; k < 7; k++) {
 			char name[16];
 
 			snprintf(name, sizeof(name), "%s%d", g ? "glob" : "stat", k);
 			btf_func[g][k] = btf__add_func(
 				btf, name, g ? BTF_FUNC_GLOBAL : BTF_FUNC_STATIC, proto[k]);
 		}
+	btf__add_decl_tag(btf, "arg:nonnull", btf_func[1][6], 0);
 }
 
 #define BTF_KEY 2   /* long */
