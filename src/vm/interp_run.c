@@ -234,29 +234,39 @@ int vm_run(struct vm_prog *p, void *ctx, const struct vm_env *env, uint64_t *ret
 	return likely(done) ? 0 : run_failed(&vc);
 }
 
+/* Native code of the function at pc, or NULL. */
+static const void *native_at(const struct vm_code *code, uint32_t pc)
+{
+	for (uint32_t i = 0; code->jit && i < code->jit->func_cnt; i++)
+		if (code->jit->funcs[i].insn == pc)
+			return code->jit->code + code->jit->funcs[i].start;
+	return NULL;
+}
+
 int vm_run_at(struct vm_prog *p, uint32_t pc, int (*begin)(void *arg, uint64_t r[3]), void *arg,
 	      uint64_t *ret)
 {
-	struct vm_context vc;
-	const struct vm_code *code;
+	struct vm_context vc = {.prog = p, .env = &no_env};
+	struct vm_space space;
 	uint64_t r[3];
 	int err = 0;
 
-	code = interp_code(p, &err);
-	if (!code)
+	vc.code = interp_code(p, &err);
+	if (!vc.code)
 		return err;
-	memset(&vc, 0, offsetof(struct vm_context, guard));
-	vc.prog = p;
-	vc.code = code;
-	vc.env = &no_env;
+	vc.cpu = lease_cpu();
 	vc.was_in_lock = thread_self.in_lock;
-	begin_stack(&vc, p);
 	if (fault_guard_set(&vc.guard))
 		return run_failed(&vc);
 	fault_guard_enter(&vc.guard);
 	err = begin(arg, r);
-	if (!err)
-		*ret = interp_exec(&vc, &code->ins[pc], r[0], r[1], r[2], 0, 0);
+	if (!err && native_at(vc.code, pc)) {
+		*ret = jit_call(&vc, native_at(vc.code, pc), r[0], r[1], r[2], 0);
+	} else if (!err && !vc.code->jit) {
+		vc.space = &space;
+		begin_stack(&vc, p);
+		*ret = interp_exec(&vc, &vc.code->ins[pc], r[0], r[1], r[2], 0, 0);
+	}
 	if (unlikely(vc.ring))
 		ringbuf_publish(&vc);
 	fault_guard_leave(&vc.guard);
@@ -267,7 +277,15 @@ uint32_t vm_func_pc(const struct vm_prog *p, uint64_t func)
 {
 	const struct vm_code *code = load_acquire(&p->code);
 	const uint64_t first = (uintptr_t)code->ins;
+	const struct jit_image *image;
 
+	if (func & JIT_FUNC_TAG) {
+		image = jit_image_of((struct vm_prog *)p);
+		for (uint32_t i = 0; image && i < image->func_cnt; i++)
+			if ((uintptr_t)image->code + image->funcs[i].start == func - JIT_FUNC_TAG)
+				return image->funcs[i].insn;
+		return 0;
+	}
 	if (func < first || func >= first + code->cnt * sizeof(code->ins[0]))
 		return 0;
 	return (uint32_t)((func - first) / sizeof(code->ins[0]));
