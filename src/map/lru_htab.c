@@ -58,6 +58,7 @@ const struct map_ops lru_htab_map_ops = {
 	.pop = htab_pop,
 	.lookup = htab_lookup,
 	.key_at = htab_key_at,
+	.inlined = htab_inlined,
 	.update = htab_update,
 	.delete = htab_delete,
 	.for_each = htab_for_each,

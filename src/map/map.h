@@ -302,6 +302,8 @@ struct map {
 			/* update of a key whose hash is known, for m's shape; or NULL */
 			int (*hashed)(struct map *m, const void *key, uint64_t hash,
 				      const void *value);
+			/* lookup and delete, likewise; copy: private, up to the next 8 bytes */
+			int (*take)(struct map *m, const void *key, uint64_t *copy);
 		} htab;
 		struct {
 			uint64_t elem_off;

@@ -513,6 +513,7 @@ int objref_write(struct map *m, const void *key, const void *value, uint64_t fla
 {
 	const struct objref_host *h = load_acquire(&objref_host);
 	struct objref_target t = {.kind = m->ops->objref->kind};
+	uint32_t id;
 	int32_t fd;
 	int ret;
 
@@ -522,6 +523,12 @@ int objref_write(struct map *m, const void *key, const void *value, uint64_t fla
 		return ret;
 	if (!h)
 		return -EBADF;
+	/* The slot holds the object already: it is that of the fd, as an id is not given
+	 * out again while its object is there. */
+	id = h->known(fd, t.kind);
+	if (id && m->ops->objref->holds && m->writable &&
+	    word_id(m->ops->objref->holds(m, key)) == id)
+		return 0;
 	ret = h->hold(fd, &t);
 	if (ret)
 		return ret;

@@ -682,6 +682,14 @@ void fd_install_object(int fd, enum object_kind kind, uint32_t id)
 	word_install(fd, (uint64_t)id << 8 | kind << 4 | FD_TAG_OBJECT);
 }
 
+uint32_t fd_known(int fd, enum object_kind kind)
+{
+	uint64_t *leaf = fd_in_table(fd) ? leaf_of(fd) : NULL;
+	uint64_t w = leaf ? load_acquire(&leaf[(uint32_t)fd & (FD_LEAF_SIZE - 1)]) : 0;
+
+	return (w & FD_TAG_MASK) == FD_TAG_OBJECT && WORD_KIND(w) == kind ? WORD_ID(w) : 0;
+}
+
 /* ---- closing ---- */
 
 static struct pending *pending_push(void)

@@ -30,7 +30,7 @@ static int wrong_type(struct verifier *v, int regno, const char *expected)
 
 static bool may_use_packet(const struct verifier *v, const struct helper_proto *p)
 {
-	if (!(v->group & (HPROG_TC | HPROG_XDP)))
+	if (v->group & (HPROG_SOCKET_FILTER | HPROG_CGROUP_SOCKOPT))
 		return false;
 	if (!p) /* a kfunc */
 		return true;
@@ -42,6 +42,7 @@ static bool may_use_packet(const struct verifier *v, const struct helper_proto *
 	case BPF_FUNC_map_pop_elem:
 	case BPF_FUNC_map_peek_elem:
 	case BPF_FUNC_map_lookup_percpu_elem:
+	case BPF_FUNC_csum_diff:
 		return true;
 	}
 	return false;
@@ -75,8 +76,7 @@ static int check_helper_mem(struct verifier *v, const struct call *c, int regno,
 			verbose(v, "R%d cannot write into %s\n", regno, reg_kind_name(r));
 			return -EACCES;
 		}
-		return check_region(v, regno, 0, size, ver_map(v, r->map)->attr.key_size,
-				    zero_ok);
+		return check_region(v, regno, 0, size, ver_map(v, r->map)->attr.key_size, zero_ok);
 	case REG_MAP_VALUE:
 		err = check_map_flags(v, regno, r->off, size, write);
 		return err ? err : check_map_region(v, regno, 0, size, zero_ok);
@@ -125,6 +125,12 @@ static bool fills_all(const struct helper_proto *p)
 	return true;
 }
 
+/* Memory that is an array of u64: what printk and its kin print. */
+static bool takes_words(const struct helper_proto *p)
+{
+	return p->id == BPF_FUNC_snprintf || p->id == BPF_FUNC_trace_vprintk;
+}
+
 static int check_size(struct verifier *v, struct call *c, int regno, enum helper_arg mem,
 		      bool zero_ok)
 {
@@ -155,7 +161,7 @@ static int check_size(struct verifier *v, struct call *c, int regno, enum helper
 	c->max_size = r->umax;
 	err = check_helper_mem(v, c, regno - 1, r->umax, write,
 			       write && tnum_is_const(r->var_off) && fills_all(c->proto), zero_ok);
-	if (!err && mem == HARG_MEM_READ_OR_NULL &&
+	if (!err && takes_words(c->proto) && mem == HARG_MEM_READ_OR_NULL &&
 	    (!tnum_is_const(r->var_off) || r->var_off.value % 8)) {
 		/* what printk and snprintf take: u64 after u64 */
 		verbose(v, "R%d data length is not a known multiple of 8\n", regno);
@@ -221,20 +227,17 @@ static int check_spin_lock(struct verifier *v, int regno, bool lock)
 			(long long)r->var_off.value + r->off, m->attr.spin_lock_off);
 		return -EINVAL;
 	}
-	if (!r->id) { /* without a name an unlock could not be matched */
-		verbose(v, "R%d map value has no identity\n", regno);
-		return -EINVAL;
-	}
 	if (lock) {
-		if (s->lock_id) {
+		if (s->locked) {
 			verbose(v, "Locking two bpf_spin_locks are not allowed\n");
 			return -EINVAL;
 		}
+		s->locked = true;
 		s->lock_id = r->id;
 		s->lock_map = r->map;
 		return 0;
 	}
-	if (!s->lock_id) {
+	if (!s->locked) {
 		verbose(v, "bpf_spin_unlock without taking a lock\n");
 		return -EINVAL;
 	}
@@ -242,6 +245,7 @@ static int check_spin_lock(struct verifier *v, int regno, bool lock)
 		verbose(v, "bpf_spin_unlock of different lock\n");
 		return -EINVAL;
 	}
+	s->locked = false;
 	s->lock_id = s->lock_map = 0;
 	return 0;
 }
@@ -286,8 +290,10 @@ static int check_record(struct verifier *v, struct call *c, int regno)
 	if (r->kind != REG_MEM || !r->ringbuf || r->or_null)
 		return wrong_type(v, regno, "ringbuf_mem");
 	if (r->off || !tnum_is_const(r->var_off) || r->var_off.value) {
-		verbose(v, "R%d must have zero offset when passed to release func or trusted arg to "
-			"kfunc\n", regno);
+		verbose(v,
+			"R%d must have zero offset when passed to release func or trusted arg to "
+			"kfunc\n",
+			regno);
 		return -EINVAL;
 	}
 	if (!r->ref_id) {
@@ -357,8 +363,21 @@ static int check_arg(struct verifier *v, struct call *c, int i)
 		return check_size(v, c, regno, c->proto->arg[i - 1], arg == HARG_SIZE_OR_ZERO);
 	case HARG_ALLOC_SIZE:
 		return check_alloc_size(v, c, regno);
+	case HARG_CTX_OR_NULL:
+		if (reg_is_zero(r)) {
+			flow_need_reg(v, v->cur->cur, regno);
+			return 0;
+		}
+		/* fallthrough */
 	case HARG_CTX:
 		return check_ctx_arg(v, regno);
+	case HARG_INT_UPDATE:
+		if (!mem)
+			return wrong_type(v, regno, MEM_KINDS);
+		err = check_align(v, regno, 0, 4, true);
+		if (!err)
+			err = check_helper_mem(v, c, regno, 4, true, false, false);
+		return err;
 	case HARG_SPIN_LOCK:
 		return check_spin_lock(v, regno, c->proto->id == BPF_FUNC_spin_lock);
 	case HARG_FUNC:
@@ -548,6 +567,11 @@ static int set_result(struct verifier *v, const struct call *c)
 		r0->or_null = true;
 		r0->id = ++v->id_gen;
 		return 0;
+	case HRET_TCP_SOCK_OR_NULL:
+		reg_mark_pointer(r0, REG_TCP_SOCK);
+		r0->or_null = true;
+		r0->id = ++v->id_gen;
+		return 0;
 	case HRET_MAP_VALUE_OR_NULL:
 		reg_mark_pointer(r0, REG_MAP_VALUE);
 		r0->map = c->map_index;
@@ -564,6 +588,7 @@ static int set_result(struct verifier *v, const struct call *c)
 		r0->pkt_slice = c->dynptr.kind == DYNPTR_SKB || c->dynptr.kind == DYNPTR_XDP;
 		return 0;
 	case HRET_RINGBUF_MEM_OR_NULL:
+		++v->id_gen; /* its own, as in the kernel; the reference's takes its place */
 		id = ref_acquire(v);
 		if (id < 0)
 			return id;
@@ -651,7 +676,7 @@ int check_helper(struct verifier *v, const struct bpf_insn *insn, uint32_t *next
 	struct call c = {.map_index = VM_MAP_UNKNOWN};
 	int err;
 
-	if (v->cur->lock_id && insn->imm != BPF_FUNC_spin_unlock) {
+	if (v->cur->locked && insn->imm != BPF_FUNC_spin_unlock) {
 		verbose(v, "function calls are not allowed while holding a lock\n");
 		return -EINVAL;
 	}
@@ -685,7 +710,9 @@ int check_helper(struct verifier *v, const struct bpf_insn *insn, uint32_t *next
 		if (err)
 			return err;
 	}
-	if (c.proto->id == BPF_FUNC_dynptr_write && c.dynptr.kind == DYNPTR_SKB)
+	/* before a tail call's other outcome is looked at, which is the caller's */
+	if (helper_changes_packet(c.proto->id) ||
+	    (c.proto->id == BPF_FUNC_dynptr_write && c.dynptr.kind == DYNPTR_SKB))
 		clear_packet_pointers(v->cur);
 	clobber_caller_saved(v);
 	err = set_result(v, &c);

@@ -395,7 +395,7 @@ int check_kfunc(struct verifier *v, const struct bpf_insn *insn)
 	struct reg where;
 	int err = find_proto(v, insn, &c.proto);
 
-	if (!err && v->cur->lock_id && !c.proto->in_lock) {
+	if (!err && v->cur->locked && !c.proto->in_lock) {
 		verbose(v, "function calls are not allowed while holding a lock\n");
 		return -EINVAL;
 	}

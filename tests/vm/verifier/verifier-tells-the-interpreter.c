@@ -77,7 +77,12 @@ static void contexts(void)
 	ACCEPT(SYSCALL, 0, 0, ST(DW, R1, 0, 1), LD(W, R0, R1, 8), EXIT);
 	CHECK_EQ(vt_aux()[0].max_ctx_off, 12);
 	ACCEPT(PERF_EVENT, 0, 0, LD(DW, R0, R1, 168), EXIT);
-	REFUSE("is not supported", CGROUP_SKB, 0, 0, MOV(R0, 1), EXIT);
+	ACCEPT(CGROUP_SKB, BPF_CGROUP_INET_EGRESS, 0, MOV(R0, 3), EXIT);
+	REFUSE("should have been in [0, 1]", CGROUP_SKB, 0, 0, MOV(R0, 2), EXIT);
+	REFUSE("cannot write into packet", CGROUP_SKB, 0, 0, LD(W, R2, R1, 76), LD(W, R3, R1, 80),
+	       MOVR(R4, R2), ALU(ADD, R4, 1), JMPR(JGT, R4, R3, 1), ST(B, R2, 0, 1), MOV(R0, 1),
+	       EXIT);
+	REFUSE("is not supported", LSM, 0, 0, MOV(R0, 0), EXIT);
 	REFUSE("is not supported", TRACING, BPF_MODIFY_RETURN, 0, MOV(R0, 0), EXIT);
 }
 
