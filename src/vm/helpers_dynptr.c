@@ -131,7 +131,9 @@ static uint64_t from_packet(struct vm_context *vc, uint64_t ctx, uint64_t flags,
 	p->data = PTR(ctx);
 	p->size = packet_len(vc);
 	p->kind = kind;
-	p->rdonly = type == BPF_PROG_TYPE_SOCKET_FILTER;
+	p->rdonly = !(type == BPF_PROG_TYPE_XDP || type == BPF_PROG_TYPE_SCHED_CLS ||
+		      type == BPF_PROG_TYPE_SCHED_ACT || type == BPF_PROG_TYPE_LWT_XMIT ||
+		      type == BPF_PROG_TYPE_SK_SKB);
 	return 0;
 }
 

@@ -13,6 +13,10 @@
 #define NOTHING(fn_, special_)                                                                     \
 	.name = "bpf_" #fn_, .fn = kfunc_nothing, .ret = KRET_VOID, .special = KFUNC_##special_
 
+#define SKBS                                                                                       \
+	(HPROG_SOCKET_FILTER | HPROG_TC | HPROG_CGROUP_SKB | HPROG_LWT | HPROG_LWT_XMIT |          \
+	 HPROG_SK_SKB)
+
 /* clang-format off */
 static const struct kfunc_proto protos[] = {
 	{NOTHING(rcu_read_lock, RCU_LOCK)},
@@ -24,7 +28,7 @@ static const struct kfunc_proto protos[] = {
 	 .arg = {KARG_IRQ_RESTORE}},
 
 	{K(dynptr_from_skb, INTEGER, KARG_CTX, KARG_SCALAR, KARG_DYNPTR_UNINIT),
-	 .special = KFUNC_FROM_SKB, .prog_types = HPROG_SOCKET_FILTER | HPROG_TC},
+	 .special = KFUNC_FROM_SKB, .prog_types = SKBS},
 	{K(dynptr_from_xdp, INTEGER, KARG_CTX, KARG_SCALAR, KARG_DYNPTR_UNINIT),
 	 .special = KFUNC_FROM_XDP, .prog_types = HPROG_XDP},
 	{K(dynptr_slice, SLICE, KARG_DYNPTR, KARG_SCALAR, KARG_MEM_OR_NULL, KARG_SIZE_CONST),

@@ -298,7 +298,8 @@ static int set_slice(struct verifier *v, const struct kcall *c)
 {
 	struct reg *r0 = &cur_regs(v)[0];
 
-	if (c->proto->special == KFUNC_SLICE_RDWR && !(v->group & (HPROG_TC | HPROG_XDP))) {
+	if (c->proto->special == KFUNC_SLICE_RDWR &&
+	    !(v->group & (HPROG_TC | HPROG_XDP | HPROG_LWT_XMIT | HPROG_SK_SKB | HPROG_SK_MSG))) {
 		verbose(v, "the prog does not allow writes to packet data\n");
 		return -EINVAL;
 	}

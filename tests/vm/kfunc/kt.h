@@ -98,7 +98,7 @@ static inline void kt_init(const char *const *names, uint32_t cnt)
 
 		kt_ids[i] = id > 0 ? (uint32_t)id : 0;
 		if (id <= 0)
-			printf("this kernel has no %s\n", names[i]);
+			SKIP("this kernel has no %s", names[i]);
 	}
 	btf__free(btf);
 	for (int i = 0; i < 32; i++)
