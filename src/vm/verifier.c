@@ -193,8 +193,6 @@ static int check_ld_imm64(struct verifier *v, const struct bpf_insn *insn)
 	} else {
 		reg_mark_pointer(dst, REG_MAP_VALUE);
 		dst->off = insn[1].imm;
-		if (ver_map(v, insn->imm)->attr.spin_lock_off >= 0)
-			dst->id = ++v->id_gen;
 	}
 	dst->map = insn->imm;
 	return 0;

@@ -56,16 +56,17 @@ int check_call(struct verifier *v, const struct bpf_insn *insn, uint32_t *next)
 	struct frame *f;
 	int err;
 
-	if (v->cur->lock_id) {
-		verbose(v, "function calls are not allowed while holding a lock\n");
-		return -EINVAL;
-	}
 	if (v->subprogs[s].global) {
+		if (v->cur->lock_id) {
+			verbose(v, "global function calls are not allowed while holding a lock,\n"
+				   "use static function instead\n");
+			return -EINVAL;
+		}
 		err = btf_check_global_call(v, s);
 		if (err) {
 			verbose(v, "Caller passes invalid args into func#%d ('%s')\n", s,
 				v->subprogs[s].name);
-			return err;
+			return err == -EACCES ? -EINVAL : err;
 		}
 		v->subprogs[s].called = true;
 		if (cfg_changes_packet(v, s))
@@ -112,7 +113,8 @@ int call_callback(struct verifier *v, const struct helper_proto *p, uint32_t sub
 		flow_need_reg(v, v->cur->cur, 1);
 		if (state_frame(v->cur)->callback_depth >= cur_regs(v)[1].umax) {
 			if (v->log->level & 2)
-				verbose(v, "frame%u bpf_loop iteration limit reached\n", v->cur->cur);
+				verbose(v, "frame%u bpf_loop iteration limit reached\n",
+					v->cur->cur);
 			state_frame(v->cur)->callback_depth = 0;
 			return 0;
 		}
@@ -206,10 +208,6 @@ static int return_to_caller(struct verifier *v, uint32_t *next)
 
 	if (r0->kind == REG_STACK) {
 		verbose(v, "cannot return stack pointer to the caller\n");
-		return -EINVAL;
-	}
-	if (v->cur->lock_id) {
-		verbose(v, "bpf_spin_unlock is missing\n");
 		return -EINVAL;
 	}
 	if (f->callback) {

@@ -72,8 +72,7 @@ static int check_helper_mem(struct verifier *v, const struct call *c, int regno,
 			verbose(v, "R%d cannot write into %s\n", regno, reg_kind_name(r));
 			return -EACCES;
 		}
-		return check_region(v, regno, 0, size, ver_map(v, r->map)->attr.key_size,
-				    zero_ok);
+		return check_region(v, regno, 0, size, ver_map(v, r->map)->attr.key_size, zero_ok);
 	case REG_MAP_VALUE:
 		err = check_map_flags(v, regno, r->off, size, write);
 		return err ? err : check_map_region(v, regno, 0, size, zero_ok);
@@ -188,6 +187,8 @@ static int check_spin_lock(struct verifier *v, int regno, bool lock)
 	const struct reg *r = &cur_regs(v)[regno];
 	const struct map *m;
 	struct state *s = v->cur;
+	/* a map's only value, by its address, is the same one each time */
+	const uint32_t id = r->id ? r->id : UINT32_MAX;
 
 	if (r->kind != REG_MAP_VALUE || r->or_null)
 		return wrong_type(v, regno, "map_value, ptr_");
@@ -212,16 +213,12 @@ static int check_spin_lock(struct verifier *v, int regno, bool lock)
 			(long long)r->var_off.value + r->off, m->attr.spin_lock_off);
 		return -EINVAL;
 	}
-	if (!r->id) { /* without a name an unlock could not be matched */
-		verbose(v, "R%d map value has no identity\n", regno);
-		return -EINVAL;
-	}
 	if (lock) {
 		if (s->lock_id) {
 			verbose(v, "Locking two bpf_spin_locks are not allowed\n");
 			return -EINVAL;
 		}
-		s->lock_id = r->id;
+		s->lock_id = id;
 		s->lock_map = r->map;
 		return 0;
 	}
@@ -229,7 +226,7 @@ static int check_spin_lock(struct verifier *v, int regno, bool lock)
 		verbose(v, "bpf_spin_unlock without taking a lock\n");
 		return -EINVAL;
 	}
-	if (s->lock_id != r->id || s->lock_map != r->map) {
+	if (s->lock_id != id || s->lock_map != r->map) {
 		verbose(v, "bpf_spin_unlock of different lock\n");
 		return -EINVAL;
 	}
@@ -243,6 +240,10 @@ static int check_ctx_arg(struct verifier *v, int regno)
 
 	if (r->kind != REG_CTX)
 		return wrong_type(v, regno, "ctx");
+	if (r->off < 0) {
+		verbose(v, "negative offset ctx ptr R%d off=%d disallowed\n", regno, r->off);
+		return -EACCES;
+	}
 	if (r->off || !tnum_is_const(r->var_off) || r->var_off.value) {
 		verbose(v, "dereference of modified ctx ptr R%d off=%d disallowed\n", regno,
 			r->off);
@@ -277,8 +278,10 @@ static int check_record(struct verifier *v, struct call *c, int regno)
 	if (r->kind != REG_MEM || !r->ringbuf || r->or_null)
 		return wrong_type(v, regno, "ringbuf_mem");
 	if (r->off || !tnum_is_const(r->var_off) || r->var_off.value) {
-		verbose(v, "R%d must have zero offset when passed to release func or trusted arg to "
-			"kfunc\n", regno);
+		verbose(v,
+			"R%d must have zero offset when passed to release func or trusted arg to "
+			"kfunc\n",
+			regno);
 		return -EINVAL;
 	}
 	if (!r->ref_id) {
@@ -431,6 +434,10 @@ static int check_map_fits(struct verifier *v, const struct call *c)
 		break;
 	default:
 		fits = listed(ops->helpers, c->proto->id);
+		if (!fits && c->proto->id == BPF_FUNC_tail_call) {
+			verbose(v, "expected prog array map for tail call\n");
+			return -EINVAL;
+		}
 	}
 	if (fits)
 		return 0;

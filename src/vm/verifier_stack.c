@@ -34,8 +34,7 @@ int stack_check_bounds(struct verifier *v, const struct reg *ptr, int regno, int
 		min = max = (int64_t)ptr->var_off.value + ptr->off + off;
 	} else {
 		if (ptr->smax >= VER_MAX_VAR_OFF || ptr->smin <= -VER_MAX_VAR_OFF) {
-			verbose(v, "invalid unbounded variable-offset %s stack R%d\n", what,
-				regno);
+			verbose(v, "invalid unbounded variable-offset %s stack R%d\n", what, regno);
 			return -EACCES;
 		}
 		min = ptr->smin + ptr->off + off;
@@ -47,8 +46,8 @@ int stack_check_bounds(struct verifier *v, const struct reg *ptr, int regno, int
 		verbose(v, "invalid %s stack R%d off=%lld size=%u\n", what, regno, (long long)min,
 			size);
 	} else {
-		verbose(v, "invalid variable-offset %s stack R%d var_off=%s off=%d size=%u\n",
-			what, regno, tnum_text(ptr->var_off).s, ptr->off + off, size);
+		verbose(v, "invalid variable-offset %s stack R%d var_off=%s off=%d size=%u\n", what,
+			regno, tnum_text(ptr->var_off).s, ptr->off + off, size);
 	}
 	/* errno as the kernel has it: begins inside, ends above */
 	return min >= -VER_MAX_STACK && min < 0 ? -EINVAL : -EACCES;
@@ -121,8 +120,7 @@ static int write_fixed(struct verifier *v, const struct reg *ptr, int64_t off, u
 					flow_need_reg(v, v->cur->cur, value_regno);
 				/* register and slot hold one value: what a test tells of
 				 * the one holds for the other */
-				if (!tnum_is_const(value->var_off) &&
-				    value->umax <= fits) {
+				if (!tnum_is_const(value->var_off) && value->umax <= fits) {
 					struct reg *r = &cur_regs(v)[value_regno];
 
 					scalar_name(v, r);

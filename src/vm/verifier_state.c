@@ -125,10 +125,9 @@ static bool ids_match(struct id_map *m, uint32_t old, uint32_t cur)
 static bool same_pointer(const struct reg *a, const struct reg *b)
 {
 	return a->or_null == b->or_null && a->rdonly == b->rdonly && a->trusted == b->trusted &&
-	       a->rcu == b->rcu && a->walked == b->walked &&
-	       a->ringbuf == b->ringbuf && a->frame == b->frame && a->off == b->off &&
-	       a->map == b->map && a->btf_id == b->btf_id && a->mem_size == b->mem_size &&
-	       a->subprog == b->subprog;
+	       a->rcu == b->rcu && a->walked == b->walked && a->ringbuf == b->ringbuf &&
+	       a->frame == b->frame && a->off == b->off && a->map == b->map &&
+	       a->btf_id == b->btf_id && a->mem_size == b->mem_size && a->subprog == b->subprog;
 }
 
 static bool reg_covers(const struct reg *old, const struct reg *cur, struct id_map *ids,
@@ -462,6 +461,8 @@ static int visit(struct verifier *v, uint32_t insn)
 			    state_equal(v, s, v->cur, insn, MATCH_WITHIN)) {
 				taint_ancestors(v);
 				s->hit++;
+				if (ver_watch)
+					ver_watch->covered(v, s, MATCH_WITHIN);
 				return 1;
 			}
 			if (!called_back && s->rounds == v->cur->rounds &&

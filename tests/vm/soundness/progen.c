@@ -666,6 +666,7 @@ static void call(void)
 	E(MOVR(R1, FP));
 	E(ALU(ADD, R1, slot()));
 	number(R2);
+	E(MOVR(R3, R6));
 	if (!may_call(F_STATIC))
 		return;
 	E(CALLP(0));
@@ -714,6 +715,21 @@ static void function(void)
 {
 	const uint32_t mark = g->out_cnt;
 
+	if (!rnd(4)) { /* R3 is the context */
+		E(MOVR(R6, R3));
+		E(MOVR(R7, R1));
+		E(MOVR(R8, R2));
+		if (g->type == BPF_PROG_TYPE_XDP || rnd(2)) {
+			E(MOVR(R1, R6));
+			E2(MAP(R2, M_PROGS));
+			E(MOV(R3, rnd(3)));
+			E(CALL(tail_call));
+		} else {
+			E(I(BPF_LD | BPF_ABS | sizes[rnd(3)], 0, 0, 0, (int)rnd(24)));
+		}
+		E(MOVR(R1, R7));
+		E(MOVR(R2, R8));
+	}
 	E(MOV(R0, 0));
 	E(LD(DW, R3, R1, 0));
 	if (rnd(2))
@@ -816,6 +832,13 @@ static void counted(int depth)
 	if (!rnd(3))
 		number(R7);
 	top = g->cnt;
+	if (!g->plain && !rnd(4)) { /* with a bound of its own: 2^23 rounds */
+		E(I(BPF_JMP | 0xe0, 0, 0, 0, 0));
+		block(depth + 1);
+		E(I(BPF_JMP | BPF_JA, 0, 0, (int)top - (int)g->cnt - 1, 0));
+		land_at(top);
+		return;
+	}
 	block(depth + 1);
 	if (!rnd(4))
 		twist(R7, R9);
@@ -932,7 +955,8 @@ static void generate(void)
 	E(MOVR(R6, R1));
 	E(LD(W, R7, R1, xdp() ? 12 : 0));
 	for (int i = 1; i <= 10; i++)
-		E(ST(DW, FP, -8 * i, rnd(3) ? (int)rnd(10) : imm()));
+		if (i == 1 || rnd(12)) /* what is not written may be read */
+			E(ST(DW, FP, -8 * i, rnd(3) ? (int)rnd(10) : imm()));
 	E(MOVR(R2, FP));
 	E(ALU(ADD, R2, -8));
 	E2(MAP(R1, M_HASH));
