@@ -28,6 +28,13 @@ struct lpm_key {
 MAP(array, ARRAY, __u32, __u64, 0);
 MAP(percpu_array, PERCPU_ARRAY, __u32, __u64, 0);
 MAP(hash, HASH, __u32, __u64, 0);
+/* with room for more than it is filled with */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 2 * ENTRIES);
+	__type(key, __u32);
+	__type(value, __u64);
+} hash_insert SEC(".maps");
 MAP(percpu_hash, PERCPU_HASH, __u32, __u64, 0);
 MAP(lru_hash, LRU_HASH, __u32, __u64, 0);
 MAP(lpm_trie, LPM_TRIE, struct lpm_key, __u64, BPF_F_NO_PREALLOC);
@@ -97,8 +104,13 @@ PROGRAM(hash_lookup, INCREMENT(hash))
 PROGRAM(hash_update, bpf_map_update_elem(&hash, &key, &one, BPF_ANY);)
 PROGRAM(hash_insert_delete, {
 	key |= 1 << 30;
+	bpf_map_update_elem(&hash_insert, &key, &one, BPF_ANY);
+	bpf_map_delete_elem(&hash_insert, &key);
+})
+/* the map is full: it is refused */
+PROGRAM(hash_refused, {
+	key |= 1 << 30;
 	bpf_map_update_elem(&hash, &key, &one, BPF_ANY);
-	bpf_map_delete_elem(&hash, &key);
 })
 PROGRAM(percpu_hash_lookup, INCREMENT(percpu_hash))
 PROGRAM(lru_hash_lookup, INCREMENT(lru_hash))
@@ -128,3 +140,120 @@ PROGRAM(ringbuf_reserve_discard, {
 	}
 })
 PROGRAM(perf_event_output, bpf_perf_event_output(skb, &perf_event, BPF_F_CURRENT_CPU, &one, 8);)
+
+/* ---- pure computation: no map, on the packet and the stack ---- */
+
+#define COMPUTE(name, ...)                                                                         \
+	SEC("tc") int name(struct __sk_buff *skb)                                                  \
+	{                                                                                          \
+		__u8 *data = (void *)(long)skb->data, *end = (void *)(long)skb->data_end;          \
+		__u64 out = 0;                                                                     \
+                                                                                                   \
+		if (data + 64 > end)                                                               \
+			return TC_ACT_SHOT;                                                        \
+		__VA_ARGS__                                                                        \
+		return out & 1;                                                                    \
+	}
+
+/* FNV-1a, byte by byte, over and over. */
+COMPUTE(compute_hash, {
+	__u64 h = 0xcbf29ce484222325ull;
+	for (int n = 0; n < 32; n++)
+		for (int i = 0; i < 64; i++)
+			h = (h ^ data[i]) * 0x100000001b3ull;
+	out = h;
+})
+
+/* The Internet checksum. */
+COMPUTE(compute_checksum, {
+	__u32 sum = 0;
+	for (int n = 0; n < 64; n++)
+		for (int i = 0; i < 64; i += 2)
+			sum += *(__u16 *)(data + i);
+	sum = (sum & 0xffff) + (sum >> 16);
+	out = (__u16) ~(sum + (sum >> 16));
+})
+
+/* Ethernet, VLAN, IPv4 with options, TCP: what a parser decides on. */
+static __noinline __u32 parse(__u8 *data, __u8 *end)
+{
+	__u32 at = 14, proto, ihl;
+
+	if (data + 64 > end)
+		return 0;
+	proto = data[12] << 8 | data[13];
+	if (proto == 0x8100) {
+		proto = data[16] << 8 | data[17];
+		at = 18;
+	}
+	if (proto != 0x0800 && proto != 0)
+		return 1;
+	ihl = (data[at & 31] & 15) * 4;
+	at += ihl & 20;
+	switch (data[(at + 9) & 63]) {
+	case 6:
+		return 100 + (data[at & 63] << 8 | data[(at + 1) & 63]);
+	case 17:
+		return 200 + (data[(at + 2) & 63] << 8 | data[(at + 3) & 63]);
+	case 1:
+		return 300 + data[at & 63];
+	}
+	return 2 + at + ihl;
+}
+
+COMPUTE(compute_parse, {
+	for (int n = 0; n < 64; n++)
+		out += parse(data, end);
+})
+
+/* Insertion sort of 32 numbers on the stack. */
+COMPUTE(compute_sort, {
+	__u32 v[32];
+	__u32 x = data[0] + 12345;
+
+	for (int i = 0; i < 32; i++) {
+		x = x * 1664525 + 1013904223;
+		v[i] = x >> 8;
+	}
+	for (int i = 1; i < 32; i++)
+		for (int k = 31; k > 0; k--)
+			if (v[k - 1] > v[k]) {
+				__u32 t = v[k];
+				v[k] = v[k - 1];
+				v[k - 1] = t;
+			}
+	out = v[0] + v[31];
+})
+
+/* Division and modulo by what is only known at run time. */
+COMPUTE(compute_divide, {
+	__u64 a = 0x123456789abcdefull + data[0];
+	__u32 b = data[1] + 7;
+	for (int n = 0; n < 128; n++) {
+		out += a / (b + n);
+		out ^= a % (b + n * 3);
+		a = a * 31 + n;
+	}
+})
+
+/* ---- load time: about 100 and about 5,000 instructions ---- */
+
+#define STEP(n)                                                                                    \
+	x = *(volatile __u8 *)(data + (n) % 64);                                                   \
+	if (x > (n) % 251)                                                                         \
+		out += x * 3 + (n);                                                                \
+	else                                                                                       \
+		out ^= x << ((n) % 13);
+#define STEP4(n) STEP(n) STEP((n) + 1) STEP((n) + 2) STEP((n) + 3)
+#define STEP16(n) STEP4(n) STEP4((n) + 4) STEP4((n) + 8) STEP4((n) + 12)
+#define STEP64(n) STEP16(n) STEP16((n) + 16) STEP16((n) + 32) STEP16((n) + 48)
+#define STEP256(n) STEP64(n) STEP64((n) + 64) STEP64((n) + 128) STEP64((n) + 192)
+
+COMPUTE(load_100, {
+	__u64 x;
+	STEP4(1) STEP4(5) STEP(9) STEP(10)
+})
+COMPUTE(load_5000, {
+	__u64 x;
+	STEP256(1) STEP256(257) STEP64(513) STEP16(577)
+})

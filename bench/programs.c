@@ -3,14 +3,19 @@
  * One side of the program bench: loads programs by libbpf and runs them when it is
  * told to. Built twice, for shmap and for the kernel; bench/programs drives both.
  *
- *   standard input:  PROGRAM REPEAT
- *   standard output: nanoseconds of one run, or "error ..."
+ *   standard input:  PROGRAM REPEAT     standard output: nanoseconds of one run
+ *                    PROGRAM size                        bytes of native code
+ *                    PROGRAM insns                       instructions
+ *                    PROGRAM load                        nanoseconds of one BPF_PROG_LOAD
+ *   or "error ..."
  */
 #include <errno.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
+#include <unistd.h>
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
@@ -22,6 +27,7 @@ static const char *object_path;
 struct loaded {
 	char name[64];
 	int fd;
+	const struct bpf_program *prog;
 } loaded[64];
 static int loaded_count;
 
@@ -60,7 +66,7 @@ static void fill(int fd, const struct bpf_map *map)
 }
 
 /* The object with just this program, and the map that its name begins with. */
-static int load(const char *name)
+static int load(const char *name, const struct bpf_program **prog)
 {
 	struct bpf_object *o = bpf_object__open_file(object_path, NULL);
 	struct bpf_program *p, *mine = NULL;
@@ -94,25 +100,80 @@ static int load(const char *name)
 		return -errno;
 	if (used)
 		fill(bpf_map__fd(used), used);
+	*prog = mine;
 	return bpf_program__fd(mine);
 }
 
-static int find(const char *name)
+static struct loaded *find(const char *name)
 {
+	struct loaded *l;
+
 	for (int i = 0; i < loaded_count; i++)
 		if (!strcmp(loaded[i].name, name))
-			return loaded[i].fd;
-	if (loaded_count == 64)
-		return -ENOSPC;
-	snprintf(loaded[loaded_count].name, sizeof(loaded[0].name), "%s", name);
-	return loaded[loaded_count++].fd = load(name);
+			return &loaded[i];
+	if (loaded_count == 64) {
+		fprintf(stderr, "too many programs\n");
+		exit(1);
+	}
+	l = &loaded[loaded_count++];
+	snprintf(l->name, sizeof(l->name), "%s", name);
+	l->fd = load(name, &l->prog);
+	return l;
+}
+
+static long now_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec * 1000000000L + ts.tv_nsec;
+}
+
+/* Native code is made at the load on the kernel and at the first run here: with one run. */
+static long load_time(const struct loaded *l)
+{
+	static uint8_t packet[64];
+	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = packet, .data_size_in = sizeof(packet),
+		    .repeat = 1);
+	long begin = now_ns();
+	int fd = bpf_prog_load(BPF_PROG_TYPE_SCHED_CLS, "timed", "GPL", bpf_program__insns(l->prog),
+			       bpf_program__insn_cnt(l->prog), NULL);
+
+	if (fd < 0 || bpf_prog_test_run_opts(fd, &opts))
+		return -errno;
+	begin = now_ns() - begin;
+	close(fd);
+	return begin;
+}
+
+static long code_size(int fd)
+{
+	struct bpf_prog_info info = {0};
+	uint32_t len = sizeof(info);
+
+	return bpf_obj_get_info_by_fd(fd, &info, &len) ? -errno : (long)info.jited_prog_len;
+}
+
+static long ask(const struct loaded *l, const char *what)
+{
+	static uint8_t packet[64];
+	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = packet, .data_size_in = sizeof(packet),
+		    .repeat = atoi(what));
+
+	if (l->fd < 0)
+		return l->fd;
+	if (!strcmp(what, "size"))
+		return code_size(l->fd);
+	if (!strcmp(what, "insns"))
+		return (long)bpf_program__insn_cnt(l->prog);
+	if (!strcmp(what, "load"))
+		return load_time(l);
+	return bpf_prog_test_run_opts(l->fd, &opts) ? -errno : (long)opts.duration;
 }
 
 int main(int argc, char **argv)
 {
-	static uint8_t packet[64];
-	char name[64];
-	int repeat;
+	char name[64], what[16];
 
 	if (argc != 2) {
 		fprintf(stderr, "usage: bench-programs OBJECT   (see bench/programs)\n");
@@ -121,17 +182,13 @@ int main(int argc, char **argv)
 	object_path = argv[1];
 	libbpf_set_print(quiet);
 	setvbuf(stdout, NULL, _IOLBF, 0);
-	while (scanf("%63s %d", name, &repeat) == 2) {
-		LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = packet,
-			    .data_size_in = sizeof(packet), .repeat = repeat);
-		int fd = find(name);
+	while (scanf("%63s %15s", name, what) == 2) {
+		long answer = ask(find(name), what);
 
-		if (fd < 0)
-			printf("error %s\n", strerror(-fd));
-		else if (bpf_prog_test_run_opts(fd, &opts))
-			printf("error %s\n", strerror(errno));
+		if (answer < 0)
+			printf("error %s\n", strerror((int)-answer));
 		else
-			printf("%u\n", opts.duration);
+			printf("%ld\n", answer);
 		if (events)
 			perf_buffer__consume(events);
 	}

@@ -236,20 +236,71 @@ static void keep_fd(int fd, int *fds, unsigned int *next)
 	fds[slot] = fd;
 }
 
+/* An int and nothing else: what local storages ask of their keys and values. */
+static int make_btf(void)
+{
+	static const struct {
+		uint16_t magic;
+		uint8_t version, flags;
+		uint32_t hdr_len, type_off, type_len, str_off, str_len;
+		uint32_t name, info, size, encoding;
+		char strings[5];
+	} raw = {0xeb9f, 1, 0, 24, 0, 16, 16, 5, 1, 1 << 24, 4, 1 << 24 | 32, "\0int"};
+	union sys_attr attr = {.btf_load = {.btf = (uintptr_t)&raw, .btf_size = 24 + 16 + 5}};
+
+	return sys_bpf(BPF_BTF_LOAD, &attr, sizeof(attr));
+}
+
+static int make_inner(void)
+{
+	union sys_attr attr = {.map_create = {.map_type = BPF_MAP_TYPE_ARRAY,
+					      .key_size = 4,
+					      .value_size = 8,
+					      .max_entries = 2}};
+
+	return sys_bpf(BPF_MAP_CREATE, &attr, sizeof(attr));
+}
+
 /* A good map: the rest of the input has something to work on. */
 static void make_map(struct input *in, int *fds, unsigned int *next)
 {
+	enum { PLAIN, INNER, OWNED };
 	static const struct {
-		uint32_t type, key, value, max, flags;
+		uint32_t type, key, value, max, flags, needs;
 	} kinds[] = {
-		{BPF_MAP_TYPE_ARRAY, 4, 8, 4, 0},
-		{BPF_MAP_TYPE_ARRAY, 4, 100, 3, BPF_F_MMAPABLE},
-		{BPF_MAP_TYPE_ARRAY, 4, 3000, 2, BPF_F_RDONLY},
-		{BPF_MAP_TYPE_HASH, 4, 8, 4, 0},
-		{BPF_MAP_TYPE_HASH, 600, 2000, 3, BPF_F_NO_PREALLOC},
-		{BPF_MAP_TYPE_HASH, 8, 8, 64, BPF_F_WRONLY},
-		{BPF_MAP_TYPE_PERCPU_ARRAY, 4, 8, 4, 0},
-		{BPF_MAP_TYPE_PERCPU_HASH, 3, 5, 7, 0},
+		{BPF_MAP_TYPE_ARRAY, 4, 8, 4, 0, PLAIN},
+		{BPF_MAP_TYPE_ARRAY, 4, 100, 3, BPF_F_MMAPABLE, PLAIN},
+		{BPF_MAP_TYPE_ARRAY, 4, 3000, 2, BPF_F_RDONLY, PLAIN},
+		{BPF_MAP_TYPE_HASH, 4, 8, 4, 0, PLAIN},
+		{BPF_MAP_TYPE_HASH, 600, 2000, 3, BPF_F_NO_PREALLOC, PLAIN},
+		{BPF_MAP_TYPE_HASH, 8, 8, 64, BPF_F_WRONLY, PLAIN},
+		{BPF_MAP_TYPE_PERCPU_ARRAY, 4, 8, 4, 0, PLAIN},
+		{BPF_MAP_TYPE_PERCPU_HASH, 3, 5, 7, 0, PLAIN},
+		{BPF_MAP_TYPE_LRU_HASH, 4, 8, 4, 0, PLAIN},
+		{BPF_MAP_TYPE_LRU_HASH, 4, 8, 40, BPF_F_NO_COMMON_LRU, PLAIN},
+		{BPF_MAP_TYPE_LRU_PERCPU_HASH, 5, 9, 6, 0, PLAIN},
+		{BPF_MAP_TYPE_LPM_TRIE, 8, 4, 9, BPF_F_NO_PREALLOC, PLAIN},
+		{BPF_MAP_TYPE_QUEUE, 0, 8, 3, 0, PLAIN},
+		{BPF_MAP_TYPE_STACK, 0, 100, 2, 0, PLAIN},
+		{BPF_MAP_TYPE_BLOOM_FILTER, 0, 8, 20, 0, PLAIN},
+		{BPF_MAP_TYPE_RINGBUF, 0, 0, 4096, 0, PLAIN},
+		{BPF_MAP_TYPE_RINGBUF, 0, 0, 4096, SHMAP_F_RB_OVERWRITE, PLAIN},
+		{BPF_MAP_TYPE_USER_RINGBUF, 0, 0, 4096, 0, PLAIN},
+		{BPF_MAP_TYPE_PERF_EVENT_ARRAY, 4, 4, 3, 0, PLAIN},
+		{BPF_MAP_TYPE_STACK_TRACE, 4, 32, 4, 0, PLAIN},
+		{BPF_MAP_TYPE_STACK_TRACE, 4, 64, 4, BPF_F_STACK_BUILD_ID, PLAIN},
+		{BPF_MAP_TYPE_PROG_ARRAY, 4, 4, 3, 0, PLAIN},
+		{BPF_MAP_TYPE_CGROUP_ARRAY, 4, 4, 3, 0, PLAIN},
+		{BPF_MAP_TYPE_CGROUP_STORAGE, 8, 8, 0, 0, PLAIN},
+		{BPF_MAP_TYPE_PERCPU_CGROUP_STORAGE, 16, 8, 0, 0, PLAIN},
+		{SHMAP_MAP_TYPE_ARENA, 0, 0, 2, BPF_F_MMAPABLE, PLAIN},
+		{BPF_MAP_TYPE_ARRAY_OF_MAPS, 4, 4, 3, 0, INNER},
+		{BPF_MAP_TYPE_HASH_OF_MAPS, 4, 4, 3, 0, INNER},
+		{BPF_MAP_TYPE_HASH_OF_MAPS, 4, 4, 3, BPF_F_NO_PREALLOC, INNER},
+		{BPF_MAP_TYPE_TASK_STORAGE, 4, 4, 0, BPF_F_NO_PREALLOC, OWNED},
+		{BPF_MAP_TYPE_INODE_STORAGE, 4, 4, 0, BPF_F_NO_PREALLOC, OWNED},
+		{BPF_MAP_TYPE_SK_STORAGE, 4, 4, 0, BPF_F_NO_PREALLOC, OWNED},
+		{SHMAP_MAP_TYPE_CGRP_STORAGE, 4, 4, 0, BPF_F_NO_PREALLOC, OWNED},
 	};
 	uint8_t k = take(in) % ARRAY_SIZE(kinds);
 	union sys_attr attr = {.map_create = {.map_type = kinds[k].type,
@@ -257,10 +308,28 @@ static void make_map(struct input *in, int *fds, unsigned int *next)
 					      .value_size = kinds[k].value,
 					      .max_entries = kinds[k].max,
 					      .map_flags = kinds[k].flags}};
-	int fd = sys_bpf(BPF_MAP_CREATE, &attr, sizeof(attr));
+	int with = kinds[k].needs == INNER   ? make_inner()
+		   : kinds[k].needs == OWNED ? make_btf()
+					     : -1;
+	int fd;
 
-	if (fd >= 0)
-		keep_fd(fd, fds, next);
+	if (kinds[k].needs == INNER) {
+		attr.map_create.inner_map_fd = with;
+	} else if (kinds[k].needs == OWNED) {
+		attr.map_create.btf_fd = with;
+		attr.map_create.btf_key_type_id = attr.map_create.btf_value_type_id = 1;
+	}
+	fd = sys_bpf(BPF_MAP_CREATE, &attr, sizeof(attr));
+	if (fd < 0 || (kinds[k].needs != PLAIN && with < 0)) {
+		fprintf(stderr, "map %u of type %u is not made: %d\n", k, kinds[k].type, fd);
+		abort();
+	}
+	/* an inner map's fd is something to put in; sometimes the template is gone */
+	if (with >= 0 && k & 1)
+		close_one(with);
+	else if (with >= 0)
+		keep_fd(with, fds, next);
+	keep_fd(fd, fds, next);
 }
 
 static void command(struct input *in, int *fds, unsigned int *next)

@@ -170,15 +170,33 @@ long uaccess_copy_string(char *dst, const char *src, size_t size)
 	return n;
 }
 
+/* Where uaccess.h's instructions are that may fault, and where to go on then: distances
+ * from the place where each stands. The linker puts the names at the section's ends. */
+struct table_entry {
+	int32_t insn, fault;
+};
+extern const struct table_entry uaccess_table_begin[] __asm__("__start_uaccess_table")
+	__attribute__((visibility("hidden"), weak));
+extern const struct table_entry uaccess_table_end[] __asm__("__stop_uaccess_table")
+	__attribute__((visibility("hidden"), weak));
+
 static bool fault_resume(void *context)
 {
 	greg_t *regs = ((ucontext_t *)context)->uc_mcontext.gregs;
 	uintptr_t ip = (uintptr_t)regs[REG_RIP];
+	const struct table_entry *t;
 
-	if (ip < (uintptr_t)uaccess_begin || ip >= (uintptr_t)uaccess_end)
-		return false;
-	regs[REG_RIP] = (greg_t)(uintptr_t)uaccess_fault;
-	return true;
+	if (ip >= (uintptr_t)uaccess_begin && ip < (uintptr_t)uaccess_end) {
+		regs[REG_RIP] = (greg_t)(uintptr_t)uaccess_fault;
+		return true;
+	}
+	for (t = uaccess_table_begin; t < uaccess_table_end; t++) {
+		if (ip != (uintptr_t)&t->insn + (intptr_t)t->insn)
+			continue;
+		regs[REG_RIP] = (greg_t)((uintptr_t)&t->fault + (intptr_t)t->fault);
+		return true;
+	}
+	return false;
 }
 
 #define RESTORER uaccess_restore
@@ -281,12 +299,26 @@ static void chain_read(int index, struct sigaction *act)
 	store_release(&chain_lock, 0);
 }
 
+static bool (*fixup)(void *context);
+
+void uaccess_set_fixup(bool (*fn)(void *context))
+{
+	store_release(&fixup, fn);
+}
+
+static bool fixed_up(void *context)
+{
+	bool (*fn)(void *context) = load_acquire(&fixup);
+
+	return fn && fn(context);
+}
+
 static void on_fault(int sig, siginfo_t *info, void *context)
 {
 	struct sigaction act;
 	int index = guarded_index(sig);
 
-	if (info->si_code > 0 && (fault_resume(context) || fault_guard_resume(context)))
+	if (info->si_code > 0 && (fault_resume(context) || fixed_up(context) || fault_guard_resume(context)))
 		return;
 
 	chain_read(index, &act);

@@ -16,6 +16,7 @@
 #define SHMAP_BASE_UACCESS_H
 
 #include <signal.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -40,10 +41,79 @@ int uaccess_copy(void *dst, const void *src, size_t n);
 /* Stores n zero bytes; as uaccess_copy(). */
 int uaccess_zero(void *dst, size_t n);
 
+/*
+ * One word of user memory, at any alignment, without a call: false when it is not
+ * accessible. Each is one load or store that may fault: its address stands in the section
+ * uaccess_table, beside that of the code to go on with (uaccess.c).
+ */
+#if defined(__x86_64__)
+#define UACCESS_MAY_FAULT(insn)                                                                    \
+	"1:	" insn "\n"                                                                         \
+	"	.pushsection uaccess_table, \"a\"\n"                                              \
+	"	.balign 4\n"                                                                        \
+	"	.long 1b - ., %l[fault] - .\n"                                                      \
+	"	.popsection\n"
+
+static inline __attribute__((always_inline)) bool uaccess_get4(uint32_t *v, const void *user)
+{
+	uint32_t x;
+
+	__asm__ goto(UACCESS_MAY_FAULT("movl (%1), %0") : "=r"(x) : "r"(user) : : fault);
+	*v = x;
+	return true;
+fault:
+	return false;
+}
+
+static inline __attribute__((always_inline)) bool uaccess_get8(uint64_t *v, const void *user)
+{
+	uint64_t x;
+
+	__asm__ goto(UACCESS_MAY_FAULT("movq (%1), %0") : "=r"(x) : "r"(user) : : fault);
+	*v = x;
+	return true;
+fault:
+	return false;
+}
+
+static inline __attribute__((always_inline)) bool uaccess_put4(void *user, uint32_t v)
+{
+	__asm__ goto(UACCESS_MAY_FAULT("movl %0, (%1)") : : "r"(v), "r"(user) : "memory" : fault);
+	return true;
+fault:
+	return false;
+}
+
+static inline __attribute__((always_inline)) bool uaccess_put8(void *user, uint64_t v)
+{
+	__asm__ goto(UACCESS_MAY_FAULT("movq %0, (%1)") : : "r"(v), "r"(user) : "memory" : fault);
+	return true;
+fault:
+	return false;
+}
+#else
+#define uaccess_get4(v, user) (!uaccess_copy((v), (user), 4))
+#define uaccess_get8(v, user) (!uaccess_copy((v), (user), 8))
+
+static inline bool uaccess_put4(void *user, uint32_t v)
+{
+	return !uaccess_copy(user, &v, 4);
+}
+
+static inline bool uaccess_put8(void *user, uint64_t v)
+{
+	return !uaccess_copy(user, &v, 8);
+}
+#endif
+
 /* Copies a NUL-terminated string of at most size bytes with its NUL: the
  * number of bytes copied, -EFAULT, or -E2BIG when there is no NUL (dst is then
  * still NUL-terminated). */
 long uaccess_copy_string(char *dst, const char *src, size_t size);
+
+/* For generated code: a fault that is none of the above is first shown to this function,
+ * with the ucontext; true: it has been dealt with. */
+void uaccess_set_fixup(bool (*fixup)(void *context));
 
 /*
  * What sigaction(2) does for SIGSEGV and SIGBUS while the handlers above stay

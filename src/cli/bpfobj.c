@@ -13,6 +13,7 @@
 #include <bpf/btf.h>
 
 #include "base/errors.h"
+#include "btf/old_object.h"
 #include "cli/cli.h"
 #include "cli/dump.h"
 #include "shm/object.h"
@@ -141,8 +142,14 @@ static int judge_programs(struct bpfobj *o)
 	{
 		const char *section = bpf_program__section_name(p);
 		char name[256], why[256], shown[160], prog[160];
+		uint32_t type, attach;
 
 		all++;
+		if (bpf_program__type(p) == BPF_PROG_TYPE_UNSPEC &&
+		    old_section_type(section, &type, &attach)) {
+			bpf_program__set_type(p, type);
+			bpf_program__set_expected_attach_type(p, attach);
+		}
 		printable(section, shown, sizeof(shown));
 		printable(bpf_program__name(p), prog, sizeof(prog));
 		if (bpf_program__type(p) == BPF_PROG_TYPE_UNSPEC)
@@ -173,6 +180,45 @@ static int judge_programs(struct bpfobj *o)
 	return 0;
 }
 
+/* libbpf's name for the object in a file: it begins the names of .bss and its like. */
+static void object_name(const char *path, char *name, size_t size)
+{
+	const char *base = strrchr(path, '/');
+
+	snprintf(name, size, "%s", base ? base + 1 : path);
+	*strchrnul(name, '.') = 0;
+}
+
+/* Opens the file, an old one as what it would be today. 0, or CLI_FAILED. */
+static int open_object(struct bpfobj *o)
+{
+	char why[OLD_OBJECT_WHY], name[64];
+	DECLARE_LIBBPF_OPTS(bpf_object_open_opts, opts, .object_name = name);
+	void *file, *converted = NULL;
+	size_t size;
+	int ret;
+
+	file = old_object_read(o->path, &size);
+	if (!file)
+		return cli_error("%s: %s", o->path, strerror(errno));
+	ret = old_object_convert(file, size, &converted, &size, why);
+	object_name(o->path, name, sizeof(name));
+	if (ret == 1)
+		o->bpf = bpf_object__open_mem(converted, size, &opts);
+	else if (!ret)
+		o->bpf = bpf_object__open_file(o->path, NULL);
+	free(converted);
+	free(file);
+	if (ret < 0)
+		return cli_error("%s: %s", o->path, why);
+	if (o->bpf)
+		return 0;
+	cli_error("%s is damaged: libbpf cannot read it (%s); compile it again", o->path,
+		  strerror(errno));
+	show_said();
+	return CLI_FAILED;
+}
+
 int bpfobj_open(struct bpfobj *o, const char *path, const struct bpfobj_want *want)
 {
 	int err = file_check(path);
@@ -183,14 +229,8 @@ int bpfobj_open(struct bpfobj *o, const char *path, const struct bpfobj_want *wa
 	if (err)
 		return err;
 	listen_to_libbpf();
-	o->bpf = bpf_object__open_file(path, NULL);
-	if (!o->bpf) {
-		err = cli_error("%s is damaged: libbpf cannot read it (%s); compile it again", path,
-				strerror(errno));
-		show_said();
-		return err;
-	}
-	return judge_programs(o);
+	err = open_object(o);
+	return err ? err : judge_programs(o);
 }
 
 static int open_program(struct bpf_program *p, struct vm_prog **out)

@@ -39,12 +39,15 @@ int section_event(const char *section, enum link_event *event, char *name, char 
 		if (strncmp(section, sections[i].prefix, len))
 			continue;
 		*event = sections[i].event;
-		snprintf(name, 160, "%s%s", sections[i].syscall ? CALL_PREFIX : "",
-			 section + len);
+		snprintf(name, 160, "%s%s", sections[i].syscall ? CALL_PREFIX : "", section + len);
 		if (strchr(name, '+')) {
 			snprintf(why, size, "an offset into a function needs the kernel");
 			return -ENOENT;
 		}
+		/* "kprobe/sys_read", from when the function had that name */
+		if (!strncmp(name, "sys_", 4) &&
+		    (*event == LINK_KPROBE || *event == LINK_KRETPROBE))
+			snprintf(name, 160, CALL_PREFIX "%s", section + len + 4);
 		return event_target_check(*event, name, why, size);
 	}
 	snprintf(why, size, "system calls do not run programs of this section");

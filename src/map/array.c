@@ -414,6 +414,19 @@ static void *array_lookup(struct map *m, const void *key)
 	return array_slot(m, index);
 }
 
+static void array_inlined(const struct map *m, struct map_inline *in)
+{
+	if (array_has_lock(m))
+		return;
+	in->max = m->attr.max_entries;
+	in->stride = m->elem_size;
+	if (!m->array.redo_count)
+		return;
+	in->guard_off = m->array.redo_off + offsetof(struct redo_record, lock);
+	in->guard_mask = m->array.redo_count - 1;
+	in->guard_stride = m->array.redo_size;
+}
+
 static long array_update(struct map *m, const void *key, const void *value, uint64_t flags)
 {
 	return array_write(m, key, value, flags);
@@ -552,6 +565,7 @@ const struct map_ops array_map_ops = {
 	.recover = array_recover,
 	.validate = array_validate,
 	.direct_value = array_direct_value,
+	.inlined = array_inlined,
 	.lock_allowed = true,
 	.inner_allowed = true,
 	.inner_entries = true,

@@ -149,6 +149,10 @@ int htab_layout(struct map *m, uint64_t *data_size, uint64_t *prealloc)
 	/* The rest comes when it is first used. */
 	*prealloc = m->htab.page_off ? m->htab.bucket_off : m->htab.elem_off;
 	m->htab.seed = m->attr.hash_seed;
+	if (!m->ops->objref) { /* those have operations of their own */
+		htab_quick_read(m);
+		htab_quick_change(m);
+	}
 	return 0;
 }
 
@@ -231,6 +235,7 @@ const struct map_ops htab_map_ops = {
 	.next_key = htab_next_key,
 	.pop = htab_pop,
 	.lookup = htab_lookup,
+	.inlined = htab_inlined,
 	.update = htab_update,
 	.delete = htab_delete,
 	.for_each = htab_for_each,
@@ -241,6 +246,7 @@ const struct map_ops htab_map_ops = {
 	.delete_batch = htab_delete_batch,
 	.memlock = htab_memlock,
 	.stats = htab_stats,
+	.sums_elems = true,
 	.recover = htab_recover,
 	.validate = htab_validate,
 	.lock_allowed = true,

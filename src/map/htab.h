@@ -71,6 +71,7 @@
 #include "base/atomic.h"
 #include "base/bits.h"
 #include "base/errors.h"
+#include "base/tags.h"
 #include "map/map.h"
 #include "sync/lease.h"
 #include "sync/lock.h"
@@ -303,19 +304,31 @@ static inline bool htab_hit_valid(const struct htab_hit *hit)
 	return load_relaxed(&hit->e->gen) == hit->gen;
 }
 
-/*
- * Which slots of the bucket carry the tag: a bit each. Without a branch per slot,
- * as where a key stands cannot be predicted. Each load is an acquire of its own.
- */
-static inline unsigned int htab_slots_tagged(struct bucket *b, uint64_t tag)
+/* Which slots of the bucket carry the tag: a bit each. */
+static inline unsigned int htab_slots_tagged(const struct bucket *b, uint64_t tag)
 {
-	unsigned int i, found = 0;
+	return tags_match8(b->slot, tag) & ((1U << HTAB_SLOTS) - 1);
+}
 
-#pragma GCC unroll 7
-	for (i = 0; i < HTAB_SLOTS; i++)
-		found |= (unsigned int)((load_acquire(&b->slot[i]) ^ tag) < 1ULL << LINK_TAG_SHIFT)
-			 << i;
-	return found;
+/* Which hold a link: no link has the tag 0. */
+static inline unsigned int htab_slots_taken(const struct bucket *b)
+{
+	return ~tags_match8(b->slot, 0) & ((1U << HTAB_SLOTS) - 1);
+}
+
+/*
+ * What the code for one shape of map takes as constants (htab_quick.h): elsewhere it comes
+ * from the map itself.
+ */
+struct htab_shape {
+	uint32_t key_size, value_size;
+	bool per_cpu, lru, has_lock;
+};
+
+static inline __attribute__((always_inline)) struct htab_shape htab_shape_of(const struct map *m)
+{
+	return (struct htab_shape){m->attr.key_size, m->attr.value_size, m->ops->per_cpu,
+				   m->ops->evicts, m->attr.spin_lock_off >= 0};
 }
 
 /* What the caller of a writer found out about the key's place. */
@@ -402,6 +415,16 @@ int htab_bucket_populate(struct map *m, uint32_t bucket);
 /* htab_change.c, for batches: htab_write() of a key whose hash is known. */
 int htab_write_hashed(struct map *m, const void *key, uint64_t hash, const void *value,
 		      uint64_t flags);
+/* Repairs what a dead owner of the stripe's lock, which is ours now, left. */
+void htab_owner_died(struct map *m, uint32_t stripe);
+
+/* htab_quick.c, htab_find.c: fill m->quick, for maps of common shapes. */
+void htab_quick_change(struct map *m);
+void htab_quick_read(struct map *m);
+/* What these and the operations come to otherwise. */
+int htab_read_any(struct map *m, const void *key, void *value, uint64_t flags);
+int htab_next_key_any(struct map *m, const void *key, void *next);
+int htab_erase_any(struct map *m, const void *key);
 
 /* htab_batch_change.c */
 int htab_update_batch(struct map *m, struct map_batch *b);

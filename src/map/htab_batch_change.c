@@ -98,9 +98,14 @@ static int change_batch(struct map *m, struct map_batch *b, bool update)
 		}
 		window_fetch(&w, m);
 		for (i = 0; i < n; i++) {
-			err = update ? htab_write_hashed(m, w.keys + i * key_size, w.hash[i],
-							 w.values + i * m->user_value_size, 0)
-				     : htab_erase(m, w.keys + i * key_size);
+			if (!update)
+				err = htab_erase(m, w.keys + i * key_size);
+			else if (m->htab.hashed)
+				err = m->htab.hashed(m, w.keys + i * key_size, w.hash[i],
+						     w.values + i * m->user_value_size);
+			else
+				err = htab_write_hashed(m, w.keys + i * key_size, w.hash[i],
+							w.values + i * m->user_value_size, BPF_ANY);
 			if (err)
 				break;
 		}

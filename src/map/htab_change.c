@@ -14,14 +14,19 @@
 
 #define VALUE_ON_STACK 512
 
+__attribute__((cold)) void htab_owner_died(struct map *m, uint32_t stripe)
+{
+	htab_recover_stripe(m, stripe);
+	if (htab_lru(m))
+		htab_lru_rebuild(m, stripe);
+}
+
 static inline int stripe_lock(struct map *m, uint32_t stripe)
 {
 	int ret = lock_acquire(&htab_stripe(m, stripe)->lock);
 
 	if (unlikely(ret == LOCK_OWNER_DIED)) {
-		htab_recover_stripe(m, stripe);
-		if (htab_lru(m))
-			htab_lru_rebuild(m, stripe);
+		htab_owner_died(m, stripe);
 		ret = 0;
 	}
 	return ret;
@@ -32,17 +37,24 @@ int htab_lock(struct map *m, uint32_t stripe)
 	return stripe_lock(m, stripe);
 }
 
-void htab_unlock(struct map *m, uint32_t stripe)
+static inline void stripe_unlock(struct map *m, uint32_t stripe)
 {
 	lock_release(&htab_stripe(m, stripe)->lock);
+}
+
+void htab_unlock(struct map *m, uint32_t stripe)
+{
+	stripe_unlock(m, stripe);
 }
 
 /*
  * Finds the key under its stripe's lock. When it is not there, p->where is
  * the word that a new link goes to: an empty slot, or the end of the chain.
  */
-static inline __attribute__((always_inline)) int find_locked(struct map *m, const void *key,
-							     uint64_t hash, struct htab_place *p)
+static inline __attribute__((always_inline)) int find_locked(struct map *m,
+							     const struct htab_shape s,
+							     const void *key, uint64_t hash,
+							     struct htab_place *p)
 {
 	struct bucket *b;
 	uint64_t *word;
@@ -56,31 +68,35 @@ static inline __attribute__((always_inline)) int find_locked(struct map *m, cons
 	p->evicted = p->held = false;
 	b = htab_bucket(m, p->bucket);
 	for (found = htab_slots_tagged(b, p->tag); found; found &= found - 1) {
-		i = (unsigned int)__builtin_ctz(found);
-		if (htab_follow(m, load_relaxed(&b->slot[i]), &hit) != FOLLOW_ELEM)
+		word = &b->slot[__builtin_ctz(found)];
+		p->link = load_relaxed(word);
+		if (unlikely(htab_follow(m, p->link, &hit) != FOLLOW_ELEM))
 			goto damaged;
-		if (likely(htab_key_same(m, hit.e->key, key))) {
-			p->where = &b->slot[i];
-			p->link = load_relaxed(&b->slot[i]);
+		if (likely(htab_key_same_of(m, hit.e->key, key, s.key_size))) {
+			p->where = word;
 			return 0;
 		}
 	}
 	word = &b->chain;
-	for (steps = 0; load_relaxed(word); steps++) {
+	for (steps = 0; unlikely(load_relaxed(word)); steps++) {
 		uint64_t link = load_relaxed(word);
 
 		if (htab_follow(m, link, &hit) != FOLLOW_ELEM || steps > m->htab.elems)
 			goto damaged;
-		if (!((link ^ p->tag) & LINK_TAG_MASK) && htab_key_same(m, hit.e->key, key)) {
+		if (!((link ^ p->tag) & LINK_TAG_MASK) &&
+		    htab_key_same_of(m, hit.e->key, key, s.key_size)) {
 			p->where = word;
 			p->link = link;
 			return 0;
 		}
 		word = &hit.e->next;
 	}
-	for (i = 0; i < HTAB_SLOTS && load_relaxed(&b->slot[i]); i++)
-		;
+	/* No link has the tag 0. */
+	found = htab_slots_tagged(b, 0);
+	i = (unsigned int)__builtin_ctz(found | 1U << HTAB_SLOTS);
 	p->where = i < HTAB_SLOTS ? &b->slot[i] : word;
+	if (unlikely(i < HTAB_SLOTS && load_relaxed(p->where)))
+		goto damaged;
 	p->link = 0;
 	return 0;
 
@@ -91,7 +107,7 @@ damaged:
 
 int htab_find_locked(struct map *m, const void *key, uint64_t hash, struct htab_place *p)
 {
-	return find_locked(m, key, hash, p);
+	return find_locked(m, htab_shape_of(m), key, hash, p);
 }
 
 /* The number of the place's word in an intent. */
@@ -105,47 +121,28 @@ static uint32_t place_where(const struct map *m, const struct htab_place *p)
 	return WHERE_ELEM | (uint32_t)(off / m->htab.elem_stride);
 }
 
-/*
- * Commits `link` at the place and brings pool and counters up to date. The
- * intent is complete before its op is stored, and the op before the commit; a
- * compiler fence is enough, as only our own death separates them and what a
- * dead thread has executed is visible to who takes its lock.
- */
-static void change_commit(struct map *m, struct htab_place *p, uint64_t link,
-			  const struct htab_alloc *new_elem, uint64_t new_next, int live_delta)
+/* new_elem comes in, followed by next, or (NULL) next is what the place gets; what was
+ * there goes. */
+static inline __attribute__((always_inline)) void
+place_commit(struct map *m, const struct htab_shape s, struct htab_place *p,
+	     const struct htab_alloc *new_elem, uint64_t next, int live_delta)
 {
 	struct stripe *st = htab_stripe(m, p->stripe);
-	struct intent *in = &st->intent;
+	struct elem *e = new_elem ? htab_elem(m, new_elem->index) : NULL;
+	struct intent in = {
+		.link = e ? link_make(new_elem->index, e->gen + 1, p->tag) : next,
+		.where = place_where(m, p),
+		.elem1 = link_index1(p->link),
+		.rest1 = new_elem ? new_elem->rest1 : 0,
+		.after = st->live + (uint32_t)live_delta,
+		.op = INTENT_CHANGE | (new_elem ? new_elem->from : 0),
+	};
 
-	in->where = place_where(m, p);
-	in->link = link;
-	in->after = st->live + (uint32_t)live_delta;
-	in->elem1 = link_index1(p->link);
-	in->rest1 = new_elem ? new_elem->rest1 : 0;
-	fence_compiler();
-	store_relaxed(&in->op, INTENT_CHANGE | (new_elem ? new_elem->from : 0));
-	fence_compiler();
-	if (new_elem) {
-		struct elem *e = htab_elem(m, new_elem->index);
-
-		/* From here the new element is still the head of its list, but its
-		 * link there is gone: the intent knows it. */
-		store_relaxed(&e->next, new_next);
-		if (htab_lru(m))
-			store_relaxed(&e->stamp, in->elem1 ? 1U : 0U); /* referenced? */
-		store_release(&e->gen, e->gen + 1); /* odd: in the table, as soon as linked */
-	}
-	/* The commit. Release: who finds the link finds the element filled. */
-	store_release(p->where, link);
-	fence_compiler();
-	htab_change_complete(m, st, p->stripe,
-			     in->elem1 && !p->held ? (uint32_t)(lease_cpu() + 1) : 0);
-	fence_compiler();
-	store_relaxed(&in->op, INTENT_NONE);
-	if (htab_lru(m))
+	htab_commit(m, s.lru, st, p->stripe, &in, p->where, e, next,
+		    htab_elem_at(m, in.elem1), !p->held);
+	if (s.lru)
 		htab_lru_changed(m, p->stripe, new_elem ? new_elem->index + 1 : 0,
-				 p->evicted ? 0 : link_index1(p->link),
-				 live_delta < 0 && !p->evicted);
+				 p->evicted ? 0 : in.elem1, live_delta < 0 && !p->evicted);
 }
 
 int htab_place(struct map *m, uint32_t stripe, uint32_t index, uint32_t cpu, const void *value)
@@ -205,60 +202,6 @@ void htab_value_in(struct map *m, uint8_t *to, const uint8_t *from)
 	uaccess_copy(to + lock + 4, from + lock + 4, m->attr.value_size - (uint32_t)lock - 4);
 }
 
-/* Into an element that nobody but stale readers looks at, at its 8-byte boundaries: by
- * whole words, as racing readers expect them. */
-#define WORDS_IN_MAX 64
-
-static inline void words_in(uint8_t *to, const uint8_t *from, uint32_t n)
-{
-	uint64_t v;
-	uint32_t half;
-
-	if (unlikely(n > WORDS_IN_MAX)) {
-		uaccess_copy(to, from, n);
-		return;
-	}
-	for (; n >= 8; n -= 8, to += 8, from += 8) {
-		memcpy(&v, from, 8);
-		store_relaxed((uint64_t *)to, v);
-	}
-	if (n & 4) {
-		memcpy(&half, from, 4);
-		store_relaxed((uint32_t *)to, half);
-		to += 4, from += 4;
-	}
-	for (n &= 3; n; n--)
-		store_relaxed(to++, *from++);
-}
-
-static inline void elem_fill(struct map *m, uint32_t index, const void *key, const uint8_t *value,
-			     int only_cpu)
-{
-	struct elem *e = htab_elem(m, index);
-	uint32_t cpu;
-
-	/* Readers of its last life must see its generation change before any
-	 * of this: partner of fence_acquire() in htab_hit_valid(). */
-	fence_release();
-	words_in(e->key, key, m->attr.key_size);
-	if (likely(!m->ops->per_cpu)) {
-		if (likely(m->attr.value_size <= WORDS_IN_MAX && m->attr.spin_lock_off < 0))
-			words_in(htab_plain_value(m, e), value, m->attr.value_size);
-		else
-			htab_value_in(m, htab_plain_value(m, e), value);
-		return;
-	}
-	for (cpu = 0; cpu < m->attr.possible_cpus; cpu++) {
-		if (only_cpu < 0)
-			words_in(htab_value(m, index, cpu), value + (size_t)cpu * m->elem_size,
-				 m->elem_size);
-		else
-			uaccess_zero(htab_value(m, index, cpu), m->elem_size);
-	}
-	if (only_cpu >= 0)
-		uaccess_copy(htab_value(m, index, (uint32_t)only_cpu), value, m->attr.value_size);
-}
-
 /* BPF_F_LOCK on an element that exists: in place, under its own lock. 1 done,
  * 0 not there, or -errno. */
 static int update_in_place(struct map *m, const void *key, uint64_t hash, const void *value,
@@ -283,11 +226,12 @@ static int update_in_place(struct map *m, const void *key, uint64_t hash, const 
 
 /* The stripe, locked, has used its quota. 0: one element is to give way, the lock is held;
  * 1: released, begin again; < 0: released. */
-static int stripe_full(struct map *m, uint32_t stripe, uint32_t *looked)
+static inline int stripe_full(struct map *m, const struct htab_shape s, uint32_t stripe,
+			      uint32_t *looked)
 {
 	int ret;
 
-	if (htab_lru(m))
+	if (s.lru)
 		return htab_lru_full(m, stripe, looked);
 	htab_unlock(m, stripe);
 	ret = htab_steal(m, stripe, true);
@@ -296,7 +240,7 @@ static int stripe_full(struct map *m, uint32_t stripe, uint32_t *looked)
 
 /* LRU: one element gives way to the one that `a` is for, or, without memory for one, also
  * gives its memory. */
-static int make_room(struct map *m, const void *key, uint64_t hash, struct htab_place *p,
+static __attribute__((noinline)) int make_room(struct map *m, const void *key, uint64_t hash, struct htab_place *p,
 		     struct htab_alloc *a, bool allocated, bool force, uint32_t *stamp)
 {
 	uint32_t bucket;
@@ -319,34 +263,46 @@ static int make_room(struct map *m, const void *key, uint64_t hash, struct htab_
  * CPU's cache: all of them are asked for before the lock's compare-and-swap, which nothing
  * overtakes. Guesses: they may be others by then.
  */
-static inline __attribute__((always_inline)) void fetch_place(struct map *m, uint32_t stripe,
-							      uint64_t hash, bool fill)
+static inline __attribute__((always_inline)) void fetch_place(struct map *m,
+							      const struct htab_shape s,
+							      uint32_t stripe, uint64_t hash,
+							      bool fill)
 {
 	struct bucket *b = htab_bucket(m, htab_key_bucket(m, hash));
 	struct stripe *st = htab_stripe(m, stripe);
 	uint32_t index1, cpu;
+	unsigned int found;
 
 	prefetch_write(b);
 	prefetch_write(st);
-	if (htab_lru(m))
+	if (s.lru)
 		prefetch_write(htab_lru_order(m, stripe));
+	found = htab_slots_tagged(b, htab_key_tag(hash));
+	index1 = link_index1(load_relaxed(&b->slot[__builtin_ctz(found | 1U << 7) & 7]));
+	/* wherever it leads: a fetch harms nobody */
+	prefetch_write(htab_elem(m, index1 - 1));
+	if (s.lru)
+		prefetch_write(htab_lru_node(m, index1 - 1));
 	if (!fill)
 		return;
 	index1 = heads_free(load_relaxed(&st->heads));
 	if (likely(index1 && index1 <= m->htab.elems)) {
 		prefetch_write(htab_elem(m, index1 - 1));
-		for (cpu = 0; m->ops->per_cpu && cpu < m->attr.possible_cpus && cpu < 4; cpu++)
+		for (cpu = 0; s.per_cpu && cpu < m->attr.possible_cpus && cpu < 4; cpu++)
 			prefetch_write(htab_value(m, index1 - 1, cpu));
 	}
 }
 
 /* What htab_alloc() would do first. */
-static inline bool alloc_free(struct map *m, const struct stripe *st, struct htab_alloc *a)
+static inline __attribute__((always_inline)) bool alloc_free(struct map *m,
+							     const struct htab_shape s,
+							     const struct stripe *st,
+							     struct htab_alloc *a)
 {
 	uint32_t free1 = heads_free(st->heads);
 	struct elem *e = htab_elem_at(m, free1);
 
-	if (unlikely(!e || e->gen & 1 || m->attr.spin_lock_off >= 0))
+	if (unlikely(!e || e->gen & 1 || s.has_lock))
 		return false;
 	a->index = free1 - 1;
 	a->from = INTENT_FREE;
@@ -355,7 +311,7 @@ static inline bool alloc_free(struct map *m, const struct stripe *st, struct hta
 }
 
 /* Counts an update that there was no room for. */
-static int refused(struct map *m, uint32_t stripe, int err)
+static __attribute__((noinline, cold)) int refused(struct map *m, uint32_t stripe, int err)
 {
 	if (err == -E2BIG || err == -ENOMEM)
 		fetch_add_relaxed(&htab_stripe(m, stripe)->failed, 1U);
@@ -366,10 +322,9 @@ static int refused(struct map *m, uint32_t stripe, int err)
  * only_cpu: -1, or the CPU whose value a program gives (PERCPU_HASH). swap: the
  * value is the 8 bytes that an element has room for; it learns what it replaces.
  */
-static inline __attribute__((always_inline)) int change(struct map *m, const void *key,
-							uint64_t hash, const void *value,
-							uint64_t flags, int only_cpu,
-							const struct htab_swap *swap)
+static inline __attribute__((always_inline)) int
+change(struct map *m, const struct htab_shape s, const void *key, uint64_t hash, const void *value,
+       uint64_t flags, int only_cpu, const struct htab_swap *swap)
 {
 	uint32_t stripe = (uint32_t)hash & (m->htab.buckets - 1) & (m->htab.stripes - 1);
 	struct stripe *st = htab_stripe(m, stripe);
@@ -384,7 +339,7 @@ static inline __attribute__((always_inline)) int change(struct map *m, const voi
 	if (unlikely(!m->writable))
 		return -EPERM;
 	if (unlikely(flags & BPF_F_LOCK)) {
-		if (m->attr.spin_lock_off < 0)
+		if (!s.has_lock)
 			return -EINVAL;
 		ret = update_in_place(m, key, hash, value, flags);
 		if (ret)
@@ -401,15 +356,15 @@ static inline __attribute__((always_inline)) int change(struct map *m, const voi
 
 again:
 	evict = false;
-	fetch_place(m, stripe, hash, true);
+	fetch_place(m, s, stripe, hash, true);
 	ret = stripe_lock(m, stripe);
 	if (unlikely(ret))
 		return ret;
-	ret = find_locked(m, key, hash, &p);
+	ret = find_locked(m, s, key, hash, &p);
 	if (unlikely(ret))
 		goto out;
-	if (p.link) {
-		if (htab_lru(m))
+	if (likely(p.link)) {
+		if (s.lru)
 			htab_lru_fetch(m, link_index1(p.link) - 1);
 		if (flags & BPF_NOEXIST) {
 			ret = -EEXIST;
@@ -436,7 +391,8 @@ again:
 			 * stay as they are. */
 			ret = htab_place(m, stripe, link_index1(p.link) - 1, (uint32_t)only_cpu,
 					 value);
-			htab_lru_touch(m, htab_elem(m, link_index1(p.link) - 1));
+			if (s.lru)
+				htab_lru_touch(m, htab_elem(m, link_index1(p.link) - 1));
 			goto out;
 		}
 	} else {
@@ -446,17 +402,17 @@ again:
 		}
 		evict = st->live >= st->quota;
 		if (evict) {
-			ret = stripe_full(m, stripe, &looked);
+			ret = stripe_full(m, s, stripe, &looked);
 			if (ret < 0)
 				return refused(m, stripe, ret);
 			if (ret)
 				goto again;
 		}
 	}
-	ret = alloc_free(m, st, &a) ? 0 : htab_alloc(m, stripe, force, &a, &stamp);
+	ret = alloc_free(m, s, st, &a) ? 0 : htab_alloc(m, stripe, force, &a, &stamp);
 	/* LRU: now that there is memory for the new one; or when there is none. */
 	if (unlikely(evict) ? !ret || ret == -ENOMEM
-			    : unlikely(ret == -ENOMEM) && htab_lru(m) && !p.link)
+			    : unlikely(ret == -ENOMEM) && s.lru && !p.link)
 		ret = make_room(m, key, hash, &p, &a, !ret, force, &stamp);
 	if (unlikely(ret)) {
 		htab_unlock(m, stripe);
@@ -475,59 +431,89 @@ again:
 			return -EBUSY;
 		goto again;
 	}
-	elem_fill(m, a.index, key, value, only_cpu);
+	htab_elem_fill(m, s, htab_elem(m, a.index), a.index, key, value, only_cpu);
 	if (swap) {
 		store_relaxed((uint64_t *)htab_value(m, a.index, 0), *(const uint64_t *)value);
 		swap->before(swap->arg, 0);
 	}
 	/* In a chain it takes over what followed the old one; at a new place nothing
 	 * follows. */
-	change_commit(m, &p, link_make(a.index, htab_elem(m, a.index)->gen + 1, p.tag), &a,
-		      p.link ? load_relaxed(&htab_elem(m, link_index1(p.link) - 1)->next) : 0,
-		      p.link ? 0 : 1);
+	place_commit(m, s, &p, &a,
+		     p.link ? load_relaxed(&htab_elem(m, link_index1(p.link) - 1)->next) : 0,
+		     p.link ? 0 : 1);
 out:
-	htab_unlock(m, stripe);
+	stripe_unlock(m, stripe);
 	return ret;
+}
+
+/* For any shape. */
+static __attribute__((noinline)) int change_any(struct map *m, const void *key, uint64_t hash,
+						const void *value, uint64_t flags, int only_cpu,
+						const struct htab_swap *swap)
+{
+	return change(m, htab_shape_of(m), key, hash, value, flags, only_cpu, swap);
 }
 
 int htab_write_hashed(struct map *m, const void *key, uint64_t hash, const void *value,
 		      uint64_t flags)
 {
-	return change(m, key, hash, value, flags, -1, NULL);
+	if (m->ops->evicts && !m->ops->per_cpu && m->attr.spin_lock_off < 0) {
+		struct htab_shape s = {4, m->attr.value_size, false, true, false};
+
+		switch (m->attr.key_size) {
+		case 4:
+			return change(m, s, key, hash, value, flags, -1, NULL);
+		case 8:
+			s.key_size = 8;
+			return change(m, s, key, hash, value, flags, -1, NULL);
+		}
+	}
+	return change_any(m, key, hash, value, flags, -1, NULL);
 }
 
 int htab_write(struct map *m, const void *key, const void *value, uint64_t flags)
 {
-	return change(m, key, htab_key_hash(m, key), value, flags, -1, NULL);
+	if (m->quick.write && flags <= BPF_EXIST && m->writable)
+		return m->quick.write(m, key, value, flags);
+	return change_any(m, key, htab_key_hash(m, key), value, flags, -1, NULL);
 }
 
 int htab_swap_in(struct map *m, const void *key, uint64_t word, uint64_t flags,
 		 const struct htab_swap *swap)
 {
-	return change(m, key, htab_key_hash(m, key), &word, flags, -1, swap);
+	return change_any(m, key, htab_key_hash(m, key), &word, flags, -1, swap);
 }
 
 long htab_update(struct map *m, const void *key, const void *value, uint64_t flags)
 {
-	return change(m, key, htab_key_hash(m, key), value, flags,
-		      m->ops->per_cpu ? lease_cpu() : -1, NULL);
+	if (!m->ops->per_cpu)
+		return htab_write(m, key, value, flags);
+	return change_any(m, key, htab_key_hash(m, key), value, flags, lease_cpu(), NULL);
 }
 
 /* Takes a found element out. */
-int htab_delete_locked(struct map *m, struct htab_place *p)
+static inline __attribute__((always_inline)) void
+delete_locked(struct map *m, const struct htab_shape s, struct htab_place *p)
 {
 	struct elem *e = htab_elem(m, link_index1(p->link) - 1);
 	struct bucket *b = htab_bucket(m, p->bucket);
 	bool in_slot = p->where >= b->slot && p->where < b->slot + HTAB_SLOTS;
 
-	change_commit(m, p, in_slot ? 0 : load_relaxed(&e->next), NULL, 0, -1);
+	place_commit(m, s, p, NULL, in_slot ? 0 : load_relaxed(&e->next), -1);
+}
+
+int htab_delete_locked(struct map *m, struct htab_place *p)
+{
+	delete_locked(m, htab_shape_of(m), p);
 	return 0;
 }
 
-static int take_out(struct map *m, const void *key, void *copy, uint64_t flags,
-		    const struct htab_swap *swap)
+static inline __attribute__((always_inline)) int take_out(struct map *m, const struct htab_shape s,
+							  const void *key, void *copy,
+							  uint64_t flags,
+							  const struct htab_swap *swap)
 {
-	uint64_t hash = htab_key_hash(m, key);
+	uint64_t hash = htab_key_hash_of(m, key, s.key_size);
 	uint32_t stripe = (uint32_t)hash & (m->htab.buckets - 1) & (m->htab.stripes - 1);
 	struct htab_place p;
 	uint64_t until = 0;
@@ -538,11 +524,11 @@ static int take_out(struct map *m, const void *key, void *copy, uint64_t flags,
 	if (unlikely(!htab_bucket_there(m, htab_key_bucket(m, hash))))
 		return -ENOENT;
 again:
-	fetch_place(m, stripe, hash, false);
+	fetch_place(m, s, stripe, hash, false);
 	ret = stripe_lock(m, stripe);
 	if (unlikely(ret))
 		return ret;
-	ret = find_locked(m, key, hash, &p);
+	ret = find_locked(m, s, key, hash, &p);
 	if (!ret && !p.link)
 		ret = -ENOENT;
 	if (!ret && copy)
@@ -550,9 +536,9 @@ again:
 	if (!ret && swap)
 		swap->before(swap->arg,
 			     load_relaxed((uint64_t *)htab_value(m, link_index1(p.link) - 1, 0)));
-	if (!ret)
-		ret = htab_delete_locked(m, &p);
-	htab_unlock(m, stripe);
+	if (likely(!ret))
+		delete_locked(m, s, &p);
+	stripe_unlock(m, stripe);
 	if (unlikely(ret == -EAGAIN)) {
 		ret = htab_wait_unheld(m, link_index1(p.link) - 1, &until);
 		if (!ret)
@@ -561,10 +547,16 @@ again:
 	return ret;
 }
 
+static __attribute__((noinline)) int take_any(struct map *m, const void *key, void *copy,
+					      uint64_t flags, const struct htab_swap *swap)
+{
+	return take_out(m, htab_shape_of(m), key, copy, flags, swap);
+}
+
 int htab_take(struct map *m, const void *key, void *copy, uint64_t flags,
 	      const struct htab_swap *swap)
 {
-	return take_out(m, key, copy, flags, swap);
+	return take_any(m, key, copy, flags, swap);
 }
 
 bool htab_shows(struct map *m, uint64_t word)
@@ -585,19 +577,24 @@ bool htab_shows(struct map *m, uint64_t word)
 	return false;
 }
 
+int htab_erase_any(struct map *m, const void *key)
+{
+	return take_any(m, key, NULL, 0, NULL);
+}
+
 int htab_erase(struct map *m, const void *key)
 {
-	return take_out(m, key, NULL, 0, NULL);
+	return m->quick.erase && m->writable ? m->quick.erase(m, key) : htab_erase_any(m, key);
 }
 
 int htab_swap_out(struct map *m, const void *key, const struct htab_swap *swap)
 {
-	return take_out(m, key, NULL, 0, swap);
+	return take_any(m, key, NULL, 0, swap);
 }
 
 long htab_delete(struct map *m, const void *key)
 {
-	return take_out(m, key, NULL, 0, NULL);
+	return htab_erase(m, key);
 }
 
 /* As the kernel: the element is gone also when the value cannot be delivered. */
@@ -612,7 +609,7 @@ int htab_pop(struct map *m, const void *key, void *value, uint64_t flags)
 		if (!copy)
 			return -ENOMEM;
 	}
-	ret = take_out(m, key, copy, flags, NULL);
+	ret = take_any(m, key, copy, flags, NULL);
 	if (!ret)
 		ret = uaccess_copy(value, copy, m->user_value_size);
 	if (copy != on_stack)

@@ -58,8 +58,9 @@ void htab_damaged(struct map *m)
  * the links make no sense (somebody has damaged the file). The bound on starting
  * over is for damage too: in a sound table each start needs another's progress.
  */
-static inline __attribute__((always_inline)) int search(struct map *m, const void *key,
-							uint64_t hash, struct htab_hit *hit)
+static inline __attribute__((always_inline)) int search_of(struct map *m, const void *key,
+							   uint64_t hash, struct htab_hit *hit,
+							   uint32_t key_size)
 {
 	struct bucket *b = htab_bucket(m, (uint32_t)hash & (m->htab.buckets - 1));
 	uint64_t tag = htab_key_tag(hash), link;
@@ -78,7 +79,7 @@ static inline __attribute__((always_inline)) int search(struct map *m, const voi
 				goto restart;
 			if (f != FOLLOW_ELEM)
 				goto astray;
-			if (likely(htab_key_same(m, hit->e->key, key)))
+			if (likely(htab_key_same_of(m, hit->e->key, key, key_size)))
 				return 1;
 			if (!htab_hit_valid(hit))
 				goto restart;
@@ -88,7 +89,7 @@ static inline __attribute__((always_inline)) int search(struct map *m, const voi
 			f = htab_follow(m, link, hit);
 			if (f != FOLLOW_ELEM)
 				goto astray;
-			if (!((link ^ tag) & LINK_TAG_MASK) && htab_key_same(m, hit->e->key, key))
+			if (!((link ^ tag) & LINK_TAG_MASK) && htab_key_same_of(m, hit->e->key, key, key_size))
 				return 1;
 			link = load_acquire(&hit->e->next);
 			if (!htab_hit_valid(hit))
@@ -107,6 +108,12 @@ static inline __attribute__((always_inline)) int search(struct map *m, const voi
 	}
 	htab_damaged(m);
 	return -EIO;
+}
+
+static inline __attribute__((always_inline)) int search(struct map *m, const void *key,
+							uint64_t hash, struct htab_hit *hit)
+{
+	return search_of(m, key, hash, hit, m->attr.key_size);
 }
 
 int htab_search(struct map *m, const void *key, uint64_t hash, struct htab_hit *hit)
@@ -213,7 +220,7 @@ static int read_excluding(struct map *m, const void *key, uint64_t hash, void *v
 	return ret;
 }
 
-int htab_read(struct map *m, const void *key, void *value, uint64_t flags)
+int htab_read_any(struct map *m, const void *key, void *value, uint64_t flags)
 {
 	uint64_t hash = htab_key_hash(m, key);
 	uint32_t stripe = (uint32_t)hash & (m->htab.buckets - 1) & (m->htab.stripes - 1);
@@ -237,6 +244,31 @@ int htab_read(struct map *m, const void *key, void *value, uint64_t flags)
 			return read_excluding(m, key, hash, value);
 	}
 	return -EBUSY;
+}
+
+/* Lookup for common shapes. value_size 8: without a call for it. */
+static inline __attribute__((always_inline)) int quick_read(struct map *m, const void *user_key,
+							    void *user_value, uint32_t key_size,
+							    uint32_t value_size)
+{
+	struct htab_hit hit;
+	uint64_t key[2], value;
+	int ret;
+
+	if (unlikely(!htab_key_get(key, user_key, key_size)))
+		return -EFAULT;
+	ret = search_of(m, key, htab_key_hash_of(m, key, key_size), &hit, key_size);
+	if (ret <= 0)
+		return ret ? ret : -ENOENT;
+	if (value_size == 8) {
+		value = load_relaxed((const uint64_t *)htab_plain_value(m, hit.e));
+		if (unlikely(!htab_hit_valid(&hit)))
+			return htab_read_any(m, key, user_value, 0);
+		return likely(uaccess_put8(user_value, value)) ? 0 : -EFAULT;
+	}
+	if (unlikely(uaccess_copy(user_value, htab_plain_value(m, hit.e), value_size)))
+		return -EFAULT;
+	return likely(htab_hit_valid(&hit)) ? 0 : htab_read_any(m, key, user_value, 0);
 }
 
 /*
@@ -282,9 +314,10 @@ struct cursor {
 };
 
 /* Puts the cursor behind the key: 1, 0 when it is not there, -EIO. */
-static int cursor_find(struct map *m, const void *key, struct cursor *c)
+static inline __attribute__((always_inline)) int cursor_find(struct map *m, const void *key,
+							     struct cursor *c, uint32_t key_size)
 {
-	uint64_t hash = htab_key_hash(m, key), link;
+	uint64_t hash = htab_key_hash_of(m, key, key_size), link;
 	struct bucket *b;
 	struct htab_hit hit;
 	uint32_t tries, steps;
@@ -299,7 +332,7 @@ static int cursor_find(struct map *m, const void *key, struct cursor *c)
 	for (found = htab_slots_tagged(b, htab_key_tag(hash)); found; found &= found - 1) {
 		i = (unsigned int)__builtin_ctz(found);
 		if (htab_follow(m, load_acquire(&b->slot[i]), &hit) == FOLLOW_ELEM &&
-		    likely(htab_key_same(m, hit.e->key, key)) && likely(htab_hit_valid(&hit))) {
+		    likely(htab_key_same_of(m, hit.e->key, key, key_size)) && likely(htab_hit_valid(&hit))) {
 			c->slot = i + 1;
 			c->link = c->slot < HTAB_SLOTS ? 0 : load_acquire(&b->chain);
 			return 1;
@@ -384,7 +417,7 @@ static inline __attribute__((always_inline)) int cursor_next(struct map *m, stru
 	return 0;
 }
 
-int htab_next_key(struct map *m, const void *key, void *next)
+int htab_next_key_any(struct map *m, const void *key, void *next)
 {
 	struct cursor c = {0};
 	struct htab_hit hit;
@@ -394,22 +427,11 @@ int htab_next_key(struct map *m, const void *key, void *next)
 	do {
 		c = (struct cursor){0};
 		/* A key that is gone restarts from the first, as in the kernel. */
-		ret = key ? cursor_find(m, key, &c) : 0;
+		ret = key ? cursor_find(m, key, &c, m->attr.key_size) : 0;
 		if (!ret)
 			c = (struct cursor){0};
 		while (ret >= 0 && (ret = cursor_next(m, &c, &hit, &steps)) > 0) {
 			uint8_t copy[64], *to = m->attr.key_size <= sizeof(copy) ? copy : next;
-
-			if (likely(m->attr.key_size == 4)) {
-				uint32_t v = load_relaxed((const uint32_t *)hit.e->key);
-
-				if (!htab_hit_valid(&hit)) {
-					ret = -EAGAIN;
-					break;
-				}
-				memcpy(next, &v, 4);
-				return 0;
-			}
 
 			/* `next` may be `key`, which a new start needs. */
 			uaccess_copy(to, hit.e->key, m->attr.key_size);
@@ -425,6 +447,139 @@ int htab_next_key(struct map *m, const void *key, void *next)
 	if (ret < 0)
 		htab_damaged(m);
 	return ret ? ret : -ENOENT;
+}
+
+/* The elements of the bucket will be asked for soon, one after the other. */
+static inline void fetch_elems(struct map *m, uint32_t bucket)
+{
+	const struct bucket *b;
+	unsigned int taken;
+
+	if (unlikely(bucket >= m->htab.buckets || !htab_bucket_there(m, bucket)))
+		return;
+	b = htab_bucket(m, bucket);
+	/* wherever they lead: a fetch harms nobody */
+	for (taken = htab_slots_taken(b); taken; taken &= taken - 1)
+		__builtin_prefetch(htab_elem(
+			m, link_index1(load_relaxed(&b->slot[__builtin_ctz(taken)])) - 1));
+}
+
+/* get_next_key for common shapes, where no chain is in the way; else htab_next_key_any(). */
+static inline __attribute__((always_inline)) int quick_next(struct map *m, const void *user_key,
+							    void *user_next, uint32_t key_size)
+{
+	uint64_t key[2], next[2];
+	struct htab_hit hit;
+	struct bucket *b;
+	uint32_t bucket = 0;
+	unsigned int found, taken;
+	uint64_t hash;
+	int ret;
+
+	if (!user_key) {
+		ret = htab_next_key_any(m, NULL, next);
+		goto out;
+	}
+	if (unlikely(!htab_key_get(key, user_key, key_size)))
+		return -EFAULT;
+	hash = htab_key_hash_of(m, key, key_size);
+	bucket = htab_key_bucket(m, hash);
+	if (unlikely(!htab_bucket_there(m, bucket)))
+		goto general;
+	b = htab_bucket(m, bucket);
+	for (found = htab_slots_tagged(b, htab_key_tag(hash)); found; found &= found - 1) {
+		if (likely(htab_follow(m, load_acquire(&b->slot[__builtin_ctz(found)]), &hit) ==
+				   FOLLOW_ELEM &&
+			   htab_key_same_of(m, hit.e->key, key, key_size) && htab_hit_valid(&hit)))
+			break;
+	}
+	if (unlikely(!found))
+		goto general;
+	taken = htab_slots_taken(b) & ~((2U << __builtin_ctz(found)) - 1);
+	while (!taken) {
+		if (unlikely(load_acquire(&b->chain)))
+			goto general;
+		if (unlikely(++bucket >= m->htab.buckets))
+			return -ENOENT;
+		if (unlikely(!htab_bucket_there(m, bucket)))
+			goto general;
+		b = htab_bucket(m, bucket);
+		taken = htab_slots_taken(b);
+		fetch_elems(m, bucket + 1);
+	}
+	if (unlikely(htab_follow(m, load_acquire(&b->slot[__builtin_ctz(taken)]), &hit) !=
+		     FOLLOW_ELEM))
+		goto general;
+	next[0] = key_size == 4 ? load_relaxed((const uint32_t *)hit.e->key)
+				: load_relaxed((const uint64_t *)hit.e->key);
+	next[1] = key_size == 16 ? load_relaxed((const uint64_t *)hit.e->key + 1) : 0;
+	if (likely(htab_hit_valid(&hit)))
+		goto put;
+general:
+	ret = htab_next_key_any(m, key, next);
+out:
+	if (unlikely(ret))
+		return ret;
+put:
+	if (key_size == 4)
+		return uaccess_put4(user_next, (uint32_t)next[0]) ? 0 : -EFAULT;
+	return uaccess_put8(user_next, next[0]) &&
+			       (key_size == 8 || uaccess_put8(uaccess_at(user_next, 8), next[1]))
+		       ? 0
+		       : -EFAULT;
+}
+
+#define QUICK_READ(key)                                                                            \
+	static int read_##key##_8(struct map *m, const void *k, void *v)                           \
+	{                                                                                          \
+		return quick_read(m, k, v, key, 8);                                                \
+	}                                                                                          \
+	static int read_##key(struct map *m, const void *k, void *v)                               \
+	{                                                                                          \
+		return quick_read(m, k, v, key, m->attr.value_size);                               \
+	}                                                                                          \
+	static int next_##key(struct map *m, const void *k, void *next)                            \
+	{                                                                                          \
+		return quick_next(m, k, next, key);                                                \
+	}
+
+QUICK_READ(4)
+QUICK_READ(8)
+QUICK_READ(16)
+
+#define QUICK_OF(key)                                                                              \
+	m->quick.next_key = next_##key;                                                            \
+	if (plain)                                                                                 \
+	m->quick.read = m->attr.value_size == 8 ? read_##key##_8 : read_##key
+
+void htab_quick_read(struct map *m)
+{
+	/* elsewhere the values are not the element's alone */
+	bool plain = !m->ops->per_cpu && m->attr.spin_lock_off < 0;
+
+	switch (m->attr.key_size) {
+	case 4:
+		QUICK_OF(4);
+		break;
+	case 8:
+		QUICK_OF(8);
+		break;
+	case 16:
+		QUICK_OF(16);
+		break;
+	}
+}
+
+int htab_read(struct map *m, const void *key, void *value, uint64_t flags)
+{
+	return m->quick.read && !flags ? m->quick.read(m, key, value)
+				       : htab_read_any(m, key, value, flags);
+}
+
+int htab_next_key(struct map *m, const void *key, void *next)
+{
+	return m->quick.next_key ? m->quick.next_key(m, key, next)
+				 : htab_next_key_any(m, key, next);
 }
 
 /* ---- program side: the caller has a lease ---- */
@@ -466,6 +621,31 @@ void *htab_lookup(struct map *m, const void *key)
 	int cpu = m->ops->per_cpu ? lease_cpu() : 0;
 
 	return cpu < 0 ? NULL : lookup_value(m, key, (uint32_t)cpu);
+}
+
+/* htab_lookup() of values that nobody dies over and that are no CPU's, by key size. */
+#define LOOKUP_SIZED(size)                                                                         \
+	static void *lookup_##size(struct map *m, const void *key)                                 \
+	{                                                                                          \
+		uint64_t hash = htab_key_hash_of(m, key, size);                                 \
+		struct htab_hit hit;                                                               \
+                                                                                                   \
+		if (unlikely(search_of(m, key, hash, &hit, size) <= 0))                         \
+			return NULL;                                                               \
+		return htab_plain_value(m, hit.e);                                                 \
+	}
+LOOKUP_SIZED(4)
+LOOKUP_SIZED(8)
+LOOKUP_SIZED(16)
+
+void htab_inlined(const struct map *m, struct map_inline *in)
+{
+	if (m->attr.spin_lock_off >= 0 || m->ops->per_cpu || htab_lru(m))
+		return;
+	in->lookup = m->attr.key_size == 4    ? lookup_4
+		     : m->attr.key_size == 8  ? lookup_8
+		     : m->attr.key_size == 16 ? lookup_16
+					      : NULL;
 }
 
 void *htab_lookup_percpu(struct map *m, const void *key, uint32_t cpu)

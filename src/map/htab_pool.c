@@ -15,27 +15,22 @@
  * into the word; then it is the taker's, which clears the word when it has
  * taken everything over.
  */
+#include "map/gift.h"
 #include "map/htab.h"
 #include "map/htab_commit.h"
 #include "map/htab_lru.h"
 
-#include <sched.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #define GIFT_COUNT_SHIFT 28
 #define GIFT_TAKER_SHIFT 36
 #define GIFT_SEQ_SHIFT 48
+#define GIFT_TAKER_MASK 0xfffU
 
 static uint32_t gift_count(uint64_t gift)
 {
 	return (gift >> GIFT_COUNT_SHIFT) & 0xff;
-}
-
-static uint32_t gift_taker1(uint64_t gift)
-{
-	return (gift >> GIFT_TAKER_SHIFT) & 0xfff;
 }
 
 /*
@@ -65,6 +60,23 @@ void htab_pool_format(struct map *m)
 	}
 }
 
+/* Is this the last page of buckets of a huge page? */
+static void buckets_collapse(struct map *m, uint32_t page)
+{
+	const uint32_t *bits = (const uint32_t *)(m->obj.base + m->htab.page_off);
+	uint64_t at = m->htab.bucket_off + (uint64_t)page * SHMAP_PAGE;
+	uint64_t begin = at & ~(OBJECT_HUGE - 1), i;
+
+	if (begin < m->htab.bucket_off || begin + OBJECT_HUGE > m->htab.elem_off)
+		return;
+	i = (begin - m->htab.bucket_off) / SHMAP_PAGE;
+	for (at = i; at < i + OBJECT_HUGE / SHMAP_PAGE; at++) {
+		if (!(load_relaxed(&bits[at / 32]) >> at % 32 & 1))
+			return;
+	}
+	object_collapse(&m->obj, begin, OBJECT_HUGE);
+}
+
 int htab_bucket_populate(struct map *m, uint32_t bucket)
 {
 	uint32_t page = bucket / HTAB_PAGE_BUCKETS;
@@ -75,7 +87,37 @@ int htab_bucket_populate(struct map *m, uint32_t bucket)
 	/* A death before this store: the next one populates again. */
 	if (!err)
 		fetch_or_seq_cst(&bits[page / 32], 1U << page % 32);
+	if (!err)
+		buckets_collapse(m, page);
 	return err;
+}
+
+/*
+ * Elements from..upto-1 have got pages, in a part of the file where each has `size` bytes:
+ * of the huge pages there, those that are full of such ones.
+ */
+static void elems_collapse(struct map *m, uint64_t part, uint64_t size, uint64_t from,
+			   uint64_t upto)
+{
+	uint64_t begin = part + from * size, end = part + upto * size, at, first, last, stripe;
+	uint32_t per = m->htab.per_stripe;
+
+	begin &= ~(OBJECT_HUGE - 1);
+	for (at = begin; at < end; at += OBJECT_HUGE) {
+		if (at < part || at + OBJECT_HUGE > part + m->htab.elems * size)
+			continue;
+		first = (at - part) / size;
+		last = (at + OBJECT_HUGE - 1 - part) / size;
+		for (stripe = first / per; stripe <= last / per; stripe++) {
+			uint64_t need = last - stripe * per + 1;
+
+			if (load_relaxed(&htab_stripe(m, (uint32_t)stripe)->backed) <
+			    (need < per ? need : per))
+				break;
+		}
+		if (stripe > last / per)
+			object_collapse(&m->obj, at, OBJECT_HUGE);
+	}
 }
 
 /* Gives pages to the next elements of the region: half as many again as have some. */
@@ -105,9 +147,16 @@ static int region_populate(struct map *m, uint32_t stripe, uint32_t upto)
 		err = htab_lru_populate(m, first, upto - from);
 	/* A death before this store: the next one populates again, which does
 	 * nothing to pages that are there. */
-	if (!err)
-		st->backed = upto;
-	return err;
+	if (err)
+		return err;
+	st->backed = upto;
+	if (m->obj.size < OBJECT_HUGE_MIN)
+		return 0;
+	elems_collapse(m, m->htab.elem_off, m->htab.elem_stride, first, first + upto - from);
+	for (cpu = 0; m->ops->per_cpu && cpu < m->attr.possible_cpus; cpu++)
+		elems_collapse(m, m->htab.percpu_off + cpu * m->htab.percpu_stride, m->elem_size,
+			       first, first + upto - from);
+	return 0;
 }
 
 int htab_alloc(struct map *m, uint32_t stripe, bool force, struct htab_alloc *a, uint32_t *stamp)
@@ -191,11 +240,9 @@ damaged:
 
 /*
  * Makes a gift of up to half of what this stripe, locked, has to spare. The
- * word must be 0. *stamp gets STAMP_WAIT | stamp when only elements in limbo
+ * word must be 0. *stamp gets GIFT_WAIT | stamp when only elements in limbo
  * are left; force leaves the caller's own lease out of account.
  */
-#define STAMP_WAIT (1ULL << 32)
-
 static int gift_make(struct map *m, uint32_t stripe, bool force, uint64_t *stamp)
 {
 	struct stripe *st = htab_stripe(m, stripe);
@@ -251,7 +298,7 @@ static int gift_make(struct map *m, uint32_t stripe, bool force, uint64_t *stamp
 	} else if (heads_limbo(heads)) {
 		e = htab_elem_at(m, heads_limbo(heads));
 		if (e)
-			*stamp = STAMP_WAIT | limbo_stamp(e);
+			*stamp = GIFT_WAIT | limbo_stamp(e);
 	}
 	if (!n)
 		return 0;
@@ -318,8 +365,8 @@ static bool gift_take(struct map *m, uint32_t stripe, uint32_t from)
 	struct intent *in = &st->intent;
 	uint64_t claimed;
 
-	if (!gift || gift_taker1(gift) || gift_count(gift) > HTAB_GIFT_MAX ||
-	    !htab_elem_at(m, link_index1(gift)))
+	if (!gift || (gift >> GIFT_TAKER_SHIFT & GIFT_TAKER_MASK) ||
+	    gift_count(gift) > HTAB_GIFT_MAX || !htab_elem_at(m, link_index1(gift)))
 		return false;
 	/* The giver has committed, but not yet struck what it gave from its own
 	 * books; if it is dead its recovery needs to find the word. */
@@ -370,7 +417,7 @@ static void change_undo(struct map *m, struct stripe *st)
 void htab_recover_stripe(struct map *m, uint32_t stripe)
 {
 	struct stripe *st = htab_stripe(m, stripe);
-	struct intent *in = &st->intent;
+	struct intent *in = &st->intent, copy = *in;
 	uint64_t *word;
 
 	switch (in->op & INTENT_OP) {
@@ -381,7 +428,8 @@ void htab_recover_stripe(struct map *m, uint32_t stripe)
 		else if (load_relaxed(word) != in->link)
 			change_undo(m, st);
 		else
-			htab_change_complete(m, st, stripe, 0);
+			htab_change_complete(m, st, stripe, &copy,
+					     htab_elem_at(m, copy.elem1), 0);
 		break;
 	case INTENT_GIVE:
 		/* The word was 0, and nobody takes it while the intent stands. */
@@ -407,108 +455,33 @@ void htab_recover_stripe(struct map *m, uint32_t stripe)
 	store_relaxed(&in->op, INTENT_NONE);
 }
 
-/*
- * Looks at every stripe once, takes the first gift it can. *seen is the sum of
- * arrivals: a fingerprint of the pass.
- */
-static bool steal_pass(struct map *m, uint32_t stripe, unsigned int tries, uint64_t *seen,
-		       bool *again, uint64_t *stamp, int *err)
+static struct gift_part stripe_part(const struct map *m, uint32_t i)
 {
-	uint32_t n = m->htab.stripes, i;
+	struct stripe *st = htab_stripe(m, i);
 
-	*seen = 0;
-	*again = false;
-	for (i = 0; i < n; i++) {
-		uint32_t from = (stripe + i) % n;
-		struct stripe *other = htab_stripe(m, from);
-		uint64_t gift;
-		bool taken;
-
-		*seen += load_acquire(&other->arrivals);
-		gift = load_acquire(&other->gift);
-		if (!gift && load_relaxed(&other->live) >= load_relaxed(&other->quota) &&
-		    !lock_owner_died(&other->lock)) {
-			/* A delete may have committed without having counted yet. A
-			 * stopped one is not waited for. */
-			if (tries < 64 &&
-			    (load_relaxed(&other->intent.op) & INTENT_OP) == INTENT_CHANGE)
-				*again = true;
-			continue;
-		}
-		if (gift_taker1(gift) && !lock_owner_died(&other->lock)) {
-			uint32_t taker = gift_taker1(gift) - 1;
-
-			/* In other hands. If these are dead ones, free them. */
-			*again = true;
-			if (taker >= n || !lock_owner_died(&htab_stripe(m, taker)->lock))
-				continue;
-			from = taker;
-			other = htab_stripe(m, from);
-		}
-		*err = htab_lock(m, from);
-		if (*err)
-			return false;
-		if (!load_relaxed(&other->gift))
-			*err = gift_make(m, from, tries > 0, stamp);
-		gift = load_relaxed(&other->gift);
-		htab_unlock(m, from);
-		if (*err)
-			return false;
-		if (!gift || gift_taker1(gift)) {
-			/* It has quota, but its elements wait for a grace period;
-			 * or what it had is gone: in both cases look again. */
-			*again = true;
-			continue;
-		}
-		*err = htab_lock(m, stripe);
-		if (*err)
-			return false;
-		taken = htab_stripe(m, stripe)->live < htab_stripe(m, stripe)->quota ||
-			gift_take(m, stripe, from);
-		htab_unlock(m, stripe);
-		if (taken)
-			return true;
-		*again = true;
-	}
-	return false;
+	return (struct gift_part){.gift = &st->gift,
+				  .lock = &st->lock,
+				  .live = &st->live,
+				  .quota = &st->quota,
+				  .arrivals = &st->arrivals,
+				  .changing = (load_relaxed(&st->intent.op) & INTENT_OP) ==
+					      INTENT_CHANGE};
 }
 
-/*
- * Full is an answer about an instant. Two passes that find nothing, with no
- * arrival anywhere between the first's look at a stripe and the second's, prove
- * that at the moment between the passes no stripe had anything.
- */
+static const struct gift_ops stripe_gifts = {
+	.taker_shift = GIFT_TAKER_SHIFT,
+	.taker_mask = GIFT_TAKER_MASK,
+	.part = stripe_part,
+	.lock = htab_lock,
+	.unlock = htab_unlock,
+	.make = gift_make,
+	.take = gift_take,
+};
+
 int htab_steal(struct map *m, uint32_t stripe, bool wait)
 {
-	uint64_t before = 0, seen;
-	bool have_before = false, again;
-	unsigned int tries;
-	int err = 0;
+	int err = gift_search(m, &stripe_gifts, m->htab.stripes, stripe,
+			      wait ? 20000U : HTAB_STEAL_TRIES, wait);
 
-	for (tries = 0; tries < (wait ? 20000U : HTAB_STEAL_TRIES); tries++) {
-		uint64_t stamp = 0;
-
-		if (steal_pass(m, stripe, tries, &seen, &again, &stamp, &err))
-			return 0;
-		if (err)
-			return err;
-		if (stamp && wait)
-			lease_wait((uint32_t)stamp, lease_cpu());
-		if (again) {
-			have_before = false;
-			if (tries > 100) {
-				struct timespec nap = {0, 500000};
-
-				nanosleep(&nap, NULL);
-			} else if (tries > 10) {
-				sched_yield();
-			}
-			continue;
-		}
-		if (have_before && seen == before)
-			return -E2BIG;
-		before = seen;
-		have_before = true;
-	}
-	return -EBUSY; /* somebody has stood still inside an operation for 10 s */
+	return err == -ENOSPC ? -E2BIG : err;
 }

@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Every invariant of a hash table that nobody is changing: for the tests. */
-#include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "map/complaint.h"
 #include "map/htab.h"
 
 enum where { NOWHERE, IN_BUCKET, IN_FREE, IN_LIMBO, IN_GIFT, IN_FRESH };
@@ -12,24 +11,8 @@ enum where { NOWHERE, IN_BUCKET, IN_FREE, IN_LIMBO, IN_GIFT, IN_FRESH };
 struct audit {
 	struct map *m;
 	uint8_t *at; /* enum where, per element */
-	char *why;
-	size_t size;
-	bool bad;
+	struct complaint found;
 };
-
-static void complain(struct audit *a, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-
-static void complain(struct audit *a, const char *fmt, ...)
-{
-	va_list ap;
-
-	if (a->bad)
-		return; /* the first one tells most */
-	a->bad = true;
-	va_start(ap, fmt);
-	vsnprintf(a->why, a->size, fmt, ap);
-	va_end(ap);
-}
 
 static uint32_t backed(struct map *m, uint32_t stripe)
 {
@@ -41,12 +24,13 @@ static struct elem *claim(struct audit *a, uint32_t index1, enum where where, ui
 	struct elem *e;
 
 	if (!index1 || index1 > a->m->htab.elems) {
-		complain(a, "stripe %u: element %u out of range (kind %d)", stripe, index1, where);
+		complain(&a->found, "stripe %u: element %u out of range (kind %d)", stripe, index1,
+			 where);
 		return NULL;
 	}
 	e = htab_elem(a->m, index1 - 1);
 	if (a->at[index1 - 1]) {
-		complain(a, "element %u is in two places (%d and %d)", index1 - 1,
+		complain(&a->found, "element %u is in two places (%d and %d)", index1 - 1,
 			 a->at[index1 - 1], where);
 		return NULL;
 	}
@@ -54,7 +38,8 @@ static struct elem *claim(struct audit *a, uint32_t index1, enum where where, ui
 	if (where == IN_FRESH && (index1 - 1) % a->m->htab.per_stripe >= backed(a->m, stripe))
 		return e; /* it has no page to look at */
 	if ((e->gen & 1) != (where == IN_BUCKET)) {
-		complain(a, "element %u of kind %d has generation %u", index1 - 1, where, e->gen);
+		complain(&a->found, "element %u of kind %d has generation %u", index1 - 1, where,
+			 e->gen);
 		return NULL;
 	}
 	return e;
@@ -70,10 +55,10 @@ static struct elem *audit_link(struct audit *a, uint32_t bucket, uint64_t link)
 		return NULL;
 	hash = htab_hash(m, e->key);
 	if (!link_fits(link, e->gen))
-		complain(a, "bucket %u: a link to another generation", bucket);
+		complain(&a->found, "bucket %u: a link to another generation", bucket);
 	if (((uint32_t)hash & (m->htab.buckets - 1)) != bucket ||
 	    (link & LINK_TAG_MASK) != htab_tag(hash))
-		complain(a, "bucket %u: a key that does not belong there", bucket);
+		complain(&a->found, "bucket %u: a key that does not belong there", bucket);
 	return e;
 }
 
@@ -97,7 +82,7 @@ static uint32_t audit_bucket(struct audit *a, uint32_t i)
 			if (b->slot[t] && link_index1(b->slot[t]) <= a->m->htab.elems &&
 			    htab_key_equal(a->m, e->key,
 					   htab_elem(a->m, link_index1(b->slot[t]) - 1)->key))
-				complain(a, "bucket %u has a key twice", i);
+				complain(&a->found, "bucket %u has a key twice", i);
 		}
 	}
 	for (link = b->chain; link; link = e->next) {
@@ -109,7 +94,7 @@ static uint32_t audit_bucket(struct audit *a, uint32_t i)
 			if (b->slot[t] &&
 			    htab_key_equal(a->m, e->key,
 					   htab_elem(a->m, link_index1(b->slot[t]) - 1)->key))
-				complain(a, "bucket %u has a key twice", i);
+				complain(&a->found, "bucket %u has a key twice", i);
 		}
 	}
 	return n;
@@ -128,7 +113,7 @@ static void audit_list(struct audit *a, uint32_t stripe, uint32_t index1, enum w
 
 int htab_validate(struct map *m, char *why, size_t size)
 {
-	struct audit a = {.m = m, .why = why, .size = size};
+	struct audit a = {.m = m, .found = {why, size, false}};
 	uint64_t quota = 0, total = 0;
 	uint32_t i, j, *live;
 
@@ -139,51 +124,54 @@ int htab_validate(struct map *m, char *why, size_t size)
 		free(live);
 		return -ENOMEM;
 	}
-	for (i = 0; i < m->htab.buckets && !a.bad; i++)
+	for (i = 0; i < m->htab.buckets && !a.found.bad; i++)
 		live[i & (m->htab.stripes - 1)] += audit_bucket(&a, i);
 
-	for (i = 0; i < m->htab.stripes && !a.bad; i++) {
+	for (i = 0; i < m->htab.stripes && !a.found.bad; i++) {
 		struct stripe *st = htab_stripe(m, i);
 		uint32_t count = (st->gift >> 28) & 0xff, index1 = link_index1(st->gift);
 
 		total += live[i];
 		if (st->lock)
-			complain(&a, "stripe %u is locked (%#x)", i, st->lock);
+			complain(&a.found, "stripe %u is locked (%#x)", i, st->lock);
 		if (st->intent.op)
-			complain(&a, "stripe %u has an intent (%u)", i, st->intent.op);
+			complain(&a.found, "stripe %u has an intent (%u)", i, st->intent.op);
 		if (st->live != live[i])
-			complain(&a, "stripe %u counts %u elements, has %u", i, st->live, live[i]);
+			complain(&a.found, "stripe %u counts %u elements, has %u", i, st->live,
+				 live[i]);
 		if (st->live > st->quota)
-			complain(&a, "stripe %u has %u of %u", i, st->live, st->quota);
+			complain(&a.found, "stripe %u has %u of %u", i, st->live, st->quota);
 		if (st->fresh > m->htab.per_stripe)
-			complain(&a, "stripe %u: fresh %u of %u", i, st->fresh, m->htab.per_stripe);
+			complain(&a.found, "stripe %u: fresh %u of %u", i, st->fresh,
+				 m->htab.per_stripe);
 		if ((st->gift >> 36) & 0xfff)
-			complain(&a, "stripe %u: its gift is still claimed", i);
+			complain(&a.found, "stripe %u: its gift is still claimed", i);
 		quota += st->quota;
 		audit_list(&a, i, (uint32_t)st->heads, IN_FREE);
 		audit_list(&a, i, (uint32_t)(st->heads >> 32), IN_LIMBO);
-		for (j = st->fresh; j < m->htab.per_stripe && !a.bad; j++)
+		for (j = st->fresh; j < m->htab.per_stripe && !a.found.bad; j++)
 			claim(&a, i * m->htab.per_stripe + j + 1, IN_FRESH, i);
 		if (st->gift)
 			quota += count;
-		for (j = 0; st->gift && j < count && !a.bad; j++) {
+		for (j = 0; st->gift && j < count && !a.found.bad; j++) {
 			struct elem *e = claim(&a, index1, IN_GIFT, i);
 
 			index1 = e ? (uint32_t)e->next : 0;
 		}
 	}
-	if (!a.bad && quota != m->attr.max_entries)
-		complain(&a, "quotas add up to %llu, not to max_entries %u",
+	if (!a.found.bad && quota != m->attr.max_entries)
+		complain(&a.found, "quotas add up to %llu, not to max_entries %u",
 			 (unsigned long long)quota, m->attr.max_entries);
-	if (!a.bad && total > m->attr.max_entries)
-		complain(&a, "%llu elements of %u", (unsigned long long)total, m->attr.max_entries);
-	for (i = 0; i < m->htab.elems && !a.bad; i++) {
+	if (!a.found.bad && total > m->attr.max_entries)
+		complain(&a.found, "%llu elements of %u", (unsigned long long)total,
+			 m->attr.max_entries);
+	for (i = 0; i < m->htab.elems && !a.found.bad; i++) {
 		if (!a.at[i])
-			complain(&a, "element %u is lost", i);
+			complain(&a.found, "element %u is lost", i);
 	}
 	if (load_relaxed(&m->shared->damaged))
-		complain(&a, "the map is marked damaged");
+		complain(&a.found, "the map is marked damaged");
 	free(a.at);
 	free(live);
-	return a.bad ? -EINVAL : 0;
+	return a.found.bad ? -EINVAL : 0;
 }

@@ -122,7 +122,7 @@ void lpm_recover_part(struct map *m, uint32_t i)
 		break;
 	}
 	fence_compiler();
-	in->op = LPM_INTENT_NONE;
+	store_relaxed(&in->op, LPM_INTENT_NONE);
 }
 
 /*
@@ -160,7 +160,7 @@ static void change_drop(struct map *m, struct lpm_intent *in, uint32_t elem1)
 static void change_start(struct lpm_intent *in)
 {
 	fence_compiler();
-	in->op = LPM_INTENT_CHANGE;
+	store_relaxed(&in->op, LPM_INTENT_CHANGE);
 	fence_compiler();
 	/* Readers of what is filled now, in its last life, see that life's end before the
 	 * new contents. Partner: fence_acquire() in lpm_hit_valid() and match_still(). */

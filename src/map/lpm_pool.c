@@ -17,15 +17,13 @@
  * in: from then on it is the taker's, which clears the word when it has
  * taken everything over; its intent says so meanwhile.
  */
+#include "map/gift.h"
 #include "map/lpm.h"
-
-#include <sched.h>
-#include <time.h>
 
 #define GIFT_COUNT_SHIFT 32
 #define GIFT_TAKER_SHIFT 40
 #define GIFT_SEQ_SHIFT 48
-#define STAMP_WAIT (1ULL << 32)
+#define GIFT_TAKER_MASK 0xffU
 #define BACK_MAX (256UL << 10) /* bytes that get pages at a time */
 
 static uint32_t gift_elem(uint64_t gift)
@@ -36,11 +34,6 @@ static uint32_t gift_elem(uint64_t gift)
 static uint32_t gift_count(uint64_t gift)
 {
 	return (gift >> GIFT_COUNT_SHIFT) & 0xff;
-}
-
-static uint32_t gift_taker1(uint64_t gift)
-{
-	return (gift >> GIFT_TAKER_SHIFT) & 0xff;
 }
 
 static uint64_t heads_make(uint32_t free1, uint32_t limbo1)
@@ -300,19 +293,20 @@ static uint32_t elems_to_give(struct map *m, uint32_t i, uint32_t n, uint32_t *f
 }
 
 /*
- * Makes a gift of up to half of what this part, locked, has to spare. *stamp gets STAMP_WAIT
+ * Makes a gift of up to half of what this part, locked, has to spare. *stamp gets GIFT_WAIT
  * | stamp when only elements in limbo are left; force leaves the caller's own lease out
  * of account.
  */
-static void gift_make(struct map *m, uint32_t i, bool force, uint64_t *stamp)
+static int gift_make(struct map *m, uint32_t i, bool force, uint64_t *stamp)
 {
 	struct lpm_part *part = lpm_part(m, i);
 	struct lpm_intent *in = &part->intent;
 	uint32_t want, n, elem1 = 0, free_after, fresh_after, node1 = 0, node_free_after,
 			  node_fresh_after;
 
-	if (part->gift || part->live >= part->quota || part->quota > m->attr.max_entries)
-		return;
+	if (load_relaxed(&part->gift) || part->live >= part->quota ||
+	    part->quota > m->attr.max_entries)
+		return 0;
 	want = (part->quota - part->live + 1) / 2;
 	if (want > LPM_GIFT_MAX)
 		want = LPM_GIFT_MAX;
@@ -322,13 +316,13 @@ static void gift_make(struct map *m, uint32_t i, bool force, uint64_t *stamp)
 	n = elems_to_give(m, i, want, &elem1, &free_after, &fresh_after);
 	if (!n) {
 		if (heads_limbo(part->heads))
-			*stamp = STAMP_WAIT | limbo_stamp(part);
-		return;
+			*stamp = GIFT_WAIT | limbo_stamp(part);
+		return 0;
 	}
 	want = n;
 	n = nodes_to_give(m, i, want, &node1, &node_free_after, &node_fresh_after);
 	if (!n)
-		return;
+		return 0;
 	if (n < want) /* fewer, then: a run that was numbered begins again as it did */
 		n = elems_to_give(m, i, n, &elem1, &free_after, &fresh_after);
 	in->heads_after = heads_make(free_after, heads_limbo(part->heads));
@@ -340,10 +334,11 @@ static void gift_make(struct map *m, uint32_t i, bool force, uint64_t *stamp)
 		   (uint64_t)(part->arrivals & 0xffff) << GIFT_SEQ_SHIFT;
 	part->gift_node = node1;
 	fence_compiler();
-	in->op = LPM_INTENT_GIVE;
+	store_relaxed(&in->op, LPM_INTENT_GIVE);
 	fence_compiler();
 	store_release(&part->gift, in->link);
 	lpm_recover_part(m, i);
+	return 0;
 }
 
 void lpm_give_complete(struct map *m, uint32_t i)
@@ -355,7 +350,7 @@ void lpm_give_complete(struct map *m, uint32_t i)
 	part->fresh = in->fresh_after;
 	part->node_free = in->node_free_after;
 	part->node_fresh = in->node_fresh_after;
-	part->quota = in->quota_after;
+	store_relaxed(&part->quota, in->quota_after);
 }
 
 /* Takes what the claimed gift word holds into the free lists. Idempotent: a list that has
@@ -418,8 +413,8 @@ static bool gift_take(struct map *m, uint32_t i, uint32_t from)
 	struct lpm_intent *in = &part->intent;
 	uint64_t gift = load_acquire(&giver->gift), claimed;
 
-	if (!gift || gift_taker1(gift) || !gift_count(gift) || gift_count(gift) > LPM_GIFT_MAX ||
-	    !elem_ok(m, gift_elem(gift)))
+	if (!gift || (gift >> GIFT_TAKER_SHIFT & GIFT_TAKER_MASK) || !gift_count(gift) ||
+	    gift_count(gift) > LPM_GIFT_MAX || !elem_ok(m, gift_elem(gift)))
 		return false;
 	/* The giver has committed, but not yet struck what it gave from its own
 	 * books; if it is dead its recovery needs to find the word. */
@@ -432,115 +427,41 @@ static bool gift_take(struct map *m, uint32_t i, uint32_t from)
 	in->heads_after = heads_make(gift_elem(gift), heads_limbo(part->heads));
 	in->quota_after = part->quota + gift_count(gift);
 	fence_compiler();
-	in->op = LPM_INTENT_TAKE;
+	store_relaxed(&in->op, LPM_INTENT_TAKE);
 	fence_compiler();
 	if (cas_seq_cst(&giver->gift, &gift, claimed))
 		take_complete(m, i, giver);
 	fence_compiler();
-	in->op = LPM_INTENT_NONE;
+	store_relaxed(&in->op, LPM_INTENT_NONE);
 	return true;
 }
 
-/*
- * Looks at every part once, takes the first gift it can. *seen is the sum of arrivals: a
- * fingerprint of the pass.
- */
-static bool steal_pass(struct map *m, uint32_t i, unsigned int tries, uint64_t *seen, bool *again,
-		       uint64_t *stamp, int *err)
+static struct gift_part part_part(const struct map *m, uint32_t i)
 {
-	uint32_t n = m->lpm.parts, j;
+	struct lpm_part *part = lpm_part(m, i);
 
-	*seen = 0;
-	*again = false;
-	for (j = 0; j < n; j++) {
-		uint32_t from = (i + j) % n;
-		struct lpm_part *other = lpm_part(m, from);
-		uint64_t gift;
-		bool taken;
-
-		*seen += load_acquire(&other->arrivals);
-		gift = load_acquire(&other->gift);
-		if (!gift && load_relaxed(&other->live) >= load_relaxed(&other->quota) &&
-		    !lock_owner_died(&other->lock)) {
-			/* A delete may have committed without having counted yet. A
-			 * stopped one is not waited for. */
-			if (tries < 64 && load_relaxed(&other->intent.op) == LPM_INTENT_CHANGE)
-				*again = true;
-			continue;
-		}
-		if (gift_taker1(gift) && !lock_owner_died(&other->lock)) {
-			uint32_t taker = gift_taker1(gift) - 1;
-
-			/* In other hands. If these are dead ones, free them. */
-			*again = true;
-			if (taker >= n || !lock_owner_died(&lpm_part(m, taker)->lock))
-				continue;
-			from = taker;
-			other = lpm_part(m, from);
-		}
-		*err = lpm_lock(m, from);
-		if (*err)
-			return false;
-		if (!other->gift)
-			gift_make(m, from, tries > 0, stamp);
-		gift = other->gift;
-		lpm_unlock(m, from);
-		if (!gift || gift_taker1(gift)) {
-			/* It has quota, but its elements wait for a grace period;
-			 * or what it had is gone: in both cases look again. */
-			*again = true;
-			continue;
-		}
-		*err = lpm_lock(m, i);
-		if (*err)
-			return false;
-		taken = lpm_part(m, i)->live < lpm_part(m, i)->quota || gift_take(m, i, from);
-		lpm_unlock(m, i);
-		if (taken)
-			return true;
-		*again = true;
-	}
-	return false;
+	return (struct gift_part){.gift = &part->gift,
+				  .lock = &part->lock,
+				  .live = &part->live,
+				  .quota = &part->quota,
+				  .arrivals = &part->arrivals,
+				  .changing = load_relaxed(&part->intent.op) == LPM_INTENT_CHANGE};
 }
 
-/*
- * Full is an answer about an instant. Two passes that find nothing, with no arrival
- * anywhere between the first's look at a part and the second's, prove that at the
- * moment between the passes no part had anything.
- */
+static const struct gift_ops part_gifts = {
+	.taker_shift = GIFT_TAKER_SHIFT,
+	.taker_mask = GIFT_TAKER_MASK,
+	.part = part_part,
+	.lock = lpm_lock,
+	.unlock = lpm_unlock,
+	.make = gift_make,
+	.take = gift_take,
+};
+
 int lpm_steal(struct map *m, uint32_t i)
 {
-	uint64_t before = 0, seen;
-	bool have_before = false, again;
-	unsigned int tries;
-	int err = 0;
+	int err = m->lpm.parts == 1 ? -ENOSPC
+				    : gift_search(m, &part_gifts, m->lpm.parts, i, 20000, true);
 
-	if (m->lpm.parts == 1)
-		return m->lpm.capacity < m->attr.max_entries ? -ENOMEM : -ENOSPC;
-	for (tries = 0; tries < 20000; tries++) {
-		uint64_t stamp = 0;
-
-		if (steal_pass(m, i, tries, &seen, &again, &stamp, &err))
-			return 0;
-		if (err)
-			return err;
-		if (stamp)
-			lease_wait((uint32_t)stamp, lease_cpu());
-		if (again) {
-			have_before = false;
-			if (tries > 100) {
-				struct timespec nap = {0, 500000};
-
-				nanosleep(&nap, NULL);
-			} else if (tries > 10) {
-				sched_yield();
-			}
-			continue;
-		}
-		if (have_before && seen == before)
-			return m->lpm.capacity < m->attr.max_entries ? -ENOMEM : -ENOSPC;
-		before = seen;
-		have_before = true;
-	}
-	return -EBUSY; /* somebody has stood still inside an operation for 10 s */
+	return err == -ENOSPC && m->lpm.capacity < m->attr.max_entries ? -ENOMEM : err;
 }

@@ -61,6 +61,7 @@ const struct map_ops lru_htab_map_ops = {
 	.delete = htab_delete,
 	.for_each = htab_for_each,
 	.stats = lru_stats,
+	.sums_elems = true,
 	.lookup_batch = htab_lookup_batch,
 	.lookup_and_delete_batch = htab_lookup_and_delete_batch,
 	.update_batch = htab_update_batch,

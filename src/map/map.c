@@ -187,7 +187,7 @@ close:
 	if (m->ops->close)
 		m->ops->close(m);
 unmap:
-	object_unmap(&m->obj);
+	map_unmap(m);
 	raw_close(*fd);
 	/* an anchor that was made before object_ref() failed */
 	if (m->obj.id)
@@ -258,6 +258,13 @@ free_map:
 	return err;
 }
 
+void map_unmap(struct map *m)
+{
+	if (m->ops->unmap)
+		m->ops->unmap(m);
+	object_unmap(&m->obj);
+}
+
 void map_get(struct map *m)
 {
 	fetch_add_relaxed(&m->refs, 1U);
@@ -270,6 +277,6 @@ void map_put(struct map *m)
 		return;
 	if (m->ops->close)
 		m->ops->close(m);
-	object_unmap(&m->obj);
+	map_unmap(m);
 	pool_free(&map_pool, m);
 }

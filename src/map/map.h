@@ -67,7 +67,22 @@ struct map_header {
 };
 
 struct map;
+
+/*
+ * Shorter ways to read, write, erase and next_key for maps of one shape; a type's layout()
+ * says which. Keys and values are user pointers; NULL: there is none. Only with the flags
+ * BPF_ANY (read) and BPF_ANY, BPF_NOEXIST, BPF_EXIST (write); write and erase only where
+ * the map is writable.
+ */
+struct map_quick {
+	int (*read)(struct map *m, const void *key, void *value);
+	int (*write)(struct map *m, const void *key, const void *value, uint64_t flags);
+	int (*erase)(struct map *m, const void *key);
+	int (*next_key)(struct map *m, const void *key, void *next);
+};
+
 struct map_batch;
+struct map_inline;
 struct map_stats;
 struct ring_ops;	/* map/ring.h: RINGBUF, USER_RINGBUF */
 struct objref_ops;	/* map/objref.h: values are other objects (maps, programs) */
@@ -151,6 +166,9 @@ struct map_ops {
 	 * itself in m's geometry. 0 or -errno. NULL: nothing. */
 	int (*open)(struct map *m);
 	void (*close)(struct map *m);
+	/* Drops mappings of the file beside m->obj's: they would hold it. In signal handlers
+	 * too, perhaps long before close(), and again then. NULL: there are none. */
+	void (*unmap)(struct map *m);
 	/* An open file description of the map may have gone in this process. NULL: whatever. */
 	void (*fd_closed)(struct map *m);
 
@@ -174,6 +192,8 @@ struct map_ops {
 
 	/* Access by direct map value (BPF_PSEUDO_MAP_VALUE): address of offset 0, or NULL. */
 	void *(*direct_value)(struct map *m);
+	/* For who makes code of lookups in this one map; NULL: there is nothing to say. */
+	void (*inlined)(const struct map *m, struct map_inline *in);
 	bool lock_allowed;		/* may hold struct bpf_spin_lock */
 	bool per_cpu;
 	bool evicts;			/* hash family: a full map makes room by itself (LRU) */
@@ -182,6 +202,31 @@ struct map_ops {
 	bool not_sleepable;		/* sleepable programs may not use it */
 	bool needs_jit;			/* programs that use it cannot be interpreted */
 	bool inner_entries;		/* as an inner map: max_entries is compared too */
+	bool sums_elems;		/* bpf_map_sum_elem_count() counts its elements */
+};
+
+/*
+ * How generated code may do what ops->lookup() does. It is all zeroes before inlined() is
+ * called. With max not 0 the value of a 32-bit key below max is at
+ *
+ *	m->obj.base + key * stride + cpu * cpu_stride
+ *
+ * and other keys have none; and when one of the words
+ *
+ *	m->obj.base + guard_off + (key & guard_mask) * guard_stride
+ *	m->obj.base + cpu_guard_off + cpu * cpu_guard_stride
+ *
+ * (those whose offset is not 0) has FUTEX_OWNER_DIED, lookup() is called instead. cpu is that
+ * of the lease; a cpu of `cpus` or more has no values. cpus 0: not a per-CPU map.
+ */
+struct map_inline {
+	void *(*lookup)(struct map *m, const void *key); /* for this map; NULL: ops->lookup */
+	uint32_t max, stride;
+	uint32_t cpus;
+	uint64_t cpu_stride;
+	uint64_t guard_off, cpu_guard_off;
+	uint32_t guard_mask, guard_stride;
+	uint64_t cpu_guard_stride;
 };
 
 /* What a map counts, without being walked; what does not apply is 0. */
@@ -202,6 +247,7 @@ struct map_batch {
 
 struct map {
 	const struct map_ops *ops;
+	struct map_quick quick;
 	struct map_attr attr;		/* checked private copy */
 	struct object obj;
 	struct map_shared *shared;
@@ -234,6 +280,9 @@ struct map {
 			uint64_t claim_off; /* what stands behind the elements */
 			uint64_t lru_off;   /* htab_lru.h; 0: a map that does not evict */
 			uint64_t seed;
+			/* update of a key whose hash is known, for m's shape; or NULL */
+			int (*hashed)(struct map *m, const void *key, uint64_t hash,
+				      const void *value);
 		} htab;
 		struct {
 			uint64_t elem_off;
@@ -281,6 +330,9 @@ int map_create(const struct map_attr *attr, int btf_fd, struct map **out, int *f
 int map_open(int fd, struct map **out);
 void map_get(struct map *m);
 void map_put(struct map *m);		/* the last ref unmaps */
+/* Lets go of the file ahead of that. Of an only reference, by which nothing is used any more;
+ * async-signal-safe. */
+void map_unmap(struct map *m);
 
 /* The access flags that exclude each other are not both given. */
 static inline bool map_access_flags_ok(uint32_t flags)

@@ -220,6 +220,28 @@ static void *percpu_lookup(struct map *m, const void *key)
 	return percpu_lookup_cpu(m, key, (uint32_t)lease_cpu());
 }
 
+static void percpu_inlined(const struct map *m, struct map_inline *in)
+{
+	uint64_t cpu_records =
+		m->array.redo_off + (uint64_t)m->array.redo_count * m->array.redo_size;
+
+	in->max = m->attr.max_entries;
+	in->stride = m->elem_size;
+	in->cpus = m->attr.possible_cpus;
+	in->cpu_stride = m->array.cpu_stride;
+	if (!m->writable)
+		return;
+	if (m->array.redo_count) {
+		in->guard_off = m->array.redo_off + offsetof(struct redo_record, lock);
+		in->guard_mask = m->array.redo_count - 1;
+		in->guard_stride = m->array.redo_size;
+	}
+	if (percpu_cpu_records(m)) {
+		in->cpu_guard_off = cpu_records + offsetof(struct redo_record, lock);
+		in->cpu_guard_stride = redo_record_size(m->elem_size);
+	}
+}
+
 static long percpu_update(struct map *m, const void *key, const void *value, uint64_t flags)
 {
 	uint32_t index = array_index(key), cpu = lease_cpu();
@@ -318,6 +340,7 @@ const struct map_ops percpu_array_map_ops = {
 	.lookup_batch = generic_lookup_batch,
 	.update_batch = generic_update_batch,
 	.memlock = percpu_memlock,
+	.inlined = percpu_inlined,
 	.recover = percpu_recover,
 	.validate = percpu_validate,
 	.per_cpu = true,

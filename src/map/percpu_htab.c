@@ -33,6 +33,7 @@ const struct map_ops percpu_htab_map_ops = {
 	.delete_batch = htab_delete_batch,
 	.memlock = htab_memlock,
 	.stats = htab_stats,
+	.sums_elems = true,
 	.recover = htab_recover,
 	.validate = htab_validate,
 	.per_cpu = true,

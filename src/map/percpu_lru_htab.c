@@ -22,6 +22,7 @@ const struct map_ops percpu_lru_htab_map_ops = {
 	.lookup_percpu = htab_lookup_percpu,
 	.for_each = htab_for_each,
 	.stats = lru_stats,
+	.sums_elems = true,
 	.lookup_batch = htab_lookup_batch,
 	.lookup_and_delete_batch = htab_lookup_and_delete_batch,
 	.update_batch = htab_update_batch,

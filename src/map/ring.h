@@ -127,7 +127,7 @@ int ring_alloc_check(const struct map_attr *attr, uint32_t flags);
 int ring_layout(struct map *m, uint64_t *data_size, uint64_t *prealloc);
 int ring_format(struct map *m);
 int ring_open(struct map *m);
-void ring_close(struct map *m);
+void ring_unmap(struct map *m);
 void ring_mmap_repeat(const struct map *m, uint64_t *at, uint64_t *size);
 /* Do the pages [offset, offset + len) exist in a mapping? 0 or -EINVAL. */
 int ring_mmap_range(const struct map *m, uint64_t offset, uint64_t len);

@@ -121,10 +121,13 @@ int ring_open(struct map *m)
 	return 0;
 }
 
-void ring_close(struct map *m)
+void ring_unmap(struct map *m)
 {
+	if (!m->ring.data)
+		return;
 	rings_remove(m);
 	raw_munmap(m->ring.data, 2 * (m->ring.mask + 1));
+	m->ring.data = NULL;
 }
 
 int ring_mmap_range(const struct map *m, uint64_t offset, uint64_t len)

@@ -34,8 +34,17 @@
 #include "base/atomic.h"
 #include "base/bits.h"
 
+struct bpf_object;
+struct bpf_object_open_opts;
+
 /* clang-format off */
 #define REAL_FUNCTIONS(F)                                                                          \
+	/* libbpf's; NULL in programs without it */                                                \
+	F(struct bpf_object *, bpf_object__open, (const char *))                                   \
+	F(struct bpf_object *, bpf_object__open_file,                                              \
+	  (const char *, const struct bpf_object_open_opts *))                                     \
+	F(struct bpf_object *, bpf_object__open_mem,                                               \
+	  (const void *, size_t, const struct bpf_object_open_opts *))                             \
 	/* closing and replacing fds */                                                            \
 	F(int, close, (int))                                                                       \
 	F(int, dup2, (int, int))                                                                   \

@@ -25,6 +25,10 @@
 #ifndef MADV_POPULATE_WRITE
 #define MADV_POPULATE_WRITE 23
 #endif
+#ifndef MADV_COLLAPSE
+#define MADV_COLLAPSE 25
+#endif
+#define COLLAPSE_FAILURES 8 /* then a process tries no more */
 
 _Static_assert(sizeof(struct object_trailer) == OBJECT_TRAILER_SIZE, "trailer is one page");
 _Static_assert(offsetof(struct object_trailer, body) == 1024, "body follows 1024 bytes");
@@ -83,6 +87,34 @@ static int allocate(int fd, uint64_t offset, uint64_t len)
 		len -= piece;
 	}
 	return 0;
+}
+
+/*
+ * A large file is mapped where its huge pages can be: an address that is as far into a
+ * huge page as the offset.
+ */
+static void *map_file(size_t size, int prot, int fd)
+{
+	uint8_t *space, *base;
+	size_t before;
+
+	if (size >= OBJECT_HUGE_MIN) {
+		space = raw_mmap(NULL, size + OBJECT_HUGE, PROT_NONE,
+				 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+		if (!raw_is_error(space)) {
+			before = -(uintptr_t)space & (OBJECT_HUGE - 1);
+			base = raw_mmap(space + before, size, prot, MAP_SHARED | MAP_FIXED, fd, 0);
+			if (raw_is_error(base)) {
+				raw_munmap(space, size + OBJECT_HUGE);
+				return base;
+			}
+			if (before)
+				raw_munmap(space, before);
+			raw_munmap(base + size, OBJECT_HUGE - before);
+			return base;
+		}
+	}
+	return raw_mmap(NULL, size, prot, MAP_SHARED, fd, 0);
 }
 
 /* Unnamed, held, sized, allocated. The fd or -errno. */
@@ -146,7 +178,7 @@ int object_create(enum object_kind kind, size_t data_size, size_t prealloc, stru
 	if (ret < 0)
 		return ret;
 	*fd = ret;
-	base = raw_mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, *fd, 0);
+	base = map_file(size, PROT_READ | PROT_WRITE, *fd);
 	if (raw_is_error(base)) {
 		raw_close(*fd);
 		return -ENOMEM;
@@ -268,6 +300,23 @@ int object_populate(const struct object *obj, size_t offset, size_t len)
 	return ret;
 }
 
+void object_collapse(const struct object *obj, size_t from, size_t len)
+{
+	static uint32_t failures;
+	size_t at = round_up_u64(from, OBJECT_HUGE);
+
+	if (obj->size < OBJECT_HUGE_MIN || (uintptr_t)obj->base & (OBJECT_HUGE - 1))
+		return;
+	for (; at + OBJECT_HUGE <= from + len; at += OBJECT_HUGE) {
+		/* A kernel that cannot (before 6.1) says so each time. One that has no huge
+		 * page free searches for a while, and may find none the next time. */
+		if (load_relaxed(&failures) >= COLLAPSE_FAILURES)
+			return;
+		if (raw_madvise(obj->base + at, OBJECT_HUGE, MADV_COLLAPSE))
+			fetch_add_relaxed(&failures, 1U);
+	}
+}
+
 /* Reads and checks the head of the trailer. fd must be readable. 0, -EINVAL
  * (no object), -EPROTO (another layout, or damaged). */
 static int read_trailer(int fd, const struct stat *st, struct object_trailer *head)
@@ -379,7 +428,7 @@ int object_map(int fd, struct object *obj)
 	if (ret)
 		goto out;
 	prot = access == O_RDONLY ? PROT_READ : PROT_READ | PROT_WRITE;
-	base = raw_mmap(NULL, head.size, prot, MAP_SHARED, rfd, 0);
+	base = map_file(head.size, prot, rfd);
 	if (raw_is_error(base)) {
 		ret = (int)(intptr_t)base;
 		goto out;

@@ -84,6 +84,16 @@ void object_set_ready(struct object *obj);
 int object_populate(const struct object *obj, size_t offset, size_t len);
 
 /*
+ * Puts the whole huge pages of [offset, offset + len) in place of the small ones that are
+ * there: all of the range is to have pages already, or gets them. Nothing but time comes of
+ * it: it is a system call of a fraction of a millisecond, or some, for each, and may fail.
+ * Files below OBJECT_HUGE_MIN are left alone.
+ */
+#define OBJECT_HUGE (2UL << 20)
+#define OBJECT_HUGE_MIN (8UL << 20)
+void object_collapse(const struct object *obj, size_t offset, size_t len);
+
+/*
  * Maps the object behind fd: checks magic, layout, kind and size against the
  * file. Takes LOCK_SH on the description when it has none. Writable where
  * the fd (or, for O_WRONLY, the file) allows it. -EINVAL when the fd is no

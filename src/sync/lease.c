@@ -29,6 +29,12 @@
  * which who takes a dead owner's lease changes first of all: no later tenant is
  * taken for stalled. A marked lease is not waited for:
  * memory is type-stable, so its program can misread but never fault.
+ *
+ * Waiting for each other. A run whose update waits for a grace period says so in its line,
+ * with the stamp. Runs that wait in a circle would wait forever: take the one with the
+ * oldest epoch. All others wait for stamps of at least some epoch in the circle, so of at
+ * least its own: each of them waits for it. It finds just that (wait_for_me()) and waits no
+ * longer; the others then have only it to wait for. Nobody who runs on is passed over.
  */
 #include "sync/lease.h"
 
@@ -52,6 +58,8 @@
 
 #define LEASE_STALL_MS 1000
 #define LEASE_SPINS 200
+#define LEASE_YIELDS 20
+#define LEASE_SPINS_ONLINE (LEASE_SPINS + LEASE_YIELDS) /* before another CPU will do */
 #define LEASE_NEXT_OFF 32
 
 /* Line 0 of the file. */
@@ -62,10 +70,10 @@ struct lease_head {
 
 /* Lines 1..possible. */
 struct lease_line {
-	uint64_t word;	  /* {TID, epoch}: see lease.h */
-	uint32_t seq;	  /* tenancies that ended; only the owner writes */
-	uint32_t stalled; /* seq + 1: found stalled; 0: not */
-	uint64_t pad;
+	uint64_t word;	    /* {TID, epoch}: see lease.h */
+	uint32_t seq;	    /* tenancies that ended; only the owner writes */
+	uint32_t stalled;   /* seq + 1: found stalled; 0: not */
+	uint64_t waits;	    /* {stamp, seq + 1}: the owner waits for that grace period */
 	uint64_t list_prev; /* glibc may store here when a robust mutex follows */
 	uint64_t list_next; /* offset 32 = -futex_offset: read by the kernel */
 	uint8_t rest[CACHE_LINE - 40];
@@ -79,12 +87,8 @@ _Static_assert(offsetof(struct lease_line, list_next) == LEASE_NEXT_OFF, "robust
 static struct lease_line *lines;
 static unsigned int possible;
 
-static __thread struct {
-	struct lease_line *line;
-	struct robust_list *next; /* what follows us on the robust list */
-	uint32_t tid;		  /* of the owner: a forked child has none */
-	int cpu;
-} mine __attribute__((tls_model("initial-exec")));
+__thread struct lease_own lease_own;
+#define mine lease_own
 
 /* These only after lease_open(). */
 static struct lease_line *lease_line(unsigned int cpu)
@@ -97,35 +101,46 @@ static struct lease_head *lease_head(void)
 	return (struct lease_head *)(load_acquire(&lines) - 1);
 }
 
+/* "0-1", "0", "0,2-3": one more than the last number; the bits of all, if there is a place
+ * for them. 0: cannot be read. */
+static unsigned int cpu_list(const char *path, uint64_t *bits)
+{
+	unsigned int n = 0, from = 0;
+	bool range = false;
+	char buf[512];
+	long len;
+	int fd = raw_openat(AT_FDCWD, path, O_RDONLY | O_CLOEXEC, 0);
+
+	if (fd < 0)
+		return 0;
+	len = raw_read(fd, buf, sizeof(buf) - 1);
+	raw_close(fd);
+	if (len <= 0)
+		return 0;
+	buf[len] = '\0';
+	for (const char *p = buf; *p;) {
+		if (*p < '0' || *p > '9') {
+			range = *p++ == '-';
+			continue;
+		}
+		for (n = 0; *p >= '0' && *p <= '9' && n < LEASE_CPUS_MAX; p++)
+			n = n * 10 + (unsigned int)(*p - '0');
+		n = n < LEASE_CPUS_MAX ? n : LEASE_CPUS_MAX - 1;
+		for (from = range ? from : n; bits && from <= n; from++)
+			bits[from / 64] |= 1ULL << from % 64;
+		from = n++;
+		range = false;
+	}
+	return n;
+}
+
 unsigned int lease_possible_cpus(void)
 {
 	unsigned int n = load_relaxed(&possible);
-	char buf[64];
-	long len;
-	int fd;
 
 	if (n)
 		return n;
-	n = 0;
-	fd = raw_openat(AT_FDCWD, "/sys/devices/system/cpu/possible", O_RDONLY | O_CLOEXEC, 0);
-	if (fd >= 0) {
-		len = raw_read(fd, buf, sizeof(buf) - 1);
-		raw_close(fd);
-		/* "0-1", "0", "0,2-3": one more than the last number */
-		if (len > 0) {
-			char *p;
-
-			buf[len] = '\0';
-			for (p = buf; *p; p++) {
-				if (*p < '0' || *p > '9')
-					continue;
-				for (n = 0; *p >= '0' && *p <= '9'; p++)
-					n = n * 10 + (unsigned int)(*p - '0');
-				n++;
-				p--;
-			}
-		}
-	}
+	n = cpu_list("/sys/devices/system/cpu/possible", NULL);
 	if (!n) {
 		long conf = sysconf(_SC_NPROCESSORS_CONF);
 
@@ -135,6 +150,30 @@ unsigned int lease_possible_cpus(void)
 		n = LEASE_CPUS_MAX;
 	store_relaxed(&possible, n);
 	return n;
+}
+
+/*
+ * CPUs that were online when this process opened the lease file. What clients have per
+ * online CPU, a perf buffer's rings first of all, an offline one does not have: its lease is
+ * for when the others are held for a while. None known: all are alike.
+ */
+static uint64_t online[LEASE_CPUS_MAX / 64];
+static bool online_known;
+
+static bool cpu_online(unsigned int cpu)
+{
+	return !load_relaxed(&online_known) || load_relaxed(&online[cpu / 64]) >> cpu % 64 & 1;
+}
+
+static void online_read(void)
+{
+	uint64_t bits[LEASE_CPUS_MAX / 64] = {0};
+
+	if (!cpu_list("/sys/devices/system/cpu/online", bits))
+		return;
+	for (unsigned int i = 0; i < LEASE_CPUS_MAX / 64; i++)
+		store_relaxed(&online[i], bits[i]);
+	store_relaxed(&online_known, true);
 }
 
 int lease_open(void)
@@ -151,6 +190,7 @@ int lease_open(void)
 	err = rundir_open();
 	if (err)
 		return err;
+	online_read();
 	fd = rundir_open_cpus();
 	if (fd < 0)
 		return fd;
@@ -294,7 +334,7 @@ static bool watch_wait(struct lease_watch *w)
 		cpu_relax();
 		return false;
 	}
-	if (w->spins < LEASE_SPINS + 20) {
+	if (w->spins < LEASE_SPINS + LEASE_YIELDS) {
 		raw_sched_yield();
 		return false;
 	}
@@ -344,7 +384,9 @@ int lease_acquire(void)
 			/* Read once: who is found dead is who it is taken from. */
 			uint64_t word = load_relaxed(&line->word);
 
-			if ((!word_held(word) || (stalled && owner_gone(word))) &&
+			/* i = 0: we run on it, so it is online by now */
+			if ((!i || cpu_online(cpu) || watch.spins >= LEASE_SPINS_ONLINE) &&
+			    (!word_held(word) || (stalled && owner_gone(word))) &&
 			    line_take(t, line, word, (int)cpu))
 				return (int)cpu;
 			all_stalled &= stalled;
@@ -387,7 +429,7 @@ void lease_release(void)
 	t->in_lock = 0;
 }
 
-int lease_cpu(void)
+int lease_cpu_held(void)
 {
 	return mine.line && mine.tid == thread_self.tid && thread_known() ? mine.cpu : -1;
 }
@@ -476,14 +518,56 @@ bool lease_elapsed_here(uint32_t stamp)
 	return elapsed(stamp, -1, true);
 }
 
+/* Does every run that this one waits for wait itself, and for this one? */
+static bool wait_for_me(uint32_t stamp, int self_cpu)
+{
+	uint32_t own = (uint32_t)(load_relaxed(&lease_line(self_cpu)->word) >> 32);
+	unsigned int cpus = lease_possible_cpus(), i;
+	uint32_t upto = stamp;
+
+	/* Whom they wait for besides: until nobody comes to it. */
+	do {
+		stamp = upto;
+		for (i = 0; i < cpus; i++) {
+			struct lease_line *line = lease_line(i);
+			uint64_t word = load_acquire(&line->word), waits;
+
+			if ((int)i == self_cpu || !word_held(word) || line_stalled(line) ||
+			    (int32_t)((uint32_t)(word >> 32) - stamp) > 0)
+				continue;
+			waits = load_acquire(&line->waits);
+			/* a note of this very run, not of one before */
+			if (!waits || (uint32_t)(waits >> 32) != load_relaxed(&line->seq) + 1 ||
+			    (int32_t)(own - (uint32_t)waits) > 0)
+				return false;
+			if ((int32_t)((uint32_t)waits - upto) > 0)
+				upto = (uint32_t)waits;
+		}
+	} while (upto != stamp);
+	return true;
+}
+
 void lease_wait(uint32_t stamp, int self_cpu)
 {
 	struct lease_watch watch = {.spins = 0};
+	uint64_t *waits;
 
 	if (unlikely(!load_acquire(&lines)) && lease_open())
 		return;
+	if (self_cpu < 0) {
+		while (!lease_elapsed(stamp, -1) && !watch_wait(&watch))
+			;
+		return;
+	}
+	waits = &lease_line((unsigned int)self_cpu)->waits;
+	/* Release: pairs with wait_for_me(). Who dies with it holds the lease no longer. */
+	store_release(waits, stamp | (load_relaxed(&lease_line((unsigned int)self_cpu)->seq) + 1ULL)
+					     << 32);
 	while (!lease_elapsed(stamp, self_cpu)) {
 		if (watch_wait(&watch))
-			return;
+			break;
+		if (watch.spins > LEASE_SPINS && wait_for_me(stamp, self_cpu))
+			break;
 	}
+	store_relaxed(waits, 0);
 }

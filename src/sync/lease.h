@@ -24,6 +24,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/bits.h"
+
 /* Possible CPUs of the machine (1..LEASE_CPUS_MAX); fixed for the process. */
 #define LEASE_CPUS_MAX 4096
 unsigned int lease_possible_cpus(void);
@@ -36,15 +38,29 @@ unsigned int lease_possible_cpus(void);
 int lease_open(void);
 
 /*
- * Takes a lease, preferring the CPU that the thread runs on. The virtual CPU,
+ * Takes a lease, preferring the CPU that the thread runs on, then others that are online (one
+ * that is not has no perf events). The virtual CPU,
  * 0..possible-1; -EBUSY when every lease stayed held beyond the bound (the
  * caller counts a recursion miss), or when the thread already has one.
  */
 int lease_acquire(void);
 void lease_release(void);
 
+/* What the calling thread has; lease.c's alone but for the question whether it has any. */
+struct lease_own {
+	struct lease_line *line;
+	struct robust_list *next; /* what follows us on the robust list */
+	uint32_t tid;		  /* of the owner: a forked child has none */
+	int cpu;
+};
+extern __thread struct lease_own lease_own __attribute__((tls_model("initial-exec")));
+
 /* The virtual CPU of the calling thread's lease, or -1. */
-int lease_cpu(void);
+int lease_cpu_held(void);
+static inline int lease_cpu(void)
+{
+	return likely(!lease_own.line) ? -1 : lease_cpu_held();
+}
 
 /*
  * The calling thread's tenancy of its lease, as 32 bits that say later who owned
@@ -73,7 +89,8 @@ bool lease_elapsed_here(uint32_t stamp);
 
 /* Waits until lease_elapsed(), or until the leases in the way have not moved
  * for a bound (then they are marked stalled and no longer waited for, until
- * they are taken anew). */
+ * they are taken anew). A run that waits (self_cpu >= 0) is also sent on when all that it
+ * waits for wait for it. */
 void lease_wait(uint32_t stamp, int self_cpu);
 
 #endif

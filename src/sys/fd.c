@@ -224,7 +224,7 @@ static bool open_leave(struct open_map *o)
 	/* Ours is the only reference, or a program uses the map and unmaps it. A
 	 * new one would be made by an operation, and none is under way. */
 	if (load_seq_cst(&m->refs) == 1)
-		object_unmap(&m->obj);
+		map_unmap(m);
 	fd_inside_begin();
 	object_collect(m->obj.kind, m->obj.id);
 	fd_inside_end();
@@ -244,18 +244,25 @@ static struct fd_ref *ref_new(struct open_map *o, uint32_t access)
 	struct map *m = o->map;
 	struct fd_ref *r = pool_alloc(&ref_pool);
 
-	if (r)
-		*r = (struct fd_ref){
-			.map = m,
-			.read = m->ops->read,
-			.write = m->ops->write,
-			.frozen = &m->shared->frozen,
-			.key_size = m->attr.key_size,
-			.value_size = map_user_value_size(m),
-			.access = access,
-			.has_lock = m->attr.spin_lock_off >= 0,
-			.open = o,
-		};
+	if (!r)
+		return NULL;
+	*r = (struct fd_ref){
+		.map = m,
+		.quick = m->quick,
+		.read = m->ops->read,
+		.write = m->ops->write,
+		.frozen = &m->shared->frozen,
+		.key_size = m->attr.key_size,
+		.value_size = map_user_value_size(m),
+		.access = access,
+		.has_lock = m->attr.spin_lock_off >= 0,
+		.open = o,
+	};
+	/* Whoever has an fd for writing has the map mapped so: open_find(). */
+	if (!(access & FD_READ))
+		r->quick.read = NULL, r->quick.next_key = NULL;
+	if (!(access & FD_WRITE) || !m->writable)
+		r->quick.write = NULL, r->quick.erase = NULL;
 	return r;
 }
 

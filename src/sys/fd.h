@@ -24,12 +24,13 @@ struct open_map;
 /* One use of a map by one fd number. The first line is what element operations need. */
 struct fd_ref {
 	struct map *map;
-	int (*read)(struct map *m, const void *key, void *value, uint64_t flags);
-	int (*write)(struct map *m, const void *key, const void *value, uint64_t flags);
+	struct map_quick quick; /* what the fd's open mode allows of them */
 	const uint32_t *frozen;
 	uint32_t key_size, value_size; /* as bpf(2) copies them */
 	uint32_t access;	       /* FD_READ | FD_WRITE, by the fd's open mode */
 	bool has_lock;		       /* the value holds struct bpf_spin_lock */
+	int (*read)(struct map *m, const void *key, void *value, uint64_t flags);
+	int (*write)(struct map *m, const void *key, const void *value, uint64_t flags);
 	struct open_map *open;
 	struct fd_ref *next; /* of a retired list; owned by whoever took the list */
 	uint64_t stamp;
@@ -83,6 +84,25 @@ static inline int fd_begin(int fd, struct fd_op *op)
 			op_leave();
 	}
 	return fd_begin_slow(fd, op);
+}
+
+/* The same for an fd in the table and a thread outside operations, which is nearly always;
+ * ended by op_leave(). NULL: fd_begin(). */
+static inline struct fd_ref *fd_begin_quick(int fd)
+{
+	struct op_thread *t = op_self;
+	uint64_t *leaf, w = 0;
+
+	if (unlikely(!t || load_relaxed(&t->epoch) || (uint32_t)fd >= FD_LEAVES << FD_LEAF_BITS))
+		return NULL;
+	op_enter();
+	leaf = load_acquire(&fd_leaves[(uint32_t)fd >> FD_LEAF_BITS]);
+	if (likely(leaf))
+		w = load_acquire(&leaf[(uint32_t)fd & (FD_LEAF_SIZE - 1)]);
+	if (likely(w && !(w & FD_TAG_MASK)))
+		return (struct fd_ref *)(uintptr_t)w;
+	op_leave();
+	return NULL;
 }
 
 static inline void fd_end(struct fd_op *op)

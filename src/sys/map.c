@@ -85,29 +85,46 @@ static inline int lock_flag(const struct fd_ref *r, uint64_t flags)
 	return unlikely(flags & BPF_F_LOCK && !r->has_lock) ? -EINVAL : 0;
 }
 
-long sys_map_lookup(int fd, const void *key, void *value, uint64_t flags)
+static __attribute__((noinline)) int map_lookup(struct fd_ref *r, const void *key, void *value,
+						uint64_t flags)
 {
 	uint64_t key_local[KEY_LOCAL / 8];
-	struct fd_op op;
 	struct copy k;
+	int err;
+
+	err = may_read(r);
+	if (likely(!err))
+		err = lock_flag(r, flags);
+	if (likely(!err))
+		err = copy_key(&k, r, key, key_local);
+	if (unlikely(err))
+		return err;
+	err = likely(r->read) ? r->read(r->map, k.data, value, flags) : -ENOTSUPP;
+	copy_drop(&k);
+	return err;
+}
+
+long sys_map_lookup(int fd, const void *key, void *value, uint64_t flags)
+{
+	struct fd_ref *r;
+	struct fd_op op;
 	int err;
 
 	if (unlikely(flags & ~(uint64_t)BPF_F_LOCK))
 		return -EINVAL;
+	r = fd_begin_quick(fd);
+	if (likely(r)) {
+		if (likely(r->quick.read && !flags))
+			err = r->quick.read(r->map, key, value);
+		else
+			err = map_lookup(r, key, value, flags);
+		op_leave();
+		return err;
+	}
 	err = fd_begin(fd, &op);
 	if (unlikely(err))
 		return err;
-	err = may_read(op.ref);
-	if (likely(!err))
-		err = lock_flag(op.ref, flags);
-	if (unlikely(err))
-		goto out;
-	err = copy_key(&k, op.ref, key, key_local);
-	if (unlikely(err))
-		goto out;
-	err = likely(op.ref->read) ? op.ref->read(op.ref->map, k.data, value, flags) : -ENOTSUPP;
-	copy_drop(&k);
-out:
+	err = map_lookup(op.ref, key, value, flags);
 	fd_end(&op);
 	return err;
 }
@@ -123,94 +140,136 @@ static int update_by_fd(struct map *m, int fd, const void *key, const void *valu
 	return m->ops->perf->set(m, fd, key, value_fd, flags);
 }
 
-long sys_map_update(int fd, const void *key, const void *value, uint64_t flags)
+static __attribute__((noinline)) int map_update(struct fd_ref *r, int fd, const void *key,
+						const void *value, uint64_t flags)
 {
 	uint64_t key_local[KEY_LOCAL / 8], value_local[VALUE_LOCAL / 8];
-	struct fd_op op;
 	struct copy k, v;
 	int err;
 
-	err = fd_begin(fd, &op);
+	err = may_write(r);
+	if (likely(!err))
+		err = lock_flag(r, flags);
+	if (likely(!err))
+		err = copy_key(&k, r, key, key_local);
 	if (unlikely(err))
 		return err;
-	err = may_write(op.ref);
-	if (likely(!err))
-		err = lock_flag(op.ref, flags);
-	if (unlikely(err))
-		goto out;
-	err = copy_key(&k, op.ref, key, key_local);
-	if (unlikely(err))
-		goto out;
-	err = copy_in(&v, value, op.ref->value_size, value_local, VALUE_LOCAL);
+	err = copy_in(&v, value, r->value_size, value_local, VALUE_LOCAL);
 	if (likely(!err)) {
-		err = likely(op.ref->write) ? op.ref->write(op.ref->map, k.data, v.data, flags)
-					    : update_by_fd(op.ref->map, fd, k.data, v.data, flags);
+		err = likely(r->write) ? r->write(r->map, k.data, v.data, flags)
+				       : update_by_fd(r->map, fd, k.data, v.data, flags);
 		copy_drop(&v);
 	}
 	copy_drop(&k);
-out:
+	return err;
+}
+
+long sys_map_update(int fd, const void *key, const void *value, uint64_t flags)
+{
+	struct fd_ref *r = fd_begin_quick(fd);
+	struct fd_op op;
+	int err;
+
+	if (likely(r)) {
+		if (likely(r->quick.write && flags <= BPF_EXIST && !load_relaxed(r->frozen)))
+			err = r->quick.write(r->map, key, value, flags);
+		else
+			err = map_update(r, fd, key, value, flags);
+		op_leave();
+		return err;
+	}
+	err = fd_begin(fd, &op);
+	if (unlikely(err))
+		return err;
+	err = map_update(op.ref, fd, key, value, flags);
 	fd_end(&op);
+	return err;
+}
+
+static __attribute__((noinline)) int map_delete(struct fd_ref *r, const void *key)
+{
+	uint64_t key_local[KEY_LOCAL / 8];
+	struct map *m = r->map;
+	struct copy k;
+	int err;
+
+	err = may_write(r);
+	if (likely(!err))
+		err = copy_key(&k, r, key, key_local);
+	if (unlikely(err))
+		return err;
+	err = likely(m->ops->erase) ? m->ops->erase(m, k.data) : -ENOTSUPP;
+	copy_drop(&k);
 	return err;
 }
 
 long sys_map_delete(int fd, const void *key)
 {
-	uint64_t key_local[KEY_LOCAL / 8];
+	struct fd_ref *r = fd_begin_quick(fd);
 	struct fd_op op;
-	struct copy k;
-	struct map *m;
 	int err;
 
+	if (likely(r)) {
+		if (likely(r->quick.erase && !load_relaxed(r->frozen)))
+			err = r->quick.erase(r->map, key);
+		else
+			err = map_delete(r, key);
+		op_leave();
+		return err;
+	}
 	err = fd_begin(fd, &op);
 	if (unlikely(err))
 		return err;
-	m = op.ref->map;
-	err = may_write(op.ref);
-	if (unlikely(err))
-		goto out;
-	err = copy_key(&k, op.ref, key, key_local);
-	if (unlikely(err))
-		goto out;
-	err = likely(m->ops->erase) ? m->ops->erase(m, k.data) : -ENOTSUPP;
-	copy_drop(&k);
-out:
+	err = map_delete(op.ref, key);
 	fd_end(&op);
 	return err;
 }
 
-long sys_map_next_key(int fd, const void *key, void *next)
+static __attribute__((noinline)) int map_next_key(struct fd_ref *r, const void *key, void *next)
 {
 	uint64_t key_local[KEY_LOCAL / 8], next_local[KEY_LOCAL / 8];
 	void *found = next_local, *heap = NULL;
+	struct map *m = r->map;
 	struct copy k = {0};
-	struct fd_op op;
-	struct map *m;
 	int err;
 
-	err = fd_begin(fd, &op);
+	err = may_read(r);
+	if (likely(!err) && key)
+		err = copy_key(&k, r, key, key_local);
 	if (unlikely(err))
 		return err;
-	m = op.ref->map;
-	err = may_read(op.ref);
-	if (unlikely(err))
-		goto out;
-	if (key) {
-		err = copy_key(&k, op.ref, key, key_local);
-		if (unlikely(err))
-			goto out;
-	}
-	if (unlikely(op.ref->key_size > sizeof(next_local))) {
-		found = heap = malloc(op.ref->key_size);
+	if (unlikely(r->key_size > sizeof(next_local))) {
+		found = heap = malloc(r->key_size);
 		if (!heap)
 			err = -ENOMEM;
 	}
 	if (likely(!err))
 		err = m->ops->next_key ? m->ops->next_key(m, k.data, found) : -ENOTSUPP;
 	if (likely(!err))
-		err = uaccess_copy(next, found, op.ref->key_size);
+		err = uaccess_copy(next, found, r->key_size);
 	free(heap);
 	copy_drop(&k);
-out:
+	return err;
+}
+
+long sys_map_next_key(int fd, const void *key, void *next)
+{
+	struct fd_ref *r = fd_begin_quick(fd);
+	struct fd_op op;
+	int err;
+
+	if (likely(r)) {
+		if (likely(r->quick.next_key))
+			err = r->quick.next_key(r->map, key, next);
+		else
+			err = map_next_key(r, key, next);
+		op_leave();
+		return err;
+	}
+	err = fd_begin(fd, &op);
+	if (unlikely(err))
+		return err;
+	err = map_next_key(op.ref, key, next);
 	fd_end(&op);
 	return err;
 }

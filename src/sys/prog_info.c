@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
- * bpf_prog_info. There is no generated code to show, so the jited fields say
- * nothing; the translated instructions are those that were loaded, with map
- * ids where the loader wrote fds.
+ * bpf_prog_info. The translated instructions are those that were loaded, with map
+ * ids where the loader wrote fds. Native code is this process's own (each makes it from a
+ * copy that it has verified): it is shown where it is here, as it is here.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +15,8 @@
 #include "sys/info.h"
 #include "sys/objfd.h"
 #include "sys/prog.h"
+#include "sys/prog_cache.h"
+#include "vm/jit.h"
 
 #define JITED_LINE_REC 8
 
@@ -128,7 +130,6 @@ static int fill_records(const struct object *obj, const struct prog_body *body,
 	info->nr_line_info = body->line_info_cnt;
 	if (room && copy_part(obj, lines, room * PROG_LINE_REC, info->line_info))
 		return -EFAULT;
-	info->nr_jited_line_info = 0;
 
 	room = at_most(info->nr_prog_tags, 1);
 	info->nr_prog_tags = 1;
@@ -180,10 +181,97 @@ static int fill_info(const struct object *obj, struct prog_info *info)
 		if (err)
 			return err;
 	}
+	return fill_records(obj, &body, info);
+}
+
+/* ---- native code ---- */
+
+/* The functions one behind the other, without what lies between them. */
+static int copy_code(const struct jit_image *image, uint32_t room, uint64_t user)
+{
+	uint32_t i, n;
+
+	for (i = 0; i < image->func_cnt && room; i++) {
+		const struct jit_func *f = &image->funcs[i];
+
+		n = at_most(f->len, room);
+		if (uaccess_copy(sys_ptr(user), image->code + f->start, n))
+			return -EFAULT;
+		user += n;
+		room -= n;
+	}
+	return 0;
+}
+
+static int copy_functions(const struct jit_image *image, uint32_t addresses,
+			  uint64_t user_addresses, uint32_t lens, uint64_t user_lens)
+{
+	for (uint32_t i = 0; i < image->func_cnt; i++) {
+		const struct jit_func *f = &image->funcs[i];
+		uint64_t addr = (uintptr_t)image->code + f->start;
+
+		if (i < addresses &&
+		    uaccess_copy(sys_ptr(user_addresses + i * sizeof(addr)), &addr, sizeof(addr)))
+			return -EFAULT;
+		if (i < lens &&
+		    uaccess_copy(sys_ptr(user_lens + i * sizeof(f->len)), &f->len, sizeof(f->len)))
+			return -EFAULT;
+	}
+	return 0;
+}
+
+static int copy_lines(const struct jit_image *image, const struct vm_prog *p, uint32_t room,
+		      uint64_t user)
+{
+	for (uint32_t i = 0; i < room; i++) {
+		uint32_t insn;
+		uint64_t addr;
+
+		memcpy(&insn, (const uint8_t *)p->line_info + (size_t)i * p->line_info_rec_size,
+		       sizeof(insn));
+		addr = insn < p->insn_cnt ? (uintptr_t)image->code + image->at[insn] : 0;
+		if (uaccess_copy(sys_ptr(user + i * sizeof(addr)), &addr, sizeof(addr)))
+			return -EFAULT;
+	}
+	return 0;
+}
+
+static int fill_native(struct vm_prog *p, struct prog_info *info)
+{
+	const struct jit_image *image = jit_image_of(p);
+	uint32_t room = info->jited_prog_len, addresses = info->nr_jited_ksyms;
+	uint32_t lens = info->nr_jited_func_lens, lines = info->nr_jited_line_info, i;
+	int err;
+
 	info->jited_prog_len = 0;
 	info->nr_jited_ksyms = 0;
 	info->nr_jited_func_lens = 0;
-	return fill_records(obj, &body, info);
+	info->nr_jited_line_info = 0;
+	if (!image)
+		return 0;
+	for (i = 0; i < image->func_cnt; i++)
+		info->jited_prog_len += image->funcs[i].len;
+	info->nr_jited_ksyms = info->nr_jited_func_lens = image->func_cnt;
+	info->nr_jited_line_info = p->line_info_cnt;
+	err = copy_code(image, room, info->jited_prog_insns);
+	if (!err)
+		err = copy_functions(image, addresses, info->jited_ksyms, lens,
+				     info->jited_func_lens);
+	if (!err)
+		err = copy_lines(image, p, at_most(lines, p->line_info_cnt), info->jited_line_info);
+	return err;
+}
+
+static int show_native(int fd, struct prog_info *info)
+{
+	struct prog_use use;
+	int err = prog_cache_take(fd, &use);
+
+	if (err)
+		return err;
+	err = fill_native(use.p, info);
+	prog_cache_give(&use);
+	return err;
 }
 
 long sys_prog_info(int fd, union sys_attr *attr, union sys_attr *uattr)
@@ -204,5 +292,7 @@ long sys_prog_info(int fd, union sys_attr *attr, union sys_attr *uattr)
 		return err;
 	err = fill_info(&obj, &info);
 	object_unmap(&obj);
+	if (!err)
+		err = show_native(fd, &info);
 	return err ? err : objfd_info_out(attr, uattr, &info, len);
 }

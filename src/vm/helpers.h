@@ -26,11 +26,12 @@ void ringbuf_publish(struct vm_context *vc);
 /* The run has failed: what it reserved and did not submit is discarded. */
 void ringbuf_abandon(struct vm_context *vc);
 
-/* bpf_tail_call: where to go on, or NULL when the call falls through. */
-const struct icode *interp_tail_call(struct vm_context *vc, uint64_t map, uint32_t index);
+/* bpf_tail_call: what to go on with, now vc->code, or NULL when the call falls through. */
+const struct vm_code *vm_tail_call(struct vm_context *vc, uint64_t map, uint32_t index);
 /* The same out of a function, which then returns *ret; false: there is no such program. */
-bool interp_tail_call_nested(struct vm_context *vc, uint64_t ctx, uint64_t map, uint32_t index,
-			     uint64_t *ret);
+bool vm_tail_call_nested(struct vm_context *vc, uint64_t map, uint32_t index, uint64_t *ret);
+/* Before p is interpreted from its beginning: the frames from vc->depth on. */
+void begin_stack(struct vm_context *vc, const struct vm_prog *p);
 
 /*
  * printf as the kernel's programs have it. Formats fmt (fmt_size bytes,
@@ -80,6 +81,8 @@ int fmt_check(const char *fmt, size_t fmt_size, uint32_t arg_cnt);
 	H(114, probe_read_user_str)                                                                \
 	H(115, probe_read_kernel_str)                                                              \
 	H(118, jiffies64)                                                                          \
+	H(120, get_ns_current_pid_tgid)                                                            \
+	H(123, get_current_ancestor_cgroup_id)                                                     \
 	H(125, ktime_get_boot_ns)                                                                  \
 	H(130, ringbuf_output)                                                                     \
 	H(131, ringbuf_reserve)                                                                    \
@@ -102,6 +105,7 @@ int fmt_check(const char *fmt, size_t fmt_size, uint32_t arg_cnt);
 	H(184, get_func_ret)                                                                       \
 	H(185, get_func_arg_cnt)                                                                   \
 	H(195, map_lookup_percpu_elem)                                                             \
+	H(197, dynptr_from_mem)                                                                    \
 	H(198, ringbuf_reserve_dynptr)                                                             \
 	H(199, ringbuf_submit_dynptr)                                                              \
 	H(200, ringbuf_discard_dynptr)                                                             \

@@ -75,6 +75,26 @@ HELPER(get_current_cgroup_id)
 	return cgroup_path(vc, path, sizeof(path)) ? 0 : cgroup_id(cgroup_root(), path);
 }
 
+/* Of level 0, the root, to that of the task's own; 0: it is not as deep. */
+HELPER(get_current_ancestor_cgroup_id)
+{
+	const int level = (int)a;
+	char path[CGROUP_LINES];
+	int depth = 0;
+	size_t end = 0;
+
+	if (level < 0 || cgroup_path(vc, path, sizeof(path)))
+		return 0;
+	while (depth < level && path[end] && path[end + 1]) {
+		end += 1 + strcspn(path + end + 1, "/");
+		depth++;
+	}
+	if (depth < level)
+		return 0;
+	path[end] = '\0';
+	return cgroup_id(cgroup_root(), path);
+}
+
 /* Is the current task's cgroup the one in the slot, or below it? */
 static long under_cgroup(struct vm_context *vc, struct map *m, uint32_t index)
 {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Helpers about time, place, the current task, the traced call, and text. */
 #include <ctype.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
@@ -11,6 +12,7 @@
 
 #include "base/bits.h"
 #include "base/errors.h"
+#include "base/rawsys.h"
 #include "sync/lease.h"
 #include "vm/helpers.h"
 
@@ -99,6 +101,25 @@ HELPER(get_current_pid_tgid)
 	if (env->pid)
 		return (uint64_t)env->tgid << 32 | env->pid;
 	return (uint64_t)getpid() << 32 | (uint32_t)syscall(SYS_gettid);
+}
+
+/* pid and tgid, if the task's PID namespace is the one of that device and inode number. */
+HELPER(get_ns_current_pid_tgid)
+{
+	struct bpf_pidns_info *info = PTR(c);
+	const uint64_t id = helper_get_current_pid_tgid(0, 0, 0, 0, 0, vc);
+	char name[48];
+	struct stat st;
+
+	memset(info, 0, (uint32_t)d);
+	if ((uint32_t)d != sizeof(*info))
+		return ERR(-EINVAL);
+	snprintf(name, sizeof(name), "/proc/%u/ns/pid", (uint32_t)(id >> 32));
+	if (raw_fstatat(AT_FDCWD, name, &st, 0) || st.st_dev != a || st.st_ino != b)
+		return ERR(-EINVAL);
+	info->pid = (uint32_t)id;
+	info->tgid = (uint32_t)(id >> 32);
+	return 0;
 }
 
 HELPER(get_current_uid_gid)

@@ -112,7 +112,11 @@ static bool near(uint64_t addr, const void *what, size_t before, size_t after)
 
 static bool is_kernel(struct vm_context *vc, uint64_t addr)
 {
-	return !vc->env->read_user || near(addr, vc->stack, 0, sizeof(vc->stack)) ||
+	/* The run's stack: that of native code lies below vc, the interpreter's in vm_run()'s
+	 * frame or one below. */
+	uint64_t frame = (uintptr_t)__builtin_frame_address(0);
+
+	return !vc->env->read_user || (addr >= frame && addr < (uintptr_t)(vc + 1)) ||
 	       near(addr, vc->ctx, SHMAP_PAGE, SHMAP_PAGE);
 }
 

@@ -1,24 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Helpers on ring buffers, and on the dynptrs that they give. */
+/* Helpers on ring buffers. */
 #include <string.h>
 
 #include "base/bits.h"
 #include "base/errors.h"
 #include "map/ring.h"
+#include "vm/dynptr.h"
 #include "vm/helpers.h"
 
-#define DYNPTR_SIZE_MAX ((1U << 24) - 1)
 #define DRAIN_SAMPLES_MAX (128U * 1024)
-
-/* The 16 bytes of struct bpf_dynptr: private memory of the run, which the program
- * cannot write. data NULL: nothing there. */
-struct dynptr {
-	uint8_t *data;
-	uint32_t size;
-	uint32_t pad;
-};
-
-_Static_assert(sizeof(struct dynptr) == sizeof(struct bpf_dynptr), "as programs know it");
 
 /* m is the ring in use: the only one in which this run has something to publish. */
 static inline void use(struct vm_context *vc, struct map *m)
@@ -116,6 +106,7 @@ HELPER(ringbuf_reserve_dynptr)
 	if (!p->data)
 		return ERR(-EINVAL);
 	p->size = size;
+	p->kind = DYNPTR_RINGBUF;
 	return 0;
 }
 
@@ -137,53 +128,12 @@ HELPER(ringbuf_discard_dynptr)
 	return commit_dynptr(vc, PTR(a), b, true);
 }
 
-/* Does the dynptr have [offset, offset + len)? */
-static bool dynptr_has(const struct dynptr *p, uint32_t offset, uint32_t len)
-{
-	return len <= p->size && offset <= p->size - len;
-}
-
-HELPER(dynptr_read)
-{
-	const struct dynptr *p = PTR(c);
-
-	if (!p->data || e)
-		return ERR(-EINVAL);
-	if (!dynptr_has(p, (uint32_t)d, (uint32_t)b))
-		return ERR(-E2BIG);
-	memmove(PTR(a), p->data + (uint32_t)d, (uint32_t)b);
-	return 0;
-}
-
-HELPER(dynptr_write)
-{
-	const struct dynptr *p = PTR(a);
-
-	if (!p->data)
-		return ERR(-EINVAL);
-	if (!dynptr_has(p, (uint32_t)b, (uint32_t)d))
-		return ERR(-E2BIG);
-	if (e)
-		return ERR(-EINVAL);
-	memmove(p->data + (uint32_t)b, PTR(c), (uint32_t)d);
-	return 0;
-}
-
-HELPER(dynptr_data)
-{
-	const struct dynptr *p = PTR(a);
-
-	if (!p->data || !dynptr_has(p, (uint32_t)b, (uint32_t)c))
-		return 0;
-	return (uintptr_t)(p->data + (uint32_t)b);
-}
-
 HELPER(user_ringbuf_drain)
 {
 	struct map *m = PTR(a);
 	const struct ring_ops *ring = m->ops->ring;
 	long seen, skipped = 0, ret = 0;
-	struct dynptr sample = {0};
+	struct dynptr sample = {.kind = DYNPTR_LOCAL};
 	void *data;
 	int err;
 

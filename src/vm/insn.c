@@ -5,6 +5,7 @@
 
 #include "base/bits.h"
 #include "vm/helper_proto.h"
+#include "vm/kfunc_proto.h"
 
 enum insn_form insn_form(uint8_t code)
 {
@@ -230,12 +231,10 @@ static const char *jmp_fault(const struct bpf_insn *insn, enum insn_form form, c
 
 	switch (form) {
 	case INSN_CALL:
-		if (insn->off || insn->dst_reg ||
+		if ((insn->off && insn->src_reg != BPF_PSEUDO_KFUNC_CALL) || insn->dst_reg ||
 		    (insn->src_reg != 0 && insn->src_reg != BPF_PSEUDO_CALL &&
 		     insn->src_reg != BPF_PSEUDO_KFUNC_CALL))
 			return "BPF_CALL uses reserved fields";
-		if (insn->src_reg == BPF_PSEUDO_KFUNC_CALL)
-			return "calling kernel function is not allowed";
 		return NULL;
 	case INSN_JA:
 		if (insn->src_reg || insn->dst_reg || (jmp32 ? insn->off : insn->imm))
@@ -389,6 +388,16 @@ static void print_alu(const struct bpf_insn *insn, enum insn_form form, char *bu
 		snprintf(buf, size, "(%02x) %c%d %s%s %d", insn->code, w, d, sign, op, insn->imm);
 }
 
+static const char *callee_name(const struct bpf_insn *insn)
+{
+	const char *name;
+
+	if (insn->src_reg != BPF_PSEUDO_KFUNC_CALL)
+		return helper_name(insn->imm);
+	name = insn->off ? NULL : kfunc_name((uint32_t)insn->imm);
+	return name ? name : "kernel-function";
+}
+
 static void print_jmp(const struct bpf_insn *insn, enum insn_form form, char *buf, size_t size)
 {
 	const char w = INSN_CLASS(insn->code) == BPF_JMP32 ? 'w' : 'r';
@@ -406,8 +415,7 @@ static void print_jmp(const struct bpf_insn *insn, enum insn_form form, char *bu
 	else if (form == INSN_CALL && insn->src_reg == BPF_PSEUDO_CALL)
 		snprintf(buf, size, "(%02x) call pc%+d", insn->code, insn->imm);
 	else if (form == INSN_CALL)
-		snprintf(buf, size, "(%02x) call %s#%d", insn->code, helper_name(insn->imm),
-			 insn->imm);
+		snprintf(buf, size, "(%02x) call %s#%d", insn->code, callee_name(insn), insn->imm);
 	else if (INSN_SRC(insn->code))
 		snprintf(buf, size, "(%02x) if %c%d %s %c%d goto pc%+d", insn->code, w,
 			 insn->dst_reg, op, w, insn->src_reg, insn->off);

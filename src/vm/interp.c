@@ -21,6 +21,7 @@
 #include "base/errors.h"
 #include "base/uaccess.h"
 #include "vm/helpers.h"
+#include "vm/jit.h"
 
 /* Programs may do unaligned accesses of packets and stacks. */
 struct mem8 {
@@ -209,7 +210,7 @@ interp_exec(struct vm_context *vc, const struct icode *ip, uint64_t r1, uint64_t
 	r[3] = r3;
 	r[4] = r4;
 	r[5] = r5;
-	r[10] = (uintptr_t)vc->stack + (base + 1) * VM_FRAME_STACK;
+	r[10] = (uintptr_t)vc->space->stack + (base + 1) * VM_FRAME_STACK;
 	DISPATCH;
 
 	INTERP_ALU(ALU_STEPS)
@@ -369,7 +370,7 @@ L_call_local : {
 
 	if (unlikely(vc->depth + 1 >= VM_FRAMES))
 		interp_abort(vc, -EFAULT);
-	f = &vc->frames[vc->depth++];
+	f = &vc->space->frames[vc->depth++];
 	f->ret = ip + 1;
 	f->r6 = r[6];
 	f->r7 = r[7];
@@ -381,20 +382,25 @@ L_call_local : {
 }
 L_tail_call : {
 	if (unlikely(vc->depth)) { /* out of a function: to return to its caller */
-		if (!interp_tail_call_nested(vc, r[1], r[2], (uint32_t)r[3], &r[0]))
+		if (!vm_tail_call_nested(vc, r[2], (uint32_t)r[3], &r[0]))
 			NEXT;
 		goto L_exit;
 	}
-	const struct icode *to = interp_tail_call(vc, r[2], (uint32_t)r[3]);
+	const struct vm_code *to = vm_tail_call(vc, r[2], (uint32_t)r[3]);
 
 	if (!to)
 		NEXT;
-	ip = to;
+	if (to->jit) {
+		r[0] = jit_call(vc, to->jit->code, (uintptr_t)vc->ctx, 0, 0, 0);
+		goto L_exit;
+	}
+	begin_stack(vc, vc->prog);
+	ip = &to->ins[0];
 	DISPATCH;
 }
 L_exit:
 	if (vc->depth != base) {
-		struct vm_frame *f = &vc->frames[--vc->depth];
+		struct vm_frame *f = &vc->space->frames[--vc->depth];
 
 		ip = f->ret;
 		r[6] = f->r6;

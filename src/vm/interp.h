@@ -7,7 +7,8 @@
  * distances stay those of the user's program). An icode begins with the address
  * of the code that executes it: each step ends by jumping to the next one's
  * (direct threading). Map references have become addresses, helper ids
- * functions.
+ * functions. Where there is a back end for the machine, the decoded form becomes
+ * native code (vm/jit.h) and is thrown away.
  */
 #ifndef SHMAP_VM_INTERP_H
 #define SHMAP_VM_INTERP_H
@@ -47,9 +48,10 @@ struct icode {
 };
 
 struct vm_code {
-	uint32_t cnt;
-	uint32_t func_args; /* bpf_get_func_arg_cnt */
-	uint32_t faults;    /* runs that ended by a fault; the first is reported */
+	uint32_t func_args;    /* bpf_get_func_arg_cnt */
+	uint32_t faults;       /* runs that ended by a fault; the first is reported */
+	struct jit_image *jit; /* native code; then there are no ins */
+	uint32_t cnt;	       /* of ins */
 	struct icode ins[];
 };
 
@@ -58,21 +60,28 @@ struct vm_frame { /* a caller, while its callee runs */
 	uint64_t r6, r7, r8, r9;
 };
 
+/* What the interpreter needs besides: native code has this thread's own stack. */
+struct vm_space {
+	struct vm_frame frames[VM_FRAMES];
+	uint8_t stack[VM_FRAMES * VM_FRAME_STACK] __attribute__((aligned(16)));
+};
+
 struct vm_context {
+	struct fault_guard guard; /* faults land here; first: native code's way in fills it */
 	const struct vm_prog *prog; /* a tail call changes it */
 	const struct vm_code *code;
 	void *ctx;
 	const struct vm_env *env;
+	int cpu;	/* of the lease, -1: there is none; where image->cpu says that it is used */
 	uint32_t depth; /* frames below the current one */
 	uint32_t tail_calls;
 	uint32_t loops;		  /* may_goto's budget used */
 	int error;		  /* of an aborted run */
 	struct map *ring;	  /* the ring buffer that the run used last, or NULL */
 	uint8_t *task;		  /* the current task's image, when it was asked for */
+	void *pages;		  /* of the run's iterators; kfuncs_iter.c */
 	bool was_in_lock;	  /* a signal handler's run, on top of a map operation */
-	struct fault_guard guard; /* faults land here */
-	struct vm_frame frames[VM_FRAMES];
-	uint8_t stack[VM_FRAMES * VM_FRAME_STACK] __attribute__((aligned(16)));
+	struct vm_space *space;	  /* the interpreter's; NULL: not needed so far */
 };
 
 /* The executable form of p, made when it is not there yet; NULL: -ENOMEM or an
@@ -83,6 +92,10 @@ void interp_code_free(struct vm_code *code);
 /* Runs from ip with the argument registers given, in the frame vc->depth. */
 uint64_t interp_exec(struct vm_context *vc, const struct icode *ip, uint64_t r1, uint64_t r2,
 		     uint64_t r3, uint64_t r4, uint64_t r5);
+
+/* Runs vc->code from its beginning, interpreted; the space for that is made when there is
+ * none. */
+uint64_t interp_run(struct vm_context *vc, uint64_t ctx);
 
 /* Calls a BPF function by its address (a BPF_PSEUDO_FUNC value) from a helper. */
 uint64_t interp_callback(struct vm_context *vc, uint64_t func, uint64_t r1, uint64_t r2,
@@ -129,6 +142,9 @@ enum interp_op {
 	OP_COUNT
 };
 /* clang-format on */
+
+/* What the call instruction i calls, a helper or a kfunc; NULL: neither. */
+vm_helper_fn vm_call_target(const struct vm_prog *p, uint32_t i);
 
 /* The label of an op, for struct icode.op. */
 const void *interp_label(enum interp_op op);

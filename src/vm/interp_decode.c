@@ -16,6 +16,8 @@
 #include "btf/btf.h"
 #include "vm/helpers.h"
 #include "vm/interp.h"
+#include "vm/jit.h"
+#include "vm/kfunc_proto.h"
 #include "vm/verifier.h"
 
 #define SRC_X(insn) (BPF_SRC((insn)->code) == BPF_X)
@@ -284,23 +286,37 @@ static int decode_imm64(const struct vm_prog *p, struct vm_code *code, uint32_t 
 	return -EINVAL; /* BPF_PSEUDO_BTF_ID: there are no kernel variables here */
 }
 
-static int decode_call(const struct bpf_insn *insn, struct icode *ic)
+vm_helper_fn vm_call_target(const struct vm_prog *p, uint32_t i)
 {
+	const struct bpf_insn *insn = &p->insns[i];
+	const struct kfunc_proto *k;
+
+	if (!insn->src_reg)
+		return vm_helper(insn->imm);
+	if (insn->src_reg != BPF_PSEUDO_KFUNC_CALL || !p->aux || !p->aux[i].kfunc)
+		return NULL;
+	k = kfunc_proto_at(p->aux[i].kfunc - 1);
+	return k ? k->fn : NULL;
+}
+
+static int decode_call(const struct vm_prog *p, uint32_t i, struct icode *ic)
+{
+	const struct bpf_insn *insn = &p->insns[i];
 	vm_helper_fn fn;
 
 	if (insn->src_reg == BPF_PSEUDO_CALL) {
 		ic->imm = insn->imm;
 		return OP_call_local;
 	}
-	if (insn->src_reg)
-		return -EINVAL;
-	switch (insn->imm) {
-	case BPF_FUNC_tail_call:
-		return OP_tail_call;
-	case BPF_FUNC_map_lookup_elem:
-		return OP_call_lookup;
+	if (!insn->src_reg) {
+		switch (insn->imm) {
+		case BPF_FUNC_tail_call:
+			return OP_tail_call;
+		case BPF_FUNC_map_lookup_elem:
+			return OP_call_lookup;
+		}
 	}
-	fn = vm_helper(insn->imm);
+	fn = vm_call_target(p, i);
 	if (!fn)
 		return -EINVAL;
 	ic->fn = fn;
@@ -343,7 +359,7 @@ static int decode_one(const struct vm_prog *p, struct vm_code *code, uint32_t i)
 	case BPF_JMP:
 	case BPF_JMP32:
 		if (insn->code == (BPF_JMP | BPF_CALL))
-			op = decode_call(insn, ic);
+			op = decode_call(p, i, ic);
 		else if (insn->code == (BPF_JMP | BPF_EXIT))
 			op = OP_exit;
 		else
@@ -474,6 +490,14 @@ static int decode(struct vm_prog *p, struct vm_code **out)
 		ops[++i] = OP_bad;
 		code->ins[i].imm64 = value;
 	}
+	if (jit_wanted(p) && !jit_compile(p, code->ins, ops, &code->jit)) {
+		/* the rest of it is not needed any more */
+		struct vm_code *small = realloc(code, sizeof(*code));
+
+		free(ops);
+		*out = small ? small : code;
+		return 0;
+	}
 	for (i = 0; i < p->insn_cnt; i++)
 		code->ins[i].op = interp_label(fuse(code, ops, i));
 	code->ins[i].op = interp_label(OP_bad);
@@ -498,7 +522,7 @@ const struct vm_code *interp_code(struct vm_prog *p, int *err)
 	/* Threads may race to the first run: one decoding stays. Pairs with the
 	 * load above. */
 	if (!cas_seq_cst(&p->code, &none, code)) {
-		free(code);
+		interp_code_free(code);
 		code = none;
 	}
 	return code;
@@ -506,5 +530,8 @@ const struct vm_code *interp_code(struct vm_prog *p, int *err)
 
 void interp_code_free(struct vm_code *code)
 {
+	if (!code)
+		return;
+	jit_free(code->jit);
 	free(code);
 }

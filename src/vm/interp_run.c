@@ -9,18 +9,21 @@
 #include "base/atomic.h"
 #include "base/bits.h"
 #include "base/errors.h"
+#include "sync/lease.h"
 #include "sync/lock.h"
 #include "vm/helpers.h"
 #include "vm/interp.h"
+#include "vm/jit.h"
+#include "vm/kfuncs.h"
 #include "vm/verifier.h"
 
 /* The frames from vc->depth on, when p's helpers may read what p never wrote:
  * this thread's own stack lay there before. */
-static inline void begin_stack(struct vm_context *vc, const struct vm_prog *p)
+void begin_stack(struct vm_context *vc, const struct vm_prog *p)
 {
 	if (p->aux && p->aux[0].zero_stack)
-		memset(vc->stack + vc->depth * VM_FRAME_STACK, 0,
-		       sizeof(vc->stack) - vc->depth * VM_FRAME_STACK);
+		memset(vc->space->stack + vc->depth * VM_FRAME_STACK, 0,
+		       sizeof(vc->space->stack) - vc->depth * VM_FRAME_STACK);
 }
 
 static vm_tail_fn tail_target;
@@ -30,7 +33,7 @@ void vm_set_tail_call(vm_tail_fn fn)
 	store_release(&tail_target, fn);
 }
 
-const struct icode *interp_tail_call(struct vm_context *vc, uint64_t map, uint32_t index)
+const struct vm_code *vm_tail_call(struct vm_context *vc, uint64_t map, uint32_t index)
 {
 	vm_tail_fn target = load_acquire(&tail_target);
 	const struct vm_code *code;
@@ -46,49 +49,57 @@ const struct icode *interp_tail_call(struct vm_context *vc, uint64_t map, uint32
 	code = p ? interp_code(p, &err) : NULL;
 	if (!code)
 		return NULL;
+	if (code->jit)
+		vc->cpu = lease_cpu();
 	vc->tail_calls++;
 	vc->prog = p;
 	vc->code = code;
-	begin_stack(vc, p);
-	return &code->ins[0];
+	return code;
 }
 
-/*
- * The program runs with the whole frame memory; what its callers have there is put aside.
- * They may hold pointers into it, and find everything as it was.
- */
-static __attribute__((noinline)) uint64_t run_nested(struct vm_context *vc, const struct icode *to,
-						     uint64_t ctx, const struct vm_prog *prog,
-						     const struct vm_code *code)
+/* Not inlined: runs of native code do without. */
+static __attribute__((noinline)) uint64_t run_in_space(struct vm_context *vc, uint64_t ctx)
 {
-	const uint32_t depth = vc->depth;
-	struct vm_frame frames[depth];
-	uint8_t stack[depth * VM_FRAME_STACK];
+	struct vm_space space;
 	uint64_t ret;
 
-	memcpy(frames, vc->frames, sizeof(frames));
-	memcpy(stack, vc->stack, sizeof(stack));
-	vc->depth = 0;
+	vc->space = &space;
 	begin_stack(vc, vc->prog);
-	ret = interp_exec(vc, to, ctx, 0, 0, 0, 0);
-	vc->depth = depth;
-	vc->prog = prog;
-	vc->code = code;
-	memcpy(vc->frames, frames, sizeof(frames));
-	memcpy(vc->stack, stack, sizeof(stack));
+	ret = interp_exec(vc, &vc->code->ins[0], ctx, 0, 0, 0, 0);
+	vc->space = NULL;
 	return ret;
 }
 
-bool interp_tail_call_nested(struct vm_context *vc, uint64_t ctx, uint64_t map, uint32_t index,
-			     uint64_t *ret)
+uint64_t interp_run(struct vm_context *vc, uint64_t ctx)
+{
+	if (!vc->space)
+		return run_in_space(vc, ctx);
+	begin_stack(vc, vc->prog);
+	return interp_exec(vc, &vc->code->ins[0], ctx, 0, 0, 0, 0);
+}
+
+/*
+ * The program has frames of its own; those of its callers stay as they are: they may
+ * hold pointers into them.
+ */
+bool vm_tail_call_nested(struct vm_context *vc, uint64_t map, uint32_t index, uint64_t *ret)
 {
 	const struct vm_prog *prog = vc->prog;
 	const struct vm_code *code = vc->code;
-	const struct icode *to = interp_tail_call(vc, map, index);
+	const struct vm_code *to = vm_tail_call(vc, map, index);
+	struct vm_space *space = vc->space;
+	const uint32_t depth = vc->depth;
 
 	if (!to)
 		return false;
-	*ret = run_nested(vc, to, ctx, prog, code);
+	vc->space = NULL;
+	vc->depth = 0;
+	*ret = to->jit ? jit_call(vc, to->jit->code, (uintptr_t)vc->ctx, 0, 0, 0)
+		       : interp_run(vc, (uintptr_t)vc->ctx);
+	vc->space = space;
+	vc->depth = depth;
+	vc->prog = prog;
+	vc->code = code;
 	return true;
 }
 
@@ -97,6 +108,8 @@ uint64_t interp_callback(struct vm_context *vc, uint64_t func, uint64_t r1, uint
 {
 	uint64_t ret;
 
+	if (func & JIT_FUNC_TAG)
+		return jit_call(vc, PTR(func - JIT_FUNC_TAG), r1, r2, r3, r4);
 	if (unlikely(vc->depth + 1 >= VM_FRAMES))
 		interp_abort(vc, -EFAULT);
 	vc->depth++;
@@ -142,11 +155,12 @@ static void abandon_lock(void)
 
 static const struct vm_env no_env;
 
-/* Not inlined: vm_run()'s arguments may be lost when the guard is landed on. */
+/* Not inlined: what happens once in a program's life. */
 static __attribute__((noinline)) int run_failed(struct vm_context *vc)
 {
 	int err = vc->error ? vc->error : -EFAULT;
 
+	kfunc_pages_free(vc);
 	if (!vc->was_in_lock)
 		abandon_lock();
 	/* A truncated file faults here too. */
@@ -162,18 +176,43 @@ static __attribute__((noinline)) int run_failed(struct vm_context *vc)
 	return err;
 }
 
+/* False: a fault. */
+static __attribute__((noinline)) bool run_interpreted(struct vm_context *vc, uint64_t *ret)
+{
+	if (fault_guard_set(&vc->guard))
+		return false;
+	fault_guard_enter(&vc->guard);
+	*ret = interp_run(vc, (uintptr_t)vc->ctx);
+	fault_guard_leave(&vc->guard);
+	return true;
+}
+
+static __attribute__((noinline)) bool publish(struct vm_context *vc)
+{
+	if (fault_guard_set(&vc->guard))
+		return false;
+	fault_guard_enter(&vc->guard);
+	ringbuf_publish(vc);
+	fault_guard_leave(&vc->guard);
+	return true;
+}
+
 int vm_run(struct vm_prog *p, void *ctx, const struct vm_env *env, uint64_t *ret)
 {
 	struct vm_context vc;
-	const struct vm_code *code;
+	const struct vm_code *code = load_acquire(&p->code);
 	int err = 0;
+	bool done;
 
-	code = interp_code(p, &err);
-	if (unlikely(!code))
-		return err;
+	if (unlikely(!code)) {
+		code = interp_code(p, &err);
+		if (!code)
+			return err;
+	}
 	vc.prog = p;
 	vc.code = code;
 	vc.ctx = ctx;
+	vc.space = NULL;
 	vc.env = env ? env : &no_env;
 	vc.depth = 0;
 	vc.tail_calls = 0;
@@ -181,16 +220,18 @@ int vm_run(struct vm_prog *p, void *ctx, const struct vm_env *env, uint64_t *ret
 	vc.error = 0;
 	vc.task = NULL;
 	vc.ring = NULL;
+	vc.pages = NULL;
 	vc.was_in_lock = thread_self.in_lock;
-	begin_stack(&vc, p);
-	if (fault_guard_set(&vc.guard))
-		return run_failed(&vc);
-	fault_guard_enter(&vc.guard);
-	*ret = interp_exec(&vc, &code->ins[0], (uintptr_t)ctx, 0, 0, 0, 0);
-	if (unlikely(vc.ring))
-		ringbuf_publish(&vc);
-	fault_guard_leave(&vc.guard);
-	return 0;
+	if (likely(code->jit != NULL)) {
+		if (code->jit->cpu)
+			vc.cpu = lease_cpu();
+		done = jit_enter(&vc, code->jit->code, ctx, ret);
+	} else {
+		done = run_interpreted(&vc, ret);
+	}
+	if (unlikely(vc.ring) && done)
+		done = publish(&vc);
+	return likely(done) ? 0 : run_failed(&vc);
 }
 
 uint32_t vm_fault_count(const struct vm_prog *p)

@@ -267,6 +267,8 @@ static int check_insn(struct verifier *v, uint32_t *next, bool *done)
 		v->jumps_walked++;
 		if (insn->src_reg == BPF_PSEUDO_CALL)
 			return check_call(v, insn, next);
+		if (insn->src_reg == BPF_PSEUDO_KFUNC_CALL)
+			return check_kfunc(v, insn);
 		return check_helper(v, insn, next);
 	case INSN_EXIT:
 		v->jumps_walked++;
@@ -393,6 +395,8 @@ static int prepare(struct verifier *v)
 		return -EINVAL;
 	}
 	err = cfg_find_subprogs(v);
+	if (!err)
+		err = kfunc_resolve(v);
 	if (!err)
 		err = cfg_check_insns(v);
 	if (!err)

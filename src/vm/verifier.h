@@ -42,6 +42,7 @@ struct vm_aux {
 				 * on every path, else VM_MAP_UNKNOWN */
 	uint32_t callback_pc;	/* ldimm64 BPF_PSEUDO_FUNC: absolute entry of the function;
 				 * helper calls that take a callback: its entry */
+	uint32_t kfunc;		/* BPF_PSEUDO_KFUNC_CALL: its index in the table + 1 */
 	uint32_t call_pc;	/* BPF_PSEUDO_CALL: absolute entry of the callee */
 	uint32_t stack_depth;	/* at subprog_start: bytes of stack of this function's frame */
 	uint32_t max_ctx_off;	/* at instruction 0: bytes of context that the program touches */

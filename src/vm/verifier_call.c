@@ -11,6 +11,7 @@
 
 /* Rounds after which a callback's effects are no longer followed exactly. */
 #define CALLBACK_ROUNDS 8
+#define ROUNDS_COUNTED 64
 
 void clobber_caller_saved(struct verifier *v)
 {
@@ -29,6 +30,11 @@ int check_no_leak(struct verifier *v, const char *what)
 			v->cur->refs[i].insn);
 	if (v->cur->ref_cnt) {
 		verbose(v, "%s would lead to reference leak\n", what);
+		return -EINVAL;
+	}
+	if (v->cur->rcu_locks || v->cur->preempt_locks) {
+		verbose(v, "%s cannot be used inside %s-ed region\n", what,
+			v->cur->rcu_locks ? "bpf_rcu_read_lock" : "bpf_preempt_disable");
 		return -EINVAL;
 	}
 	return 0;
@@ -138,6 +144,8 @@ int call_callback(struct verifier *v, const struct helper_proto *p, uint32_t sub
 	if (p->id == BPF_FUNC_user_ringbuf_drain) {
 		f->callback = CALLBACK_DRAIN;
 		reg_mark_pointer(&f->regs[1], REG_DYNPTR);
+		f->regs[1].sub = DYNPTR_LOCAL;
+		f->regs[1].id = ++v->id_gen;
 		f->regs[2] = caller[3];
 		return 0;
 	}
@@ -195,7 +203,8 @@ const struct state *call_last_entry(const struct verifier *v, uint32_t insn, uin
 	for (const struct state *s = v->cur->parent; s; s = s->parent)
 		if (s->insn == insn && s->cur == v->cur->cur) {
 			before = before ? before : s;
-			++*rounds;
+			if (++*rounds > ROUNDS_COUNTED) /* more than anybody asks for */
+				break;
 		}
 	return before;
 }

@@ -289,6 +289,9 @@ int cfg_check_reach(struct verifier *v)
 				v->aux[i].call_pc = i + 1 + insn->imm;
 				mark_reach(v, seen, todo, &n, i + 1 + insn->imm);
 				v->info[i + 1].prune = true; /* callees meet here again */
+			} else if (insn->src_reg == BPF_PSEUDO_KFUNC_CALL) {
+				if (v->info[i].iter_next)
+					v->info[i].prune = v->info[i].checkpoint = true;
 			} else {
 				const struct helper_proto *p = helper_proto_find(insn->imm);
 

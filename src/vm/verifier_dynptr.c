@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Dynptrs of ring buffers: 16 bytes of the frame that helpers fill and use, and
- * that the program may neither read nor write until it has given the record back.
- * Each is a reference: what bpf_dynptr_data() gave goes with it.
+ * Dynptrs in a frame: 16 bytes that only helpers read and write. Their two slots hold a
+ * REG_DYNPTR each, the one of the lower address with mem_size 1. Every dynptr has an
+ * id, which the memory that it gave (slices) keeps: when the dynptr goes, so do they.
+ * One of a ring buffer's record is a reference besides, which its clones share, and
+ * whoever gets it must submit or discard it.
  *
- * A callback of bpf_user_ringbuf_drain() gets a pointer to one that lies outside
+ * A callback of bpf_user_ringbuf_drain() is given a dynptr that is not in
  * the frame: REG_DYNPTR, which is no reference and cannot be kept.
  */
 #include "vm/verifier_int.h"
@@ -41,11 +43,48 @@ static int place_of(struct verifier *v, int regno)
 	return -off / VER_SLOT - 1;
 }
 
+static bool is_dynptr(const struct frame *f, uint32_t slot)
+{
+	return slot < f->slot_cnt && f->slots[slot].kind[0] == SLOT_DYNPTR;
+}
+
+/* What a dynptr gave is gone with it. */
+static void drop_slices(struct verifier *v, uint32_t id)
+{
+	struct reg *r;
+
+	for_each_reg(v->cur, r) if (r->dynptr_id == id) reg_mark_unknown(r);
+}
+
+static void invalidate(struct slot *s)
+{
+	for (int b = 0; b < VER_SLOT; b++)
+		s->kind[b] = SLOT_INVALID;
+}
+
+int dynptr_overwrite(struct verifier *v, struct frame *f, uint32_t slot)
+{
+	uint32_t low, id;
+
+	if (!is_dynptr(f, slot))
+		return 0;
+	low = f->slots[slot].spilled.mem_size ? slot : slot + 1;
+	id = f->slots[low].spilled.id;
+	if (f->slots[low].spilled.ref_id) {
+		verbose(v, "cannot overwrite referenced dynptr\n");
+		return -EINVAL;
+	}
+	invalidate(&f->slots[low]);
+	invalidate(&f->slots[low - 1]);
+	drop_slices(v, id);
+	return 0;
+}
+
 int dynptr_check_place(struct verifier *v, int regno)
 {
 	const struct reg *r = &cur_regs(v)[regno];
-	const struct frame *f;
-	int top;
+	struct frame *f;
+	int top, err;
 
 	if (r->kind != REG_STACK && r->kind != REG_DYNPTR)
 		return wrong(v, regno);
@@ -57,25 +96,28 @@ int dynptr_check_place(struct verifier *v, int regno)
 	if (top < 0)
 		return top;
 	f = v->cur->frames[r->frame];
-	for (int i = top; i > top - DYNPTR_SLOTS; i--)
-		if (i < (int)f->slot_cnt && f->slots[i].kind[0] == SLOT_DYNPTR) {
-			verbose(v, "Dynptr has to be an uninitialized dynptr\n");
-			return -EINVAL;
-		}
+	for (int i = top; i > top - DYNPTR_SLOTS; i--) {
+		err = dynptr_overwrite(v, f, i);
+		if (err)
+			return err;
+	}
 	/* the helper writes all of it */
 	return stack_helper_access(v, regno, DYNPTR_SIZE, true, true);
 }
 
-void dynptr_make(struct verifier *v, int regno, uint32_t ref_id)
+void dynptr_make(struct verifier *v, int regno, enum dynptr_kind kind, uint32_t ref_id)
 {
 	const struct reg p = cur_regs(v)[regno];
 	struct frame *f = v->cur->frames[p.frame];
+	const uint32_t id = ++v->id_gen;
 	int top = place_of(v, regno);
 
 	for (int i = top; i > top - DYNPTR_SLOTS; i--) {
 		struct slot *s = &f->slots[i];
 
 		reg_mark_pointer(&s->spilled, REG_DYNPTR);
+		s->spilled.sub = kind;
+		s->spilled.id = id;
 		s->spilled.ref_id = ref_id;
 		s->spilled.mem_size = i == top; /* the lower half */
 		for (int b = 0; b < VER_SLOT; b++)
@@ -83,28 +125,28 @@ void dynptr_make(struct verifier *v, int regno, uint32_t ref_id)
 	}
 }
 
-int dynptr_check(struct verifier *v, int regno, uint32_t *ref_id)
+int dynptr_check(struct verifier *v, int regno, struct dynptr_use *use)
 {
 	const struct reg *r = &cur_regs(v)[regno];
-	const struct slot *s = NULL;
+	const struct frame *f;
 	int top;
 
-	*ref_id = 0;
-	if (r->kind == REG_DYNPTR)
+	*use = (struct dynptr_use){0};
+	if (r->kind == REG_DYNPTR) {
+		*use = (struct dynptr_use){r->sub, r->id, 0};
 		return 0;
+	}
 	if (r->kind != REG_STACK)
 		return wrong(v, regno);
 	top = place_of(v, regno);
-	if (top < 0)
-		return top;
-	if (top < (int)v->cur->frames[r->frame]->slot_cnt)
-		s = &v->cur->frames[r->frame]->slots[top];
-	if (!s || s->kind[0] != SLOT_DYNPTR || !s->spilled.mem_size) {
+	f = v->cur->frames[r->frame];
+	if (top < 1 || !is_dynptr(f, top) || !f->slots[top].spilled.mem_size) {
 		verbose(v, "Expected an initialized dynptr as arg #%d\n", regno - 1);
 		return -EINVAL;
 	}
 	flow_read_slots(v, r->frame, 3ULL << (top - 1));
-	*ref_id = s->spilled.ref_id;
+	r = &f->slots[top].spilled;
+	*use = (struct dynptr_use){r->sub, r->id, r->ref_id};
 	return 0;
 }
 
@@ -116,7 +158,7 @@ void dynptr_drop(struct verifier *v, uint32_t ref_id)
 
 			if (s->kind[0] != SLOT_DYNPTR || s->spilled.ref_id != ref_id)
 				continue;
-			for (int b = 0; b < VER_SLOT; b++)
-				s->kind[b] = SLOT_INVALID;
+			drop_slices(v, s->spilled.id);
+			invalidate(s);
 		}
 }

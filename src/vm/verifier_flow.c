@@ -71,7 +71,7 @@ static uint16_t precise_before(struct verifier *v, uint32_t i, uint16_t after, u
 	uint16_t reads, writes, p = after;
 
 	*slots = slots_after & ~slots_killed(insn);
-	insn_regs(insn, &reads, &writes);
+	insn_regs_at(v, i, &reads, &writes);
 	switch (insn_form(insn->code)) {
 	case INSN_MOV:
 		p &= ~d;
@@ -191,7 +191,7 @@ static void live_registers(struct verifier *v)
 		v->queued[i] = 0;
 		while (k--)
 			live |= v->info[succ[k]].flow.live;
-		insn_regs(&v->insns[i], &reads, &writes);
+		insn_regs_at(v, i, &reads, &writes);
 		live = (live & ~writes) | reads | 1 << VER_FP;
 		/* a callback returns to its call, which is then made again */
 		if (live != v->info[i].flow.live) {

@@ -12,8 +12,8 @@ struct call {
 	uint32_t map_index;
 	uint32_t subprog; /* callback */
 	uint32_t release_id;
-	uint32_t dynptr_ref; /* of the dynptr among the arguments */
-	int dynptr_place;    /* the register that says where a new one goes, or 0 */
+	struct dynptr_use dynptr; /* the one among the arguments */
+	int dynptr_place;	  /* the register that says where a new one goes, or 0 */
 	uint64_t alloc_size;
 	uint64_t max_size; /* of the last memory argument */
 };
@@ -31,6 +31,8 @@ static bool may_use_packet(const struct verifier *v, const struct helper_proto *
 {
 	if (!(v->group & (HPROG_TC | HPROG_XDP)))
 		return false;
+	if (!p) /* a kfunc */
+		return true;
 	switch (p->id) { /* those whose arguments the kernel lets point to the packet */
 	case BPF_FUNC_map_lookup_elem:
 	case BPF_FUNC_map_update_elem:
@@ -90,6 +92,12 @@ static int check_helper_mem(struct verifier *v, const struct call *c, int regno,
 		break;
 	}
 	return wrong_type(v, regno, MEM_KINDS);
+}
+
+int check_mem_access(struct verifier *v, int regno, uint32_t size, bool write, bool may_be_uninit,
+		     bool zero_ok)
+{
+	return check_helper_mem(v, &(struct call){0}, regno, size, write, may_be_uninit, zero_ok);
 }
 
 static bool mem_kind(const struct reg *r)
@@ -234,7 +242,7 @@ static int check_spin_lock(struct verifier *v, int regno, bool lock)
 	return 0;
 }
 
-static int check_ctx_arg(struct verifier *v, int regno)
+int check_ctx_arg(struct verifier *v, int regno)
 {
 	const struct reg *r = &cur_regs(v)[regno];
 
@@ -379,9 +387,10 @@ static int check_arg(struct verifier *v, struct call *c, int i)
 		c->dynptr_place = regno;
 		return dynptr_check_place(v, regno);
 	case HARG_DYNPTR:
-		return dynptr_check(v, regno, &c->dynptr_ref);
+		return dynptr_check(v, regno, &c->dynptr);
 	case HARG_DYNPTR_RELEASE:
-		err = dynptr_check(v, regno, &c->release_id);
+		err = dynptr_check(v, regno, &c->dynptr);
+		c->release_id = c->dynptr.ref_id;
 		if (!err && !c->release_id) {
 			verbose(v, "arg %d is an unacquired reference\n", regno);
 			err = -EINVAL;
@@ -461,7 +470,7 @@ static int check_map_writable(struct verifier *v, const struct call *c)
 	return 0;
 }
 
-static int acquire(struct verifier *v)
+int ref_acquire(struct verifier *v)
 {
 	struct state *s = v->cur;
 
@@ -474,8 +483,7 @@ static int acquire(struct verifier *v)
 	return v->id_gen;
 }
 
-/* The reference is gone: so is every copy of the pointer. */
-static int release(struct verifier *v, uint32_t id)
+int ref_release(struct verifier *v, uint32_t id)
 {
 	struct state *s = v->cur;
 	bool found = false;
@@ -546,10 +554,12 @@ static int set_result(struct verifier *v, const struct call *c)
 		r0->mem_size = c->alloc_size;
 		r0->or_null = true;
 		r0->id = ++v->id_gen;
-		r0->ref_id = c->dynptr_ref;
+		r0->ref_id = c->dynptr.ref_id;
+		r0->dynptr_id = c->dynptr.id;
+		r0->pkt_slice = c->dynptr.kind == DYNPTR_SKB || c->dynptr.kind == DYNPTR_XDP;
 		return 0;
 	case HRET_RINGBUF_MEM_OR_NULL:
-		id = acquire(v);
+		id = ref_acquire(v);
 		if (id < 0)
 			return id;
 		reg_mark_pointer(r0, REG_MEM);
@@ -558,6 +568,22 @@ static int set_result(struct verifier *v, const struct call *c)
 		r0->id = r0->ref_id = id;
 		return 0;
 	}
+	return -EINVAL;
+}
+
+/* Helpers that wait for memory to come. */
+static int check_sleep(struct verifier *v, const struct helper_proto *p)
+{
+	if (p->id != BPF_FUNC_copy_from_user)
+		return 0;
+	if (!v->prog->sleepable) {
+		verbose(v, "helper call might sleep in a non-sleepable prog\n");
+		return -EINVAL;
+	}
+	if (!v->cur->rcu_locks && !v->cur->preempt_locks)
+		return 0;
+	verbose(v, "sleepable helper %s#%u in %s region\n", p->name, p->id,
+		v->cur->rcu_locks ? "rcu_read_lock" : "non-preemptible");
 	return -EINVAL;
 }
 
@@ -578,7 +604,7 @@ static int find_proto(struct verifier *v, int32_t id, const struct helper_proto 
 		return -EINVAL;
 	}
 	*out = p;
-	return 0;
+	return check_sleep(v, p);
 }
 
 static void note_map(struct vm_aux *aux, uint32_t map_index)
@@ -593,6 +619,26 @@ static void note_map(struct vm_aux *aux, uint32_t map_index)
 		aux->map_index = VM_MAP_UNKNOWN;
 		aux->map_poisoned = true;
 	}
+}
+
+static int make_dynptr(struct verifier *v, const struct call *c)
+{
+	int id;
+
+	if (c->proto->id == BPF_FUNC_dynptr_from_mem) {
+		if (cur_regs(v)[1].kind != REG_MAP_VALUE) {
+			verbose(v, "Unsupported reg type %s for bpf_dynptr_from_mem data\n",
+				reg_kind_name(&cur_regs(v)[1]));
+			return -EACCES;
+		}
+		dynptr_make(v, c->dynptr_place, DYNPTR_LOCAL, 0);
+		return 0;
+	}
+	id = ref_acquire(v);
+	if (id < 0)
+		return id;
+	dynptr_make(v, c->dynptr_place, DYNPTR_RINGBUF, (uint32_t)id);
+	return 0;
 }
 
 int check_helper(struct verifier *v, const struct bpf_insn *insn, uint32_t *next)
@@ -625,17 +671,17 @@ int check_helper(struct verifier *v, const struct bpf_insn *insn, uint32_t *next
 			return err;
 	}
 	if (c.release_id) {
-		err = release(v, c.release_id);
+		err = ref_release(v, c.release_id);
 		if (err)
 			return err;
 	}
 	if (c.dynptr_place) {
-		int id = acquire(v);
-
-		if (id < 0)
-			return id;
-		dynptr_make(v, c.dynptr_place, id);
+		err = make_dynptr(v, &c);
+		if (err)
+			return err;
 	}
+	if (c.proto->id == BPF_FUNC_dynptr_write && c.dynptr.kind == DYNPTR_SKB)
+		clear_packet_pointers(v->cur);
 	clobber_caller_saved(v);
 	err = set_result(v, &c);
 	if (!err && c.proto->id == BPF_FUNC_tail_call)

@@ -12,12 +12,14 @@
  *   verifier_alu.c      ALU instructions, pointer arithmetic
  *   verifier_stack.c    the frame's memory
  *   verifier_dynptr.c   dynptrs in the frame's memory
+ *   verifier_iter.c     iterators in the frame's memory, and their loops
  *   verifier_mem.c      loads, stores, atomics through any pointer
  *   verifier_ctx.c      the context of each program type
  *   verifier_btf.c      kernel types, global functions
  *   verifier_call.c     calls of functions, returns, callbacks
  *   verifier_jump.c     may_goto, tail calls out of functions
  *   verifier_helper.c   calls of helpers
+ *   verifier_kfunc.c    calls of kernel functions
  *   verifier_print.c    states in the log
  */
 #ifndef SHMAP_VM_VERIFIER_INT_H
@@ -29,8 +31,10 @@
 
 #include "base/bits.h"
 #include "base/errors.h"
+#include "vm/dynptr.h"
 #include "vm/helper_proto.h"
 #include "vm/insn.h"
+#include "vm/kfunc_proto.h"
 #include "vm/verifier.h"
 #include "vm/verifier_tnum.h"
 #include "vm/vm.h"
@@ -66,6 +70,7 @@ enum reg_kind {
 	REG_SOCK_COMMON,	/* a socket: for helpers only */
 	REG_SOCKET,		/* a full one */
 	REG_DYNPTR,		/* a callback's; also what a dynptr's slots in the frame hold */
+	REG_ITER,		/* only what an iterator's slots in the frame hold */
 };
 
 /*
@@ -85,9 +90,12 @@ struct reg {
 	uint8_t added;		/* REG_SCALAR: a constant (off) was added to what id names: in
 				 * 64 bits, in 32 bits, or not (0) */
 	uint8_t frame;		/* REG_STACK: whose frame */
+	uint8_t sub;		/* REG_DYNPTR: enum dynptr_kind; REG_ITER: enum iter_kind */
+	bool drained;		/* REG_ITER: next() has returned NULL */
+	bool pkt_slice;		/* REG_MEM: of a packet's dynptr: goes when the packet changes */
 	int32_t off;
 	/* Packets: bytes from the base that were compared with the end, -1 (at end)
-	 * or -2 (beyond it). */
+	 * or -2 (beyond it). Iterators: how often next() was called. */
 	int32_t range;
 	uint32_t map;		/* REG_MAP_*: see ver_map() */
 	uint32_t btf_id;	/* REG_BTF_ID: type in vmlinux */
@@ -97,6 +105,7 @@ struct reg {
 	 * `off` where `added` says so; pointers: the same base, or the same null answer. */
 	uint32_t id;
 	uint32_t ref_id;	/* the acquired reference that it is */
+	uint32_t dynptr_id;	/* REG_MEM: id of the dynptr that it is a part of */
 	struct tnum var_off;
 	int64_t smin, smax;
 	uint64_t umin, umax;
@@ -109,12 +118,13 @@ enum slot_kind {
 	SLOT_SPILL,
 	SLOT_MISC,
 	SLOT_ZERO,
-	SLOT_DYNPTR,		/* half of a ring buffer's dynptr: neither read nor written */
+	SLOT_DYNPTR,		/* half of a dynptr: not read; a referenced one not written */
+	SLOT_ITER,		/* of an iterator: not read */
 };
 
 struct slot {
 	uint8_t kind[VER_SLOT];	/* per byte; kind[0] is the lowest address */
-	struct reg spilled;	/* meaningful when kind[0] is SLOT_SPILL, SLOT_DYNPTR */
+	struct reg spilled;	/* meaningful when kind[0] is SLOT_SPILL, _DYNPTR, _ITER */
 };
 
 enum frame_callback {
@@ -152,6 +162,7 @@ struct state {
 	uint32_t lock_map;
 	struct ref refs[VER_MAX_REFS];
 	uint32_t ref_cnt;
+	uint32_t rcu_locks, preempt_locks; /* sections that are open */
 
 	/* bookkeeping of the walk */
 	struct state *parent;	/* the checkpoint before */
@@ -218,6 +229,7 @@ struct insn_state {
 	bool prune;		/* states are compared here */
 	bool checkpoint;	/* and always kept */
 	bool callback_call;	/* calls a helper that takes a callback */
+	bool iter_next;		/* calls an iterator's next() */
 	bool called_back;	/* one of them is known */
 	bool jump_target;
 	uint32_t subprog;
@@ -415,14 +427,35 @@ int stack_check_bounds(struct verifier *v, const struct reg *ptr, int regno, int
 		       uint32_t size, const char *what);
 
 /* verifier_dynptr.c */
+struct dynptr_use {
+	enum dynptr_kind kind;
+	uint32_t id, ref_id;
+};
 /* R[regno] points to 16 bytes of the frame that a dynptr can be in. */
 int dynptr_check_place(struct verifier *v, int regno);
-/* They are one now, with that reference. */
-void dynptr_make(struct verifier *v, int regno, uint32_t ref_id);
-/* R[regno] is a dynptr: 0 and the reference that it is (a callback's: 0). */
-int dynptr_check(struct verifier *v, int regno, uint32_t *ref_id);
-/* The dynptr of that reference is gone. */
+/* They are one now. */
+void dynptr_make(struct verifier *v, int regno, enum dynptr_kind kind, uint32_t ref_id);
+/* R[regno] is a dynptr: 0, and which. */
+int dynptr_check(struct verifier *v, int regno, struct dynptr_use *use);
+/* The dynptrs of that reference are gone. */
 void dynptr_drop(struct verifier *v, uint32_t ref_id);
+/* Something else is written to a slot: the dynptr in it is none any more, or -EINVAL. */
+int dynptr_overwrite(struct verifier *v, struct frame *f, uint32_t slot);
+
+/* verifier_iter.c */
+int iter_check_new(struct verifier *v, int regno, enum iter_kind kind);
+void iter_make(struct verifier *v, int regno, enum iter_kind kind, uint32_t ref_id);
+/* *ref_id: that of the iterator. */
+int iter_check(struct verifier *v, int regno, enum iter_kind kind, uint32_t *ref_id);
+void iter_drop(struct verifier *v, int regno, enum iter_kind kind);
+/* After the call of next(*where), R0 being what it points to: pushes the path on which
+ * there is one more, and goes on on that where there is none. */
+int iter_next(struct verifier *v, const struct reg *where);
+/* Both states stand before the same next() of the same iterator, b later than a. */
+bool iter_goes_on(const struct state *a, const struct state *b);
+/* Are the iterators in use in both the same ones? */
+bool iter_same(const struct state *a, const struct state *b);
+const char *iter_name(enum iter_kind kind);
 
 /* verifier_mem.c */
 int check_reg_read(struct verifier *v, int regno);
@@ -493,6 +526,21 @@ bool walk_is_rcu(const struct verifier *v, const struct reg *from, const char *t
 
 /* verifier_helper.c */
 int check_helper(struct verifier *v, const struct bpf_insn *insn, uint32_t *next);
+/* A new reference: its id, or -E2BIG. */
+int ref_acquire(struct verifier *v);
+/* The reference is gone: so is every copy of the pointer. */
+int ref_release(struct verifier *v, uint32_t id);
+int check_ctx_arg(struct verifier *v, int regno);
+/* size bytes of memory at R[regno] that some function reads or writes. */
+int check_mem_access(struct verifier *v, int regno, uint32_t size, bool write,
+		     bool may_be_uninit, bool zero_ok);
+
+/* verifier_kfunc.c */
+/* Finds the names of the program's kfuncs: aux[].kfunc. */
+int kfunc_resolve(struct verifier *v);
+int check_kfunc(struct verifier *v, const struct bpf_insn *insn);
+/* As insn_regs(), with what only the kfunc table tells. */
+void insn_regs_at(const struct verifier *v, uint32_t insn, uint16_t *reads, uint16_t *writes);
 
 /* verifier.c */
 struct state *push_path(struct verifier *v, uint32_t insn, uint32_t prev_insn);

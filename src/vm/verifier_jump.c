@@ -38,7 +38,8 @@ void clear_packet_pointers(struct state *s)
 {
 	struct reg *r;
 
-	for_each_reg(s, r) if (reg_is_pkt(r) || r->kind == REG_PKT_END) reg_mark_unknown(r);
+	for_each_reg(s, r) if (reg_is_pkt(r) || r->kind == REG_PKT_END || r->pkt_slice)
+		reg_mark_unknown(r);
 }
 
 /*

@@ -302,7 +302,8 @@ static int btf_access(struct verifier *v, uint32_t insn, int regno, int32_t off,
 		verbose(v, "only read is supported\n");
 		return -EACCES;
 	}
-	err = btf_walk(v, &r, regno, off, size, &a);
+	/* bpf_rdonly_cast() to void: bytes, wherever they are */
+	err = r.btf_id ? btf_walk(v, &r, regno, off, size, &a) : 0;
 	if (err)
 		return err;
 	v->aux[insn].probe = true;

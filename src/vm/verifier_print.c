@@ -33,6 +33,8 @@ const char *reg_kind_name(const struct reg *r)
 	case REG_MEM:
 		if (r->ringbuf)
 			return r->or_null ? "ringbuf_mem_or_null" : "ringbuf_mem";
+		if (r->rdonly)
+			return r->or_null ? "rdonly_mem_or_null" : "rdonly_mem";
 		return r->or_null ? "mem_or_null" : "mem";
 	case REG_FUNC:
 		return "func";
@@ -173,7 +175,7 @@ static void print_slot(struct verifier *v, const struct slot *s, uint32_t i)
 
 	for (int b = 0; b < VER_SLOT; b++) {
 		/* highest address first, as a number is written */
-		text[b] = "?rm0d"[s->kind[VER_SLOT - 1 - b]];
+		text[b] = "?rm0di"[s->kind[VER_SLOT - 1 - b]];
 		any |= s->kind[b] != SLOT_INVALID;
 	}
 	text[VER_SLOT] = 0;

@@ -62,23 +62,22 @@ static int use_stack(struct verifier *v, struct frame *f, int64_t min)
 	return frame_grow(f, SLOT_OF(min) + 1);
 }
 
+/* Before some of its bytes are written: the others are no more than bytes. */
 static void slot_scrub(struct slot *s)
 {
-	if (s->kind[0] == SLOT_SPILL)
+	if (s->kind[0] == SLOT_SPILL || s->kind[0] == SLOT_ITER)
 		for (int i = 0; i < VER_SLOT; i++)
-			if (s->kind[i] == SLOT_SPILL)
+			if (s->kind[i] == SLOT_SPILL || s->kind[i] == SLOT_ITER)
 				s->kind[i] = SLOT_MISC;
 }
 
-/* A ring buffer's dynptr is the only thing that knows of its record. */
-static int check_no_dynptr(struct verifier *v, const struct frame *f, int64_t min, int64_t end)
+static int check_no_dynptr(struct verifier *v, struct frame *f, int64_t min, int64_t end)
 {
-	for (int64_t off = min; off < end; off++)
-		if (f->slots[SLOT_OF(off)].kind[0] == SLOT_DYNPTR) {
-			verbose(v, "cannot overwrite referenced dynptr\n");
-			return -EINVAL;
-		}
-	return 0;
+	int err = 0;
+
+	for (int64_t off = min; off < end && !err; off++)
+		err = dynptr_overwrite(v, f, SLOT_OF(off));
+	return err;
 }
 
 static int write_fixed(struct verifier *v, const struct reg *ptr, int64_t off, unsigned int size,
@@ -195,11 +194,16 @@ int stack_write(struct verifier *v, const struct reg *ptr, int regno, int32_t of
 	return write_variable(v, &p, p.smin + p.off + off, p.smax + p.off + off, size, value);
 }
 
-static int unreadable(struct verifier *v, const char *what, int regno, int64_t off, int64_t i,
+/* regno -1: a load of the program, not a helper */
+static int unreadable(struct verifier *v, int regno, int64_t off, int64_t i,
 		      uint32_t size)
 {
-	verbose(v, "invalid read from stack %s R%d off %lld+%lld size %u\n", what, regno,
-		(long long)off, (long long)i, size);
+	char reg[16] = "";
+
+	if (regno >= 0)
+		snprintf(reg, sizeof(reg), "R%d ", regno);
+	verbose(v, "invalid read from stack %soff %lld+%lld size %u\n", reg, (long long)off,
+		(long long)i, size);
 	return -EACCES;
 }
 
@@ -217,7 +221,8 @@ static int read_bytes(struct verifier *v, const struct reg *ptr, int regno, int6
 		flow_read_slots(v, ptr->frame, 1ULL << SLOT_OF(i));
 		switch (s->kind[BYTE_OF(i)]) {
 		case SLOT_DYNPTR:
-			return unreadable(v, "", regno, off, i - off, size);
+		case SLOT_ITER:
+			return unreadable(v, -1, off, i - off, size);
 		case SLOT_INVALID:
 			v->zero_stack = true;
 			/* fallthrough */
@@ -364,9 +369,11 @@ int stack_helper_access(struct verifier *v, int regno, uint32_t size, bool write
 		struct slot *s = &f->slots[SLOT_OF(off)];
 		uint8_t *kind = &s->kind[BYTE_OF(off)];
 
+		if (*kind == SLOT_ITER && !write)
+			return unreadable(v, regno, min, off - min, size);
 		if (*kind == SLOT_DYNPTR) {
 			if (!write)
-				return unreadable(v, "", regno, min, off - min, size);
+				return unreadable(v, regno, min, off - min, size);
 			verbose(v, "potential write to dynptr at off=%lld disallowed\n",
 				(long long)min);
 			return -EACCES;

@@ -125,9 +125,11 @@ static bool ids_match(struct id_map *m, uint32_t old, uint32_t cur)
 static bool same_pointer(const struct reg *a, const struct reg *b)
 {
 	return a->or_null == b->or_null && a->rdonly == b->rdonly && a->trusted == b->trusted &&
-	       a->rcu == b->rcu && a->walked == b->walked && a->ringbuf == b->ringbuf &&
-	       a->frame == b->frame && a->off == b->off && a->map == b->map &&
-	       a->btf_id == b->btf_id && a->mem_size == b->mem_size && a->subprog == b->subprog;
+	       a->rcu == b->rcu && a->walked == b->walked &&
+	       a->ringbuf == b->ringbuf && a->frame == b->frame && a->off == b->off &&
+	       a->sub == b->sub && a->drained == b->drained && a->pkt_slice == b->pkt_slice &&
+	       a->map == b->map && a->btf_id == b->btf_id && a->mem_size == b->mem_size &&
+	       a->subprog == b->subprog;
 }
 
 static bool reg_covers(const struct reg *old, const struct reg *cur, struct id_map *ids,
@@ -137,7 +139,8 @@ static bool reg_covers(const struct reg *old, const struct reg *cur, struct id_m
 		return old->kind == cur->kind && same_pointer(old, cur) &&
 		       old->range == cur->range && reg_within(old, cur) && reg_within(cur, old) &&
 		       old->added == cur->added && ids_match(ids, old->id, cur->id) &&
-		       ids_match(ids, old->ref_id, cur->ref_id);
+		       ids_match(ids, old->ref_id, cur->ref_id) &&
+		       ids_match(ids, old->dynptr_id, cur->dynptr_id);
 	if (old->kind == REG_NOT_INIT)
 		return true; /* nothing below read it */
 	if (old->kind != cur->kind)
@@ -151,7 +154,8 @@ static bool reg_covers(const struct reg *old, const struct reg *cur, struct id_m
 				     ids_match(ids, old->id, cur->id)));
 	}
 	if (!same_pointer(old, cur) || !ids_match(ids, old->id, cur->id) ||
-	    !ids_match(ids, old->ref_id, cur->ref_id) || !reg_within(old, cur))
+	    !ids_match(ids, old->ref_id, cur->ref_id) ||
+	    !ids_match(ids, old->dynptr_id, cur->dynptr_id) || !reg_within(old, cur))
 		return false;
 	if (reg_is_pkt(old))
 		return old->range <= cur->range;
@@ -193,8 +197,8 @@ static bool slot_covers(struct verifier *v, const struct slot *old, const struct
 	const struct reg *ra, *rb;
 	const bool spilled = old->kind[0] == SLOT_SPILL;
 
-	if (old->kind[0] == SLOT_DYNPTR)
-		return cur->kind[0] == SLOT_DYNPTR &&
+	if (old->kind[0] == SLOT_DYNPTR || old->kind[0] == SLOT_ITER)
+		return !memcmp(old->kind, cur->kind, VER_SLOT) &&
 		       reg_covers(&old->spilled, &cur->spilled, ids, true, how);
 	if (how == MATCH_SAME) {
 		if (memcmp(old->kind, cur->kind, VER_SLOT))
@@ -256,6 +260,7 @@ bool state_equal(struct verifier *v, const struct state *old, const struct state
 	struct id_map ids = {.cnt = 0};
 
 	if (old->cur != cur->cur || old->ref_cnt != cur->ref_cnt ||
+	    old->rcu_locks != cur->rcu_locks || old->preempt_locks != cur->preempt_locks ||
 	    !ids_match(&ids, old->lock_id, cur->lock_id) || old->lock_map != cur->lock_map)
 		return false;
 	for (uint32_t i = 0; i < old->ref_cnt; i++)
@@ -412,7 +417,8 @@ static int add_checkpoint(struct verifier *v, uint32_t insn, uint32_t states)
  * callbacks they are in (and of this call)? Only such a loop is known to end
  * (the helper counts), so only there may a path end at a state whose own paths are
  * not finished, or lead back to one that was not. Otherwise a loop of jumps
- * around a call with a callback could pass for the callback's.
+ * around a call with a callback could pass for the callback's. The same goes for
+ * iterators that are in use: each is another one.
  *
  * may_goto's loops end as well, wherever they are: a run has a budget of them. A path may
  * end at an unfinished state at one when it has passed some since; and, where that has
@@ -427,7 +433,7 @@ static bool same_loops(const struct state *a, const struct state *b, bool at_cal
 		if ((f < a->cur ? a->frames[f + 1]->callback : at_call) &&
 		    a->frames[f]->loop != b->frames[f]->loop)
 			return false;
-	return true;
+	return iter_same(a, b);
 }
 
 static int visit(struct verifier *v, uint32_t insn)
@@ -449,7 +455,8 @@ static int visit(struct verifier *v, uint32_t insn)
 	while ((s = *link)) {
 		states++;
 		if (s->branches) {
-			if (called_back && same_loops(s, v->cur, true) &&
+			if ((called_back || (v->info[insn].iter_next && iter_goes_on(s, v->cur))) &&
+			    same_loops(s, v->cur, called_back) &&
 			    state_equal(v, s, v->cur, insn, MATCH_WITHIN)) {
 				taint_ancestors(v);
 				s->hit++;

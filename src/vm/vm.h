@@ -17,6 +17,9 @@ struct packet;				/* vm/packet.h */
 struct packet_sock;
 struct btf;				/* btf/btf.h: our parsed BTF */
 
+/* Who executes a program; by default as the environment says (vm/jit.h). */
+enum vm_engine { VM_ENGINE_DEFAULT, VM_ENGINE_INTERP, VM_ENGINE_JIT };
+
 /* A verified program, private to the process. Immutable after prog_verify(). */
 struct vm_prog {
 	uint32_t type;			/* enum bpf_prog_type */
@@ -41,7 +44,10 @@ struct vm_prog {
 	uint32_t stack_depth;
 	uint32_t verified_insns;
 	uint8_t tag[8];
-	struct vm_code *code;		/* decoded at the first run; private to vm/ */
+	struct vm_code *code;		/* made at the first run; private to vm/ */
+	/* set before the first run, by whoever wants something special */
+	uint8_t engine;			/* enum vm_engine */
+	bool harden;			/* native code without the program's constants */
 };
 
 /*

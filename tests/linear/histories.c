@@ -9,7 +9,10 @@
  *   SHMAP_TEST_OPS   by each thread (4000)
  */
 #include <pthread.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
 
 #include "../shm/area.h"
 #include "base/atomic.h"
@@ -17,8 +20,9 @@
 #include "base/errors.h"
 #include "base/uapi.h"
 #include "linear.h"
+#include "map/stack_trace.h"
+#include "map/storage.h"
 #include "sync/lease.h"
-#include "sys/attr.h"
 #include "sys/fd.h"
 #include "sys/sys.h"
 
@@ -34,6 +38,10 @@ struct subject {
 	uint32_t type, flags, key_size, max;
 	linear_step step;
 	bool keyless, no_take;
+	/* keys are fds of owners; programs read and delete only */
+	bool owned;
+	/* keys are ids of stacks, which programs put, and bpf(2) does not */
+	bool stacks;
 };
 
 static const struct subject subjects[] = {
@@ -45,6 +53,15 @@ static const struct subject subjects[] = {
 	{"lru-hash", BPF_MAP_TYPE_LRU_HASH, 0, 4, 64, linear_register},
 	{"queue", BPF_MAP_TYPE_QUEUE, 0, 0, LINEAR_ROOM, linear_queue, .keyless = true},
 	{"stack", BPF_MAP_TYPE_STACK, 0, 0, LINEAR_ROOM, linear_stack, .keyless = true},
+	{"sk-storage", BPF_MAP_TYPE_SK_STORAGE, BPF_F_NO_PREALLOC, 4, 0, linear_register,
+	 .no_take = true, .owned = true},
+	{"inode-storage", BPF_MAP_TYPE_INODE_STORAGE, BPF_F_NO_PREALLOC, 4, 0, linear_register,
+	 .no_take = true, .owned = true},
+	{"task-storage", BPF_MAP_TYPE_TASK_STORAGE, BPF_F_NO_PREALLOC, 4, 0, linear_register,
+	 .no_take = true, .owned = true},
+	{"cgrp-storage", SHMAP_MAP_TYPE_CGRP_STORAGE, BPF_F_NO_PREALLOC, 4, 0, linear_register,
+	 .no_take = true, .owned = true},
+	{"stack-trace", BPF_MAP_TYPE_STACK_TRACE, 0, 4, 16, linear_register, .stacks = true},
 };
 
 /* One thread's history; shared, so that it outlives its process. */
@@ -73,9 +90,114 @@ static uint32_t rnd(uint64_t *state)
 	return (uint32_t)(*state >> 33);
 }
 
+/* ---- owners of storages ---- */
+
+static int owner_fd[KEYS];
+static pid_t owner_pid[KEYS];
+static int cgroup_root = -1;
+static char cgroup_name[64];
+
+static int owner_make(uint32_t i)
+{
+	char path[320];
+
+	switch (subject->type) {
+	case BPF_MAP_TYPE_SK_STORAGE:
+		return socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	case BPF_MAP_TYPE_INODE_STORAGE:
+		snprintf(path, sizeof(path), "%s/owner%u", getenv("SHMAP_DIR"), i);
+		return open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	case BPF_MAP_TYPE_TASK_STORAGE:
+		owner_pid[i] = fork();
+		if (!owner_pid[i]) {
+			prctl(PR_SET_PDEATHSIG, SIGKILL);
+			for (;;)
+				pause();
+		}
+		return (int)syscall(SYS_pidfd_open, owner_pid[i], 0);
+	default:
+		snprintf(path, sizeof(path), "%s%u", cgroup_name, i);
+		mkdirat(cgroup_root, path, 0755);
+		return openat(cgroup_root, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	}
+}
+
+static void owners_make(void)
+{
+	if (subject->type == SHMAP_MAP_TYPE_CGRP_STORAGE) {
+		char path[300];
+
+		/* nothing stays mounted: all goes by the fd */
+		snprintf(path, sizeof(path), "%s/cgroup", getenv("SHMAP_DIR"));
+		snprintf(cgroup_name, sizeof(cgroup_name), "shmap-histories.%d.", getpid());
+		mkdir(path, 0755);
+		if (!mount("none", path, "cgroup2", 0, NULL)) {
+			cgroup_root = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+			umount2(path, MNT_DETACH);
+		}
+		rmdir(path);
+		if (cgroup_root < 0)
+			SKIP("no cgroups can be made here");
+	}
+	for (uint32_t i = 0; i < KEYS; i++) {
+		owner_fd[i] = owner_make(i);
+		REQUIRE(owner_fd[i] >= 0);
+	}
+}
+
+static void owners_end(void)
+{
+	char path[320];
+
+	for (uint32_t i = 0; i < KEYS; i++)
+		if (owner_pid[i])
+			kill(owner_pid[i], SIGKILL);
+	for (uint32_t i = 0; i < KEYS && cgroup_root >= 0; i++) {
+		snprintf(path, sizeof(path), "%s%u", cgroup_name, i);
+		unlinkat(cgroup_root, path, AT_REMOVEDIR);
+	}
+}
+
+/* ---- stacks ---- */
+
+#define STACKS 64 /* per key: which one is put is chosen at random */
+
+static uint64_t stack_first[KEYS][STACKS];
+
+static long stack_put(uint64_t first, uint64_t flags)
+{
+	uint64_t frames[WORDS];
+
+	for (int i = 0; i < WORDS; i++)
+		frames[i] = first;
+	return map->ops->stack->put(map, frames, frames, WORDS, flags);
+}
+
+/* Stacks whose ids are the keys. */
+static void stacks_find(void)
+{
+	uint32_t have[KEYS] = {0}, id, left = KEYS * STACKS;
+
+	for (uint64_t first = 1; left; first++) {
+		long ret = stack_put(first, BPF_F_REUSE_STACKID);
+
+		REQUIRE(ret >= 0);
+		id = (uint32_t)ret;
+		REQUIRE(!map->ops->erase(map, &id));
+		if (id < KEYS && have[id] < STACKS) {
+			stack_first[id][have[id]++] = first;
+			left--;
+		}
+	}
+}
+
 static void make_key(uint8_t key, uint8_t *out)
 {
 	memset(out, 0, 16);
+	if (subject->owned) {
+		memcpy(out, &owner_fd[key], 4);
+		return;
+	}
 	if (subject->type == BPF_MAP_TYPE_LPM_TRIE) {
 		out[0] = 32;
 		out[7] = key;
@@ -106,6 +228,41 @@ static int by_syscall(uint8_t op, const void *key, uint64_t *value)
 	}
 }
 
+static int as_storage_program(uint8_t op, const void *key, uint64_t *value)
+{
+	const struct storage_ops *storage = map->ops->storage;
+	struct storage_owner o;
+	int fd, ret = -ENOENT;
+	uint64_t *found;
+
+	memcpy(&fd, key, 4);
+	if ((op != LINEAR_READ && op != LINEAR_ERASE) ||
+	    storage_owner_by_fd(storage->kind, fd, &o) || lease_acquire() < 0)
+		return -EAGAIN;
+	if (op == LINEAR_ERASE) {
+		ret = (int)storage->drop(map, &o);
+	} else if ((found = storage->get(map, &o, NULL, 0))) {
+		for (int i = 0; i < WORDS; i++)
+			value[i] = load_relaxed(&found[i]);
+		ret = 0;
+	}
+	lease_release();
+	return ret;
+}
+
+static int as_stack_program(uint8_t op, const void *key, uint64_t *value)
+{
+	uint32_t id;
+	long ret;
+
+	memcpy(&id, key, 4);
+	if ((op != LINEAR_PUT && op != LINEAR_PUT_NEW) || lease_acquire() < 0)
+		return -EAGAIN;
+	ret = stack_put(value[0], op == LINEAR_PUT ? BPF_F_REUSE_STACKID : 0);
+	lease_release();
+	return ret == (long)id ? 0 : ret < 0 ? (int)ret : -EIO;
+}
+
 /* As a helper does it; -EAGAIN: programs cannot, or do not get a CPU now. */
 static int as_program(uint8_t op, const void *key, uint64_t *value)
 {
@@ -114,6 +271,10 @@ static int as_program(uint8_t op, const void *key, uint64_t *value)
 
 	if (op == LINEAR_TAKE && !map->ops->take)
 		return -EAGAIN;
+	if (subject->owned)
+		return as_storage_program(op, key, value);
+	if (subject->stacks)
+		return as_stack_program(op, key, value);
 	if (lease_acquire() < 0)
 		return -EAGAIN;
 	switch (op) {
@@ -145,6 +306,8 @@ static bool may(uint8_t op)
 {
 	if (subject->keyless)
 		return op != LINEAR_ERASE && op != LINEAR_PUT_NEW;
+	if (subject->stacks) /* which is there already is no error */
+		return op != LINEAR_PUT_NEW && op != LINEAR_PUT_OLD;
 	return op != LINEAR_TAKE || !subject->no_take;
 }
 
@@ -167,13 +330,19 @@ static void *worker(void *arg)
 		e->key = subject->keyless ? 0 : (uint8_t)(rnd(&seed) % KEYS);
 		make_key(e->key, key);
 		e->value = (uint64_t)(me + 1) << 32 | h->n;
+		if (subject->stacks) {
+			e->value = stack_first[e->key][rnd(&seed) % STACKS];
+			program = e->op == LINEAR_PUT;
+		}
 		e->ret_time = 0;
 		for (int i = 0; i < WORDS; i++)
 			value[i] = e->value;
 		e->call = now_ns();
 		/* From here on it may happen; a death leaves it so. */
 		store_release(&h->n, h->n + 1);
-		e->ret = program ? as_program(e->op, key, value) : -EAGAIN;
+		do
+			e->ret = program ? as_program(e->op, key, value) : -EAGAIN;
+		while (e->ret == -EAGAIN && program && subject->stacks);
 		if (e->ret == -EAGAIN)
 			e->ret = by_syscall(e->op, subject->keyless ? NULL : key, value);
 		if (!e->ret && (e->op == LINEAR_READ || e->op == LINEAR_TAKE)) {
@@ -281,11 +450,30 @@ static void check_key(uint8_t key)
 	free(all);
 }
 
+static void make_map(void)
+{
+	struct map_attr attr = {
+		.map_type = subject->type,
+		.key_size = subject->key_size,
+		.value_size = WORDS * 8,
+		.max_entries = subject->max,
+		.map_flags = subject->flags,
+		.spin_lock_off = -1,
+		.btf_key_type_id = subject->owned ? 1 : 0,
+		.btf_value_type_id = subject->owned ? 2 : 0,
+	};
+
+	if (subject->owned)
+		owners_make();
+	REQUIRE(!map_create(&attr, -1, &map, &fd));
+	if (subject->stacks)
+		stacks_find();
+}
+
 int main(int argc, char **argv)
 {
 	bool deaths = argc > 2 && !strcmp(argv[2], "deaths");
 	const char *env = getenv("SHMAP_TEST_OPS");
-	union sys_attr attr = {0};
 	size_t size;
 	char why[256];
 
@@ -296,14 +484,7 @@ int main(int argc, char **argv)
 	if (env)
 		ops = (uint32_t)strtoul(env, NULL, 0);
 	check_private_rundir();
-	attr.map_create.map_type = subject->type;
-	attr.map_create.key_size = subject->key_size;
-	attr.map_create.value_size = WORDS * 8;
-	attr.map_create.max_entries = subject->max;
-	attr.map_create.map_flags = subject->flags;
-	fd = (int)sys_bpf(BPF_MAP_CREATE, &attr, sizeof(attr.map_create));
-	REQUIRE(fd >= 0);
-	REQUIRE(!map_open(fd, &map));
+	make_map();
 	size = sizeof(struct history) + ops * sizeof(struct linear_event);
 	for (int i = 0; i < WORKERS; i++) {
 		histories[i] =
@@ -311,6 +492,7 @@ int main(int argc, char **argv)
 		REQUIRE(histories[i] != MAP_FAILED);
 	}
 	run(deaths);
+	owners_end();
 	for (int i = 0; i < WORKERS; i++)
 		CHECK(!histories[i]->mixed);
 	for (uint8_t key = 0; key < (subject->keyless ? 1 : KEYS); key++)

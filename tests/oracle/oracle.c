@@ -5,12 +5,18 @@
  *
  *   SHMAP_TEST_OPS   how many (100000; programs: 20000)
  *   SHMAP_TEST_SEED  where the sequence starts
+ *   SHMAP_TEST_JOBS  processes that share them, each with maps and a sequence of its own
+ *                    (1; maps of maps: 16)
+ *
+ * The kernel waits for a grace period, 10 ms and more, at each change of a map in map: so
+ * many processes wait at the same time.
  */
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "../check.h"
@@ -273,29 +279,14 @@ static void one_op(uint32_t type)
 	}
 }
 
-int main(int argc, char **argv)
+static int run(uint32_t type, const char *mode, unsigned long ops)
 {
-	uint32_t type = argc > 1 ? strtoul(argv[1], NULL, 0) : BPF_MAP_TYPE_ARRAY;
-	const char *ops_text = getenv("SHMAP_TEST_OPS"), *seed_text = getenv("SHMAP_TEST_SEED");
-	bool programs = argc > 2 && !strcmp(argv[2], "programs");
-	unsigned long ops = ops_text ? strtoul(ops_text, NULL, 0) : programs ? 20000 : 100000;
-
-	check_private_rundir();
-	need_kernel();
-	seed = seed_text ? strtoull(seed_text, NULL, 0) : 20240607;
 	rng = (seed + type) * 0x9e3779b97f4a7c15ull + 1;
-	sides[KERNEL] = kernel_side;
-	sides[SHMAP] = shmap_side;
 	for (int s = 0; s < SIDES; s++)
 		side_memory(&sides[s]);
 	btf_load_both();
 	objects_prepare(type);
-	/* the kernel waits for a grace period at each change of a map in map */
-	if (!ops_text && (type == BPF_MAP_TYPE_ARRAY_OF_MAPS || type == BPF_MAP_TYPE_HASH_OF_MAPS))
-		ops = programs ? 2000 : 3000;
-	if (argc > 2 && !strcmp(argv[2], "evictions"))
-		return evictions_oracle(type, ops_text ? ops / 1000 : 60) || check_failures;
-	if (programs)
+	if (!strcmp(mode, "programs"))
 		return programs_oracle(type, ops) || check_failures;
 	for (op_no = 0; op_no < ops && !oracle_failed; op_no++)
 		one_op(type);
@@ -306,4 +297,56 @@ int main(int argc, char **argv)
 		       (unsigned long long)seed);
 	differences_print();
 	return oracle_failed;
+}
+
+/* Several runs side by side. */
+static int run_jobs(uint32_t type, const char *mode, unsigned long ops, unsigned long jobs)
+{
+	int status, failed = 0;
+
+	for (unsigned long i = 0; i < jobs; i++) {
+		pid_t pid;
+
+		fflush(NULL);
+		pid = fork();
+		REQUIRE(pid >= 0);
+		if (pid)
+			continue;
+		seed = seed * 1000 + i;
+		failed = run(type, mode, (ops + jobs - 1) / jobs);
+		fflush(NULL);
+		_exit(failed);
+	}
+	for (unsigned long i = 0; i < jobs; i++) {
+		REQUIRE(wait(&status) > 0);
+		failed |= !!status;
+	}
+	return failed;
+}
+
+int main(int argc, char **argv)
+{
+	uint32_t type = argc > 1 ? strtoul(argv[1], NULL, 0) : BPF_MAP_TYPE_ARRAY;
+	const char *ops_text = getenv("SHMAP_TEST_OPS"), *seed_text = getenv("SHMAP_TEST_SEED");
+	const char *jobs_text = getenv("SHMAP_TEST_JOBS"), *mode = argc > 2 ? argv[2] : "";
+	bool programs = !strcmp(mode, "programs");
+	bool waits = type == BPF_MAP_TYPE_ARRAY_OF_MAPS || type == BPF_MAP_TYPE_HASH_OF_MAPS;
+	unsigned long ops = ops_text ? strtoul(ops_text, NULL, 0) : programs ? 20000 : 100000;
+	unsigned long jobs = jobs_text ? strtoul(jobs_text, NULL, 0) : waits ? 16 : 1;
+
+	check_private_rundir();
+	need_kernel();
+	seed = seed_text ? strtoull(seed_text, NULL, 0) : 20240607;
+	sides[KERNEL] = kernel_side;
+	sides[SHMAP] = shmap_side;
+	if (!ops_text && waits)
+		ops = 20000;
+	if (!strcmp(mode, "evictions")) {
+		rng = (seed + type) * 0x9e3779b97f4a7c15ull + 1;
+		for (int s = 0; s < SIDES; s++)
+			side_memory(&sides[s]);
+		btf_load_both();
+		return evictions_oracle(type, ops_text ? ops / 1000 : 60) || check_failures;
+	}
+	return jobs > 1 ? run_jobs(type, mode, ops, jobs) : run(type, mode, ops);
 }

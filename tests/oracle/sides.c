@@ -11,8 +11,13 @@
 
 static long kernel_bpf(int cmd, void *attr, unsigned int size)
 {
-	long ret = syscall(SYS_bpf, cmd, attr, size);
+	long ret;
 
+	/* EAGAIN: an owner's last value, of a local storage that was closed before, is just
+	 * being freed by the kernel's worker. It asks to be asked again. */
+	do
+		ret = syscall(SYS_bpf, cmd, attr, size);
+	while (ret < 0 && errno == EAGAIN && cmd == BPF_MAP_UPDATE_ELEM);
 	return ret < 0 ? -errno : ret;
 }
 

@@ -2,6 +2,8 @@
 /* CPU leases and grace periods. The argument says which claim. */
 #include "util.h"
 
+#include <sys/mount.h>
+
 #define PROCS 4
 
 /* As sync/lease.c lays the file out; the tests write into it what damage and
@@ -9,7 +11,8 @@
 struct line {
 	uint64_t word;
 	uint32_t seq, stalled;
-	uint8_t rest[48];
+	uint64_t waits;
+	uint8_t rest[40];
 };
 
 static unsigned int cpus;
@@ -208,6 +211,103 @@ static void grace(void)
 }
 
 /* Owners that are gone without a mark: taken back after the bound, by one each. */
+/* Runs that wait for each other, as their updates do in a full map: all are sent on, and
+ * none of them by being given up for stalled. One that waits for a run that goes on is not. */
+static void circle(void)
+{
+	uint32_t *ready = shared, *ended = shared + 1, *given_up = shared + 2;
+	uint32_t n = cpus < 8 ? cpus : 8;
+	pid_t pids[8];
+
+	if (cpus < 2)
+		SKIP("one CPU: nobody to wait for");
+	for (int round = 0; round < 50; round++) {
+		*ready = *ended = 0;
+		for (uint32_t i = 0; i < n; i++) {
+			pids[i] = spawn();
+			if (pids[i])
+				continue;
+			REQUIRE(lease_acquire() >= 0);
+			fetch_add_seq_cst(ready, 1);
+			while (load_relaxed(ready) < n)
+				sched_yield();
+			/* every second round: one of them runs on until all others wait */
+			if (round & 1 && !i) {
+				for (uint32_t c = 0; c < cpus; c++)
+					while ((int)c != lease_cpu() &&
+					       (uint32_t)load_relaxed(&lines[c].word) &&
+					       !load_relaxed(&lines[c].waits))
+						sched_yield();
+				for (int k = 0; k < 100; k++)
+					sched_yield();
+				if (load_relaxed(ended))
+					_exit(1);
+			}
+			lease_wait(lease_stamp(), lease_cpu());
+			fetch_add_seq_cst(ended, 1);
+			for (uint32_t c = 0; c < cpus; c++)
+				fetch_add_relaxed(given_up, !!load_relaxed(&lines[c].stalled));
+			lease_release();
+			_exit(0);
+		}
+		for (uint32_t i = 0; i < n; i++)
+			join(pids[i]);
+		for (uint32_t c = 0; c < cpus; c++)
+			CHECK_EQ(lines[c].waits, 0);
+	}
+	/* now and then the machine itself may stand still */
+	CHECK(*given_up < 25);
+}
+
+/* CPUs 0 to 3 are possible, 0 and 3 online: the leases of the others come last. */
+static void fake_cpus(void)
+{
+	static const char *const files[][2] = {{"possible", "0-3\n"}, {"online", "0,3\n"}};
+	uid_t uid = geteuid();
+
+	if (unshare(CLONE_NEWNS | (uid ? CLONE_NEWUSER : 0)) ||
+	    mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL))
+		SKIP("no mount namespace can be made here");
+	for (int i = 0; i < 2; i++) {
+		char from[] = "/tmp/lease.XXXXXX", to[64];
+		int fd = mkstemp(from), failed;
+
+		REQUIRE(fd >= 0 && write(fd, files[i][1], strlen(files[i][1])) > 0);
+		close(fd);
+		snprintf(to, sizeof(to), "/sys/devices/system/cpu/%s", files[i][0]);
+		failed = mount(from, to, NULL, MS_BIND, NULL);
+		unlink(from);
+		if (failed)
+			SKIP("nothing can be mounted in /sys here");
+	}
+}
+
+static void online_first(void)
+{
+	pid_t pids[2];
+	cpu_set_t one;
+
+	REQUIRE(cpus == 4);
+	CPU_ZERO(&one);
+	CPU_SET(0, &one);
+	if (sched_setaffinity(0, sizeof(one), &one))
+		SKIP("CPU 0 is not ours");
+	pids[0] = stopped_owner();
+	for (int i = 0; i < 1000; i++) {
+		CHECK_EQ(lease_acquire(), 3);
+		lease_release();
+	}
+	pids[1] = stopped_owner();
+	CHECK_EQ((uint32_t)lines[3].word, (uint32_t)pids[1]);
+	/* rather than none */
+	CHECK_EQ(lease_acquire(), 1);
+	lease_release();
+	for (int i = 0; i < 2; i++) {
+		kill(pids[i], SIGCONT);
+		join(pids[i]);
+	}
+}
+
 static void gone(void)
 {
 	uint32_t tid = dead_tid(), *inside = shared, *round = shared + cpus, *done = round + 1;
@@ -263,11 +363,14 @@ int main(int argc, char **argv)
 		const char *name;
 		void (*run)(void);
 	} claims[] = {{"excludes", excludes}, {"all-stopped", all_stopped},   {"dead", dead},
-		      {"grace", grace},	      {"dead-stalled", dead_stalled}, {"gone", gone}};
+		      {"grace", grace},	      {"dead-stalled", dead_stalled}, {"gone", gone},
+		      {"circle", circle},     {"online-first", online_first}};
 
 	check_private_rundir();
-	begin();
 	REQUIRE(argc == 2);
+	if (!strcmp(argv[1], "online-first"))
+		fake_cpus();
+	begin();
 	for (unsigned int i = 0; i < ARRAY_SIZE(claims); i++) {
 		if (!strcmp(argv[1], claims[i].name)) {
 			claims[i].run();

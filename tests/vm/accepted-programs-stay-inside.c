@@ -88,17 +88,27 @@ static const struct map_ops value_array_ops = {.lookup = no_lookup,
 					       .direct_value = array_value};
 
 static struct vm_context *vc;
+static struct vm_space *space;
 
-/* Runs in frame 1: what lies around it is there to be watched. */
+/* The code holds the array's address. */
+static void code_anew(enum vm_engine engine)
+{
+	interp_code_free(last.code);
+	last.code = NULL;
+	last.engine = engine;
+}
+
+/* Interpreted, in frame 1: what lies around it is there to be watched. */
 static bool run_watched(struct xdp_md *ctx, const struct vm_env *env, uint8_t fill, uint64_t *ret)
 {
 	int err = 0;
 	const uint32_t frames = program.func_cnt > 1 ? 2 : 1;
 
 	memset(vc, 0, sizeof(*vc));
-	memset(vc->stack, GUARD, sizeof(vc->stack));
-	memset(vc->stack + VM_FRAME_STACK, last.aux[0].zero_stack ? 0 : fill,
+	memset(space->stack, GUARD, sizeof(space->stack));
+	memset(space->stack + VM_FRAME_STACK, last.aux[0].zero_stack ? 0 : fill,
 	       frames * VM_FRAME_STACK);
+	vc->space = space;
 	vc->prog = &last;
 	vc->code = interp_code(&last, &err);
 	REQUIRE(vc->code);
@@ -110,9 +120,9 @@ static bool run_watched(struct xdp_md *ctx, const struct vm_env *env, uint8_t fi
 	fault_guard_enter(&vc->guard);
 	*ret = interp_exec(vc, &vc->code->ins[0], (uintptr_t)ctx, 0, 0, 0, 0);
 	fault_guard_leave(&vc->guard);
-	for (uint32_t i = 0; i < sizeof(vc->stack); i++)
+	for (uint32_t i = 0; i < sizeof(space->stack); i++)
 		if ((i < VM_FRAME_STACK || i >= (1 + frames) * VM_FRAME_STACK) &&
-		    vc->stack[i] != GUARD)
+		    space->stack[i] != GUARD)
 			return false;
 	return true;
 }
@@ -124,9 +134,9 @@ static const char *run_once(void)
 		struct xdp_md md;
 		uint64_t behind;
 	} ctx = {.before = 0x1234, .behind = 0x5678};
-	uint8_t saved[3][PAGE], after[3][PAGE];
+	uint8_t saved[3][PAGE], after[3][PAGE], native[3][PAGE];
 	struct vm_env env;
-	uint64_t ret, ret2;
+	uint64_t ret, ret2, native_ret;
 
 	page_place(&value, 16);
 	page_place(&array, 48);
@@ -137,14 +147,18 @@ static const char *run_once(void)
 	memcpy(saved[0], value.page, PAGE);
 	memcpy(saved[1], array.page, PAGE);
 	memcpy(saved[2], pkt.page, PAGE);
-	interp_code_free(last.code); /* it holds the array's address */
-	last.code = NULL;
+	code_anew(VM_ENGINE_DEFAULT);
 	if (vm_run(&last, &ctx.md, &env, &ret) || vm_fault_count(&last))
 		return "it faults";
 	if (!page_intact(&value) || !page_intact(&array) || !page_intact(&pkt))
 		return "it writes beside a value or the packet";
 	if (ctx.before != 0x1234 || ctx.behind != 0x5678)
 		return "it writes beside the context";
+	memcpy(native[0], value.page, PAGE);
+	memcpy(native[1], array.page, PAGE);
+	memcpy(native[2], pkt.page, PAGE);
+	native_ret = ret;
+	code_anew(VM_ENGINE_INTERP);
 	for (int i = 0; i < 2; i++) {
 		memcpy(value.page, saved[0], PAGE);
 		memcpy(array.page, saved[1], PAGE);
@@ -160,6 +174,9 @@ static const char *run_once(void)
 	if (ret != ret2 || memcmp(after[0], value.page, PAGE) ||
 	    memcmp(after[1], array.page, PAGE) || memcmp(after[2], pkt.page, PAGE))
 		return "it depends on what the frame held before";
+	if (ret != native_ret || memcmp(after[0], native[0], PAGE) ||
+	    memcmp(after[1], native[1], PAGE) || memcmp(after[2], native[2], PAGE))
+		return "the engines do not agree";
 	return NULL;
 }
 
@@ -205,7 +222,9 @@ int main(void)
 	page_make(&pkt);
 	maps[M_HASH].ops = &value_ops;
 	maps[M_ARRAY].ops = &value_array_ops;
-	vc = aligned_alloc(16, sizeof(*vc));
+	vc = calloc(1, sizeof(*vc));
+	space = aligned_alloc(16, sizeof(*space));
+	REQUIRE(space);
 	REQUIRE(vc);
 	for (long i = 0; i < n && check_failures < 5; i++) {
 		struct vt_prog p = {.type = BPF_PROG_TYPE_XDP,

@@ -624,7 +624,83 @@ static void modes(void)
 	close_fd(ro);
 }
 
+/* An int and nothing else: what local storages ask of their keys and values. */
+static int int_btf(void)
+{
+	static const struct {
+		uint16_t magic;
+		uint8_t version, flags;
+		uint32_t hdr_len, type_off, type_len, str_off, str_len;
+		uint32_t name, info, size, encoding;
+		char strings[5];
+	} raw = {0xeb9f, 1, 0, 24, 0, 16, 16, 5, 1, 1 << 24, 4, 1 << 24 | 32, "\0int"};
+
+	return (int)CALL(BPF_BTF_LOAD, .btf_load = {.btf = P(&raw), .btf_size = 24 + 16 + 5});
+}
+
+/* Nothing of this process's own holds the file: not even until its next bpf(2) call. */
+static void gone_at_once(void)
+{
+	static const struct {
+		uint32_t type, key, value, max, flags;
+	} kinds[] = {
+		{BPF_MAP_TYPE_HASH, 4, 8, 4, 0},
+		{BPF_MAP_TYPE_ARRAY, 4, 8, 4, 0},
+		{BPF_MAP_TYPE_PROG_ARRAY, 4, 4, 4, 0},
+		{BPF_MAP_TYPE_PERF_EVENT_ARRAY, 4, 4, 4, 0},
+		{BPF_MAP_TYPE_PERCPU_HASH, 4, 8, 4, 0},
+		{BPF_MAP_TYPE_PERCPU_ARRAY, 4, 8, 4, 0},
+		{BPF_MAP_TYPE_STACK_TRACE, 4, 32, 4, 0},
+		{BPF_MAP_TYPE_CGROUP_ARRAY, 4, 4, 4, 0},
+		{BPF_MAP_TYPE_LRU_HASH, 4, 8, 4, 0},
+		{BPF_MAP_TYPE_LRU_PERCPU_HASH, 4, 8, 4, 0},
+		{BPF_MAP_TYPE_LPM_TRIE, 8, 8, 4, BPF_F_NO_PREALLOC},
+		{BPF_MAP_TYPE_ARRAY_OF_MAPS, 4, 4, 4, 0},
+		{BPF_MAP_TYPE_HASH_OF_MAPS, 4, 4, 4, 0},
+		{BPF_MAP_TYPE_QUEUE, 0, 8, 4, 0},
+		{BPF_MAP_TYPE_STACK, 0, 8, 4, 0},
+		{BPF_MAP_TYPE_BLOOM_FILTER, 0, 8, 4, 0},
+		{BPF_MAP_TYPE_RINGBUF, 0, 0, 4096, 0},
+		{BPF_MAP_TYPE_USER_RINGBUF, 0, 0, 4096, 0},
+		{BPF_MAP_TYPE_SK_STORAGE, 4, 4, 0, BPF_F_NO_PREALLOC},
+		{BPF_MAP_TYPE_INODE_STORAGE, 4, 4, 0, BPF_F_NO_PREALLOC},
+		{BPF_MAP_TYPE_TASK_STORAGE, 4, 4, 0, BPF_F_NO_PREALLOC},
+		{SHMAP_MAP_TYPE_CGRP_STORAGE, 4, 4, 0, BPF_F_NO_PREALLOC},
+		{BPF_MAP_TYPE_CGROUP_STORAGE, 8, 8, 0, 0},
+		{SHMAP_MAP_TYPE_ARENA, 0, 0, 4, BPF_F_MMAPABLE},
+	};
+
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(*kinds); i++) {
+		bool owned = kinds[i].key && !kinds[i].max && kinds[i].flags, outer;
+		int btf = owned ? int_btf() : 0, inner = array_new(), fd;
+		union sys_attr a = {0};
+
+		outer = kinds[i].type == BPF_MAP_TYPE_ARRAY_OF_MAPS ||
+			kinds[i].type == BPF_MAP_TYPE_HASH_OF_MAPS;
+		fd = CALL(BPF_MAP_CREATE, .map_create = {.map_type = kinds[i].type,
+							 .key_size = kinds[i].key,
+							 .value_size = kinds[i].value,
+							 .max_entries = kinds[i].max,
+							 .map_flags = kinds[i].flags,
+							 .inner_map_fd = outer ? inner : 0,
+							 .btf_fd = btf,
+							 .btf_key_type_id = owned,
+							 .btf_value_type_id = owned});
+		CHECK(fd >= 0);
+		close_fd(fd);
+		close_fd(inner);
+		if (owned)
+			close_fd(btf);
+		a.id.start_id = 0;
+		if (bpf(BPF_MAP_GET_NEXT_ID, &a, sizeof(a.id)) != -ENOENT) {
+			fprintf(stderr, "a closed map of type %u is left\n", kinds[i].type);
+			check_failures++;
+		}
+	}
+}
+
 static const struct claim claims[] = {
+	{"closed-maps-of-all-types-are-gone-at-once", gone_at_once, OURS},
 	{"fd-numbers-that-move-between-threads-never-show-another-map", threads, OURS},
 	{"close-range-forgets-every-number-in-it", close_range_between, OURS},
 	{"a-look-between-forget-and-close-is-not-remembered", late_filler, OURS},

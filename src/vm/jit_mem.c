@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Memory for native code: pages of one region that lies close to the library's
+ * own code, so that helpers are called directly. A page is writable while it is
+ * filled, and executable afterwards; never both.
+ */
+#include <sys/mman.h>
+
+#include "base/atomic.h"
+#include "base/bits.h"
+#include "base/errors.h"
+#include "base/rawsys.h"
+#include "vm/jit_int.h"
+
+#define REGION_SIZE (64UL << 20)
+#define REGION_PAGES (REGION_SIZE / SHMAP_PAGE)
+#define STEP (64UL << 20)
+#define STEPS 24 /* how far from the library to look, in steps */
+/* In an owner's place while the page is being filled. */
+#define TAKEN ((struct jit_image *)1)
+
+static uintptr_t region;		       /* 0: none yet; 1: none to be had */
+static struct jit_image *owners[REGION_PAGES]; /* NULL: free */
+static uint32_t next_page;
+static uint32_t lock; /* the pid of who holds it: a forked child may take its parent's */
+
+static void mem_lock(void)
+{
+	uint32_t pid = (uint32_t)raw_getpid(), held = 0;
+
+	while (!cas_acquire(&lock, &held, pid)) {
+		if (held && held != pid && cas_acquire(&lock, &held, pid))
+			return;
+		held = 0;
+		cpu_relax();
+	}
+}
+
+static void mem_unlock(void)
+{
+	store_release(&lock, 0);
+}
+
+static bool in_reach(uintptr_t at, uintptr_t addr)
+{
+	const int64_t reach = INT32_MAX - 4096;
+	int64_t first = (int64_t)(addr - at), last = (int64_t)(addr - (at + REGION_SIZE));
+
+	return first > -reach && first < reach && last > -reach && last < reach;
+}
+
+/* Under the lock. */
+static bool region_find(void)
+{
+	uintptr_t here = (uintptr_t)&jit_mem_alloc & ~(STEP - 1);
+	void *at = NULL;
+
+	if (region)
+		return region != 1;
+	for (unsigned int i = 0; i <= 2 * STEPS; i++) {
+		/* below, above, and where the system likes */
+		uintptr_t hint = i == 2 * STEPS ? 0
+				 : i & 1	? here + (i / 2 + 2) * STEP
+						: here - (i / 2 + 2) * STEP;
+
+		at = raw_mmap((void *)hint, REGION_SIZE, PROT_NONE,
+			      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+		if (raw_is_error(at))
+			continue;
+		if (!hint || in_reach((uintptr_t)at, here))
+			break;
+		raw_munmap(at, REGION_SIZE);
+		at = NULL;
+	}
+	store_release(&region, !at || raw_is_error(at) ? (uintptr_t)1 : (uintptr_t)at);
+	return region != 1;
+}
+
+bool jit_mem_near(uintptr_t addr)
+{
+	uintptr_t at = load_acquire(&region);
+
+	if (!at) {
+		mem_lock();
+		region_find();
+		mem_unlock();
+		at = load_acquire(&region);
+	}
+	return at > 1 && in_reach(at, addr);
+}
+
+static bool run_free(uint32_t page, uint32_t pages)
+{
+	for (uint32_t i = 0; i < pages; i++)
+		if (owners[page + i])
+			return false;
+	return true;
+}
+
+/* Under the lock: the first of that many free pages, or REGION_PAGES. */
+static uint32_t find_pages(uint32_t pages)
+{
+	for (uint32_t page = next_page; page + pages <= REGION_PAGES; page++)
+		if (run_free(page, pages))
+			return page;
+	for (uint32_t page = 0; page < next_page && page + pages <= REGION_PAGES; page++)
+		if (run_free(page, pages))
+			return page;
+	return REGION_PAGES;
+}
+
+static void set_owner(uint32_t page, uint32_t pages, struct jit_image *owner)
+{
+	for (uint32_t i = 0; i < pages; i++)
+		store_release(&owners[page + i], owner);
+}
+
+uint8_t *jit_mem_alloc(uint32_t len, uint32_t *room)
+{
+	uint32_t pages = (len + SHMAP_PAGE - 1) / SHMAP_PAGE, page = REGION_PAGES;
+	uint8_t *mem = NULL;
+
+	mem_lock();
+	if (pages && region_find())
+		page = find_pages(pages);
+	if (page != REGION_PAGES) {
+		set_owner(page, pages, TAKEN);
+		next_page = page + pages;
+	}
+	mem_unlock();
+	if (page == REGION_PAGES)
+		return NULL;
+	mem = (uint8_t *)region + (uint64_t)page * SHMAP_PAGE;
+	*room = pages * SHMAP_PAGE;
+	if (raw_is_error(raw_mmap(mem, *room, PROT_READ | PROT_WRITE,
+				  MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0))) {
+		jit_mem_free(mem, *room);
+		return NULL;
+	}
+	return mem;
+}
+
+static uint32_t page_of(const uint8_t *mem)
+{
+	return (uint32_t)(((uintptr_t)mem - region) / SHMAP_PAGE);
+}
+
+int jit_mem_seal(uint8_t *mem, uint32_t room, struct jit_image *image)
+{
+	int err = raw_mprotect(mem, room, PROT_READ | PROT_EXEC);
+
+	if (!err)
+		set_owner(page_of(mem), room / SHMAP_PAGE, image);
+	return err;
+}
+
+void jit_mem_free(uint8_t *mem, uint32_t room)
+{
+	/* Nobody may get the pages before they are empty. */
+	raw_mmap(mem, room, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1,
+		 0);
+	set_owner(page_of(mem), room / SHMAP_PAGE, NULL);
+}
+
+struct jit_image *jit_mem_owner(uintptr_t addr)
+{
+	uintptr_t at = load_acquire(&region);
+	struct jit_image *image;
+
+	if (at <= 1 || addr < at || addr >= at + REGION_SIZE)
+		return NULL;
+	image = load_acquire(&owners[(addr - at) / SHMAP_PAGE]);
+	return image == TAKEN ? NULL : image;
+}

@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* x86-64: calls of helpers, of map operations, of functions and of other programs. */
+#include "vm/jit_x86.h"
+
+#if VM_HAVE_JIT
+
+#include "base/errors.h"
+#include "vm/helpers.h"
+#include "vm/jit_x86_call.h"
+#include "vm/verifier.h"
+
+#define VC(member) ((int32_t)offsetof(struct vm_context, member))
+
+/* The map that R1 of the call is on every path, or NULL. */
+static struct map *known_map(const struct jit *j, uint32_t i)
+{
+	uint32_t index = j->p->aux ? j->p->aux[i].map_index : VM_MAP_UNKNOWN;
+
+	return index < j->p->map_cnt ? j->p->maps[index] : NULL;
+}
+
+/* The operation of a known map that a helper is, with the same arguments; NULL: none. */
+static uintptr_t map_function(const struct map *m, int32_t id)
+{
+	switch (id) {
+	case BPF_FUNC_map_update_elem:
+		return (uintptr_t)m->ops->update;
+	case BPF_FUNC_map_delete_elem:
+		return (uintptr_t)m->ops->delete;
+	case BPF_FUNC_map_push_elem:
+		return (uintptr_t)m->ops->push;
+	case BPF_FUNC_map_pop_elem:
+		return (uintptr_t)m->ops->take;
+	case BPF_FUNC_map_peek_elem:
+		return (uintptr_t)m->ops->peek;
+	}
+	return 0;
+}
+
+static void call_helper(struct jit *j, uintptr_t fn)
+{
+	mov_rr(j, true, R9, REG_VC);
+	x86_call(j, fn);
+}
+
+static void helper(struct jit *j, uint32_t i)
+{
+	/* a kfunc's number may be a helper's as well */
+	int32_t id = j->p->insns[i].src_reg ? BPF_FUNC_unspec : j->p->insns[i].imm;
+	const struct map *m = known_map(j, i);
+	uintptr_t direct = m ? map_function(m, id) : 0;
+
+	if (direct) {
+		x86_call(j, direct);
+		return;
+	}
+	if (x86_inline_helper(j, id))
+		return;
+	switch (id) {
+	case BPF_FUNC_ktime_get_ns:
+	case BPF_FUNC_get_prandom_u32:
+		x86_call(j, (uintptr_t)j->ins[i].fn);
+		return;
+	}
+	call_helper(j, (uintptr_t)j->ins[i].fn);
+}
+
+static void lookup(struct jit *j, uint32_t i)
+{
+	struct map *m = known_map(j, i);
+	struct map_inline in = {0};
+
+	if (m && m->ops->inlined)
+		m->ops->inlined(m, &in);
+	if (x86_can_inline(&in))
+		x86_inline_lookup(j, m, &in);
+	else if (m)
+		x86_call(j, (uintptr_t)(in.lookup ? in.lookup : m->ops->lookup));
+	else
+		call_helper(j, (uintptr_t)helper_map_lookup_elem);
+}
+
+static void call_local(struct jit *j, uint32_t i)
+{
+	uint32_t to = j->at[(int64_t)i + 1 + j->ins[i].imm], deep;
+
+	/* The verifier bounds the depth; without it (tests) somebody must. */
+	if (!j->p->aux) {
+		op_mem(j, false, 0xff, 0, REG_VC, VC(depth));
+		op_mem(j, false, 0x83, 7, REG_VC, VC(depth));
+		e8(j, VM_FRAMES);
+		deep = short_jump(j, JCC8(CC_B));
+		jit_emit_dead(j);
+		here(j, deep);
+	}
+	e8(j, 0xe8);
+	e32(j, to - (j->pos + 4));
+	if (!j->p->aux)
+		op_mem(j, false, 0xff, 1, REG_VC, VC(depth));
+}
+
+static void tail_call(struct jit *j)
+{
+	uint32_t none;
+
+	mov_rr(j, true, RDI, REG_VC);
+	x86_call(j, j->func ? (uintptr_t)jit_tail_call_nested : (uintptr_t)jit_tail_call);
+	op_rr(j, true, X86_TEST, RAX, RAX);
+	none = short_jump(j, JCC8(CC_E));
+	if (j->func) {
+		mov_rr(j, true, RAX, RDX);
+		x86_leave(j);
+		e8(j, 0xc3);
+	} else {
+		op_mem(j, true, X86_LOAD, RDI, REG_VC, VC(ctx));
+		x86_leave(j);
+		e8(j, 0xff); /* jmp *rax */
+		e8(j, 0xe0);
+	}
+	here(j, none);
+}
+
+/* A classic packet load: R0, or the function returns 0. */
+static void load_packet(struct jit *j, uint32_t i)
+{
+	const struct icode *ic = &j->ins[i];
+	uint16_t op = j->ops[i];
+	bool indirect = op >= OP_ld_ind8;
+	uint32_t found;
+
+	if (indirect) {
+		/* 32 bits, then signed */
+		mov_rr(j, false, RSI, x86_regs[ic->src]);
+		op_imm(j, false, X86_ADD, RSI, ic->imm);
+		op_rr(j, true, 0x63, RSI, RSI);
+	} else {
+		mov_imm(j, RSI, (uint64_t)(int64_t)ic->imm);
+	}
+	mov_imm(j, RDX, 1u << (op - (indirect ? OP_ld_ind8 : OP_ld_abs8)));
+	mov_rr(j, true, RDI, REG_VC);
+	x86_call(j, (uintptr_t)vm_load_packet);
+	op_rr(j, true, X86_TEST, RAX, RAX);
+	found = short_jump(j, JCC8(0x9)); /* not negative */
+	mov_imm(j, RAX, 0);
+	x86_leave(j);
+	e8(j, 0xc3);
+	here(j, found);
+}
+
+static void context_pointer(struct jit *j, uint32_t i, int32_t member)
+{
+	uint8_t dst = x86_regs[j->ins[i].dst];
+
+	op_mem(j, true, X86_LOAD, dst, REG_VC, VC(env));
+	op_mem(j, true, X86_LOAD, dst, dst, member);
+}
+
+bool x86_calls(struct jit *j, uint32_t i)
+{
+	switch (j->ops[i]) {
+	case OP_call:
+		helper(j, i);
+		return true;
+	case OP_call_lookup:
+		lookup(j, i);
+		return true;
+	case OP_call_local:
+		call_local(j, i);
+		return true;
+	case OP_tail_call:
+		tail_call(j);
+		return true;
+	case OP_ld_abs8 ... OP_ld_ind32:
+		load_packet(j, i);
+		return true;
+	case OP_ctx_pkt:
+		context_pointer(j, i, offsetof(struct vm_env, pkt));
+		return true;
+	case OP_ctx_pkt_meta:
+		context_pointer(j, i, offsetof(struct vm_env, pkt_meta));
+		return true;
+	case OP_ctx_pkt_end:
+		context_pointer(j, i, offsetof(struct vm_env, pkt_end));
+		return true;
+	}
+	return false;
+}
+
+#endif

@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* x86-64: calls that become code. */
+#ifndef SHMAP_VM_JIT_X86_CALL_H
+#define SHMAP_VM_JIT_X86_CALL_H
+
+#include "map/map.h"
+#include "vm/jit_int.h"
+
+/* Is it an array, of sizes that fit an instruction's fields? */
+bool x86_can_inline(const struct map_inline *in);
+void x86_inline_lookup(struct jit *j, const struct map *m, const struct map_inline *in);
+/* Emits the helper's code; false: it has to be called. */
+bool x86_inline_helper(struct jit *j, int32_t id);
+
+#endif
