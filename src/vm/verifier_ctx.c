@@ -79,7 +79,8 @@ static bool skb_access(int32_t off, unsigned int size, bool write, bool tc, stru
 			return packet_pointer(out, VM_CTX_PKT_META, REG_PKT_META, size, write);
 		return false;
 	}
-	if (!tc && OVERLAPS(off, size, skb, tc_classid, tc_classid))
+	if (!tc && (OVERLAPS(off, size, skb, tc_classid, tc_classid) ||
+		    OVERLAPS(off, size, skb, wire_len, wire_len)))
 		return false;
 	if (write)
 		return tc && size == 4 &&
