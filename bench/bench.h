@@ -22,6 +22,8 @@ enum side { SHMAP, KERNEL, SIDES };
 /* --- side.c: one bpf(2) operation, on either side; 0 or more, or -errno --- */
 long side_create(enum side side, uint32_t type, uint32_t key, uint32_t value, uint32_t max,
 		 uint32_t flags, int inner_fd);
+/* A perf event that programs write to. */
+int side_event(enum side side);
 long side_lookup(enum side side, int fd, const void *key, void *value);
 long side_update(enum side side, int fd, const void *key, const void *value, uint64_t flags);
 long side_delete(enum side side, int fd, const void *key);
@@ -57,16 +59,20 @@ struct bench_op {
 /* ops.c */
 extern const struct bench_op op_lookup, op_lookup_miss, op_update, op_insert_delete, op_insert_take,
 	op_insert_evict, op_next_key, op_lookup_batch, op_update_batch, op_push_pop, op_peek,
-	op_push, op_member, op_swap, op_longest;
+	op_push, op_member, op_swap, op_longest, op_set_event;
 
 struct bench_type {
 	const char *name;
 	uint32_t type, flags, key_size, value_size;
+	bool empty;	/* nothing can be put in by bpf(2) */
 	bool full;	/* all max_entries are filled; else half, with room for inserts */
-	uint32_t limit; /* of max_entries, or 0 */
+	uint32_t limit; /* of entries, or 0 */
 	/* The index'th key; NULL: its number, then zeros. */
 	void (*key)(uint32_t index, void *key);
+	/* Before the first key: what keys stand for, of so many; 0 or -errno. NULL: nothing. */
+	int (*prepare)(uint32_t max);
 	uint32_t inner; /* map type of what stands in the slots, or 0 */
+	bool events;	/* perf events do */
 	const struct bench_op *ops[10];
 };
 

@@ -281,26 +281,30 @@ static long subject_open(struct subject *s, const struct bench_type *t, enum sid
 	long err;
 
 	*s = (struct subject){.type = t, .side = side, .fd = -1, .max = max};
-	for (int i = 0; t->inner && i < 2; i++) {
-		s->inner[i] = (int)side_create(side, t->inner, 4, 8, 1, 0, 0);
+	err = t->prepare ? t->prepare(max) : 0;
+	if (err)
+		return err;
+	for (int i = 0; (t->inner || t->events) && i < 2; i++) {
+		s->inner[i] = t->events ? side_event(side)
+					: (int)side_create(side, t->inner, 4, 8, 1, 0, 0);
 		if (s->inner[i] < 0)
 			return s->inner[i];
 	}
 	s->fd = (int)side_create(side, t->type, t->key_size, t->value_size, max, t->flags,
-				 s->inner[0]);
+				 t->inner ? s->inner[0] : 0);
 	if (s->fd < 0)
 		return s->fd;
-	s->present = t->full ? max : max / 2;
-	if (t->inner)
+	s->present = t->empty ? 0 : t->full ? max : max / 2;
+	if (t->inner || t->events)
 		memcpy(value, &s->inner[0], sizeof(s->inner[0]));
 	/* every swap on the kernel waits for a grace period: one slot is enough to look up */
-	for (uint32_t i = 0; i < (t->inner ? 1 : s->present); i++) {
+	for (uint32_t i = 0; i < (t->inner || t->events ? 1 : s->present); i++) {
 		bench_key(t, i, key);
 		err = side_update(side, s->fd, t->key_size ? key : NULL, value, BPF_ANY);
 		if (err)
 			return err;
 	}
-	if (t->inner)
+	if (t->inner || t->events || t->empty)
 		s->present = 1;
 	return 0;
 }
@@ -403,9 +407,14 @@ int main(int argc, char **argv)
 		fprintf(json, "[");
 	for (unsigned int t = 0; t < bench_type_count; t++)
 		for (uint32_t z = 0; wanted(bench_types[t].name, argv + optind) && z < size_count;
-		     z++)
-			if (!bench_types[t].limit || sizes[z] <= bench_types[t].limit)
+		     z++) {
+			uint32_t limit = bench_types[t].limit;
+
+			if (!limit || sizes[z] <= limit)
 				run_type(&bench_types[t], sizes[z]);
+			else if (!z)
+				run_type(&bench_types[t], limit);
+		}
 	if (json) {
 		fprintf(json, "\n]\n");
 		fclose(json);

@@ -240,6 +240,8 @@ static long swap(const struct subject *s, long n)
 }
 const struct bench_op op_swap = {"update (swap of the inner map)", swap, false, true};
 
+const struct bench_op op_set_event = {"update (another perf event)", swap, false, false};
+
 /* --- prefixes --- */
 
 /* Of an address below a prefix that is there. */

@@ -12,10 +12,10 @@
 
 char _license[] SEC("license") = "GPL";
 
-#define MAP(name, kind, key_t, value_t, flags)                                                     \
+#define MAP(name, kind, key_t, value_t, flags, ...)                                                \
 	struct {                                                                                   \
 		__uint(type, BPF_MAP_TYPE_##kind);                                                 \
-		__uint(max_entries, ENTRIES);                                                      \
+		__uint(max_entries, ENTRIES __VA_ARGS__);                                          \
 		__type(key, key_t);                                                                \
 		__type(value, value_t);                                                            \
 		__uint(map_flags, flags);                                                          \
@@ -119,7 +119,7 @@ PROGRAM(lru_hash_insert, {
 	bpf_map_update_elem(&lru_hash, &key, &one, BPF_ANY);
 })
 PROGRAM(lpm_trie_lookup, {
-	struct lpm_key at = {32, spread(i, salt) << 8 | 7};
+	struct lpm_key at = {32, spread(i, salt) << 8 | 7U << 24};
 	__u64 *value = bpf_map_lookup_elem(&lpm_trie, &at);
 	if (value)
 		*value += one;
@@ -206,23 +206,35 @@ COMPUTE(compute_parse, {
 		out += parse(data, end);
 })
 
-/* Insertion sort of 32 numbers on the stack. */
-COMPUTE(compute_sort, {
-	__u32 v[32];
-	__u32 x = data[0] + 12345;
-
-	for (int i = 0; i < 32; i++) {
-		x = x * 1664525 + 1013904223;
-		v[i] = x >> 8;
+/* A sorting network of 16 numbers on the stack, over and over. */
+#define SWAP(a, b)                                                                                 \
+	{                                                                                          \
+		__u32 x = v[a], y = v[b];                                                          \
+		v[a] = x < y ? x : y;                                                              \
+		v[b] = x < y ? y : x;                                                              \
 	}
-	for (int i = 1; i < 32; i++)
-		for (int k = 31; k > 0; k--)
-			if (v[k - 1] > v[k]) {
-				__u32 t = v[k];
-				v[k] = v[k - 1];
-				v[k - 1] = t;
-			}
-	out = v[0] + v[31];
+
+static __noinline int sort(__u32 *v, __u32 seed)
+{
+	if (!v)
+		return 0;
+	for (int i = 0; i < 16; i++) {
+		seed = seed * 1664525 + 1013904223;
+		v[i] = seed >> 8;
+	}
+	for (int n = 0; n < 16; n++) {
+		for (int i = 0; i < 16; i += 2)
+			SWAP(i, i + 1)
+		for (int i = 1; i < 15; i += 2)
+			SWAP(i, i + 1)
+	}
+	return v[0] + v[15];
+}
+
+COMPUTE(compute_sort, {
+	__u32 v[16] = {};
+	for (int n = 0; n < 4; n++)
+		out += sort(v, data[n]);
 })
 
 /* Division and modulo by what is only known at run time. */

@@ -6,8 +6,10 @@
 #include "bench.h"
 
 #include <bpf/bpf.h>
+#include <linux/perf_event.h>
 #include <string.h>
 #include <sys/syscall.h>
+#include <unistd.h>
 
 static long kernel_bpf(int cmd, union bpf_attr *attr, unsigned int size)
 {
@@ -36,15 +38,82 @@ static long kernel_elem(int cmd, int fd, const void *key, const void *value, uin
 	return kernel_bpf(cmd, &attr, 32);
 }
 
+/* Types 1: int, 2: a number of 8 bytes. */
+static int side_btf(enum side side)
+{
+	static const struct {
+		uint16_t magic;
+		uint8_t version, flags;
+		uint32_t hdr_len, type_off, type_len, str_off, str_len;
+		struct {
+			uint32_t name, info, size, encoding;
+		} type[2];
+		char strings[10];
+	} raw = {0xeb9f,       1,  0,
+		 24,	       0,  32,
+		 32,	       10, {{1, 1 << 24, 4, 1 << 24 | 32}, {5, 1 << 24, 8, 64}},
+		 "\0int\0long"};
+	union bpf_attr attr;
+
+	if (side == SHMAP)
+		return bpf_btf_load(&raw, 24 + 32 + 10, NULL);
+	memset(&attr, 0, sizeof(attr));
+	attr.btf = (uint64_t)(uintptr_t)&raw;
+	attr.btf_size = 24 + 32 + 10;
+	return (int)kernel_bpf(BPF_BTF_LOAD, &attr, sizeof(attr));
+}
+
+int side_event(enum side side)
+{
+	struct perf_event_attr like = {.type = PERF_TYPE_SOFTWARE,
+				       .size = sizeof(like),
+				       .config = PERF_COUNT_SW_BPF_OUTPUT,
+				       .sample_type = PERF_SAMPLE_RAW};
+	long ret = -ENOSYS;
+
+	if (side == SHMAP) {
+		ret = syscall(SYS_perf_event_open, &like, -1, 0, -1, PERF_FLAG_FD_CLOEXEC);
+		return ret < 0 ? -errno : (int)ret;
+	}
+#if defined(__x86_64__)
+	register long group __asm__("r10") = -1, flags __asm__("r8") = PERF_FLAG_FD_CLOEXEC;
+
+	__asm__ volatile("syscall"
+			 : "=a"(ret)
+			 : "a"(SYS_perf_event_open), "D"(&like), "S"(-1L), "d"(0L), "r"(group),
+			   "r"(flags)
+			 : "rcx", "r11", "memory");
+#endif
+	return (int)ret;
+}
+
+static bool is_storage(uint32_t type)
+{
+	return type == BPF_MAP_TYPE_SK_STORAGE || type == BPF_MAP_TYPE_INODE_STORAGE ||
+	       type == BPF_MAP_TYPE_TASK_STORAGE;
+}
+
 long side_create(enum side side, uint32_t type, uint32_t key, uint32_t value, uint32_t max,
 		 uint32_t flags, int inner_fd)
 {
 	LIBBPF_OPTS(bpf_map_create_opts, opts, .map_flags = flags);
 	union bpf_attr attr;
+	int btf = 0;
+	long ret;
 
+	if (is_storage(type)) {
+		btf = side_btf(side);
+		if (btf < 0)
+			return btf;
+		max = 0;
+	}
 	if (side == SHMAP) {
 		opts.inner_map_fd = inner_fd > 0 ? (uint32_t)inner_fd : 0;
-		return bpf_map_create((enum bpf_map_type)type, "bench", key, value, max, &opts);
+		opts.btf_fd = (uint32_t)btf;
+		opts.btf_key_type_id = btf ? 1 : 0;
+		opts.btf_value_type_id = btf ? 2 : 0;
+		ret = bpf_map_create((enum bpf_map_type)type, "bench", key, value, max, &opts);
+		goto out;
 	}
 	memset(&attr, 0, sizeof(attr));
 	attr.map_type = type;
@@ -53,7 +122,14 @@ long side_create(enum side side, uint32_t type, uint32_t key, uint32_t value, ui
 	attr.max_entries = max;
 	attr.map_flags = flags;
 	attr.inner_map_fd = inner_fd > 0 ? (uint32_t)inner_fd : 0;
-	return kernel_bpf(BPF_MAP_CREATE, &attr, sizeof(attr));
+	attr.btf_fd = (uint32_t)btf;
+	attr.btf_key_type_id = btf ? 1 : 0;
+	attr.btf_value_type_id = btf ? 2 : 0;
+	ret = kernel_bpf(BPF_MAP_CREATE, &attr, sizeof(attr));
+out:
+	if (btf)
+		close(btf);
+	return ret;
 }
 
 long side_lookup(enum side side, int fd, const void *key, void *value)

@@ -2,9 +2,20 @@
 /*
  * The map types that are measured, and the operations of each. A type gets a
  * row here; what is new about it, an operation in ops.c. Types that one side
- * does not have are left out, and named.
+ * does not have are left out, and named. (ARENA has no operations but mmap(2); ring
+ * buffers and perf buffers are measured end to end, by bench-rings.)
  */
 #include "bench.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #define HASH_OPS                                                                                   \
 	{                                                                                          \
@@ -30,10 +41,10 @@ static void route(uint32_t index, void *key)
 {
 	static const uint8_t lengths[16] = {24, 24, 24, 24, 24, 24, 24, 24,
 					    24, 23, 23, 22, 22, 21, 20, 16};
-	static const uint8_t first[33] = {[24] = 0, [23] = 9, [22] = 11, [21] = 13, [20] = 14,
-					  [16] = 15};
-	static const uint8_t count[33] = {[24] = 9, [23] = 2, [22] = 2, [21] = 1, [20] = 1,
-					  [16] = 1};
+	static const uint8_t first[33] = {
+		[24] = 0, [23] = 9, [22] = 11, [21] = 13, [20] = 14, [16] = 15};
+	static const uint8_t count[33] = {
+		[24] = 9, [23] = 2, [22] = 2, [21] = 1, [20] = 1, [16] = 1};
 	uint32_t plen = lengths[index % 16];
 	uint32_t k = index / 16 * count[plen] + index % 16 - first[plen];
 	uint32_t bits = k * 2654435769u << (32 - plen);
@@ -45,6 +56,97 @@ static void route(uint32_t index, void *key)
 	p[6] = bits >> 8;
 	p[7] = bits;
 }
+
+/*
+ * Owners of local storages: fds that both sides are given. The kernel lets bpf(2) at them by
+ * sockets, files and pidfds.
+ */
+#define OWNERS_MAX 10000
+
+static int owner_fd[3][OWNERS_MAX];
+enum { SOCKETS, FILES, TASKS };
+
+static int owner_make(int kind, uint32_t i)
+{
+	char name[] = "/dev/shm/bench-owner-XXXXXX";
+	pid_t pid;
+	int fd;
+
+	switch (kind) {
+	case SOCKETS:
+		return socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	case FILES:
+		fd = mkostemp(name, O_CLOEXEC);
+		unlink(name);
+		return fd;
+	default:
+		pid = fork();
+		if (!pid) {
+			prctl(PR_SET_PDEATHSIG, SIGKILL);
+			for (;;)
+				pause();
+		}
+		return (int)syscall(SYS_pidfd_open, pid, 0);
+	}
+}
+
+static int owners_make(int kind, uint32_t max)
+{
+	struct rlimit fds;
+
+	getrlimit(RLIMIT_NOFILE, &fds);
+	fds.rlim_cur = fds.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &fds);
+	for (uint32_t i = 0; i < max; i++) {
+		if (owner_fd[kind][i])
+			continue;
+		owner_fd[kind][i] = owner_make(kind, i);
+		if (owner_fd[kind][i] < 0) {
+			owner_fd[kind][i] = 0;
+			return -errno;
+		}
+	}
+	return 0;
+}
+
+static int sockets_make(uint32_t max)
+{
+	return owners_make(SOCKETS, max);
+}
+
+static int files_make(uint32_t max)
+{
+	return owners_make(FILES, max);
+}
+
+static int tasks_make(uint32_t max)
+{
+	return owners_make(TASKS, max);
+}
+
+static void socket_key(uint32_t index, void *key)
+{
+	memcpy(key, &owner_fd[SOCKETS][index % OWNERS_MAX], sizeof(int));
+}
+
+static void file_key(uint32_t index, void *key)
+{
+	memcpy(key, &owner_fd[FILES][index % OWNERS_MAX], sizeof(int));
+}
+
+static void task_key(uint32_t index, void *key)
+{
+	memcpy(key, &owner_fd[TASKS][index % OWNERS_MAX], sizeof(int));
+}
+
+#define STORAGE(name_, type_, limit_, key_, prepare_)                                              \
+	{                                                                                          \
+		.name = name_, .type = type_, .flags = BPF_F_NO_PREALLOC, .key_size = 4,           \
+		.value_size = 8, .limit = limit_, .key = key_, .prepare = prepare_,                \
+		.ops = { &op_lookup,                                                               \
+			 &op_update,                                                               \
+			 &op_insert_delete }                                                       \
+	}
 
 const struct bench_type bench_types[] = {
 	{.name = "ARRAY",
@@ -136,6 +238,24 @@ const struct bench_type bench_types[] = {
 	 .type = BPF_MAP_TYPE_BLOOM_FILTER,
 	 .value_size = 8,
 	 .ops = {&op_push, &op_member}},
+	STORAGE("SK_STORAGE", BPF_MAP_TYPE_SK_STORAGE, OWNERS_MAX, socket_key, sockets_make),
+	STORAGE("INODE_STORAGE", BPF_MAP_TYPE_INODE_STORAGE, OWNERS_MAX, file_key, files_make),
+	STORAGE("TASK_STORAGE", BPF_MAP_TYPE_TASK_STORAGE, 100, task_key, tasks_make),
+	{.name = "PERF_EVENT_ARRAY",
+	 .type = BPF_MAP_TYPE_PERF_EVENT_ARRAY,
+	 .key_size = 4,
+	 .value_size = 4,
+	 .limit = 64,
+	 .full = true,
+	 .events = true,
+	 .ops = {&op_set_event}},
+	/* Stacks come from programs of types that cannot be loaded here: bpf(2) finds none. */
+	{.name = "STACK_TRACE",
+	 .type = BPF_MAP_TYPE_STACK_TRACE,
+	 .key_size = 4,
+	 .value_size = 64,
+	 .empty = true,
+	 .ops = {&op_lookup_miss, &op_next_key}},
 };
 
 const unsigned int bench_type_count = sizeof(bench_types) / sizeof(bench_types[0]);

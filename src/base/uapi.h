@@ -19,6 +19,18 @@
 #define SHMAP_FUNC_CGRP_STORAGE_GET 210 /* 6.2's */
 #define SHMAP_FUNC_CGRP_STORAGE_DELETE 211
 
+#define SHMAP_SO_NETNS_COOKIE 71
+#define SHMAP_F_NO_TUNNEL_KEY (1ULL << 4)   /* 6.1's */
+#define SHMAP_F_TUNINFO_FLAGS (1ULL << 4)
+#define SHMAP_F_ADJ_ROOM_DECAP_L3_IPV4 (1ULL << 7) /* 6.3's */
+#define SHMAP_F_ADJ_ROOM_DECAP_L3_IPV6 (1ULL << 8)
+#define SHMAP_F_MARK_ENFORCE (1ULL << 6) /* of bpf_l4_csum_replace() */
+#define SHMAP_F_IPV6 (1ULL << 7)	 /* 6.12's */
+
+#define SHMAP_CGROUP_UNIX_RECVMSG 51 /* attach types: 6.7's */
+#define SHMAP_CGROUP_UNIX_GETPEERNAME 52
+#define SHMAP_CGROUP_UNIX_GETSOCKNAME 53
+
 #define SHMAP_F_VTYPE_BTF_OBJ_FD (1U << 15)
 #define SHMAP_F_TOKEN_FD (1U << 16)
 #define SHMAP_F_SEGV_ON_FAULT (1U << 17)

@@ -382,9 +382,12 @@ static int check_map_type(uint32_t map_type, const struct btf_type *key,
 	return key ? 0 : -EINVAL;
 }
 
-/* Which map types may hold a field of this kind: only locks here. */
+/* Which map types may hold a field of this kind: locks, timers and work here. */
 static bool field_allowed(uint32_t map_type, enum field_kind kind)
 {
+	if (kind == FIELD_TIMER || kind == FIELD_WQ)
+		return map_type == BPF_MAP_TYPE_HASH || map_type == BPF_MAP_TYPE_LRU_HASH ||
+		       map_type == BPF_MAP_TYPE_ARRAY;
 	if (kind != FIELD_SPIN_LOCK)
 		return false;
 	switch (map_type) {
@@ -402,7 +405,7 @@ static bool field_allowed(uint32_t map_type, enum field_kind kind)
 
 int btf_check_map(const struct btf *btf, uint32_t map_type, uint32_t map_flags, uint32_t key_size,
 		  uint32_t value_size, uint32_t max_entries, uint32_t key_type_id,
-		  uint32_t value_type_id, int32_t *spin_lock_off)
+		  uint32_t value_type_id, struct btf_map_fields *out)
 {
 	struct finder f = {.btf = btf, .mask = (1u << FIELD_KINDS) - 1};
 	const struct btf_type *key = NULL, *value;
@@ -410,7 +413,7 @@ int btf_check_map(const struct btf *btf, uint32_t map_type, uint32_t map_flags, 
 	uint32_t i;
 	int err;
 
-	*spin_lock_off = -1;
+	*out = (struct btf_map_fields){.spin_lock_off = -1};
 	if (key_type_id) {
 		key = sized(btf, key_type_id, &size);
 		if (!key || size != key_size)
@@ -426,7 +429,12 @@ int btf_check_map(const struct btf *btf, uint32_t map_type, uint32_t map_flags, 
 			return -EACCES;
 		if (!field_allowed(map_type, f.found[i].kind))
 			return -EOPNOTSUPP;
-		*spin_lock_off = (int32_t)f.found[i].off;
+		if (f.found[i].kind == FIELD_TIMER)
+			out->timer_at = f.found[i].off + 1;
+		else if (f.found[i].kind == FIELD_WQ)
+			out->wq_at = f.found[i].off + 1;
+		else
+			out->spin_lock_off = (int32_t)f.found[i].off;
 	}
 	if (!key && map_type == BPF_MAP_TYPE_ARRAY && max_entries != 1)
 		return -EINVAL;

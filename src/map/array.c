@@ -537,6 +537,13 @@ static int array_validate(struct map *m, char *why, size_t size)
 	return 0;
 }
 
+static void array_key_at(struct map *m, const void *value, void *key)
+{
+	const uint32_t index = (uint32_t)(((const uint8_t *)value - m->obj.base) / m->elem_size);
+
+	memcpy(key, &index, sizeof(index));
+}
+
 static void *array_direct_value(struct map *m)
 {
 	return m->attr.max_entries == 1 ? m->obj.base : NULL;
@@ -553,6 +560,7 @@ const struct map_ops array_map_ops = {
 	.erase = array_erase,
 	.next_key = array_next_key,
 	.lookup = array_lookup,
+	.key_at = array_key_at,
 	.update = array_update,
 	.delete = array_delete,
 	.for_each = array_for_each,

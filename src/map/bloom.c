@@ -250,13 +250,8 @@ static long bloom_push(struct map *m, const void *value, uint64_t flags)
 	return 0;
 }
 
-static long bloom_peek(struct map *m, void *value)
+static inline long bloom_has(struct map *m, uint64_t hash)
 {
-	uint64_t hash;
-	int err = bloom_hash(m, value, &hash);
-
-	if (unlikely(err))
-		return err;
 	for (uint32_t i = 0; i < m->bloom.hashes; i++) {
 		uint32_t bit = bloom_bit(m, &hash, i);
 
@@ -269,7 +264,28 @@ static long bloom_peek(struct map *m, void *value)
 /* The value is not given back, but asked for. */
 static int bloom_read(struct map *m, const void *key, void *value, uint64_t flags)
 {
-	return flags ? -EINVAL : (int)bloom_peek(m, value);
+	uint64_t hash;
+	int err;
+
+	if (flags)
+		return -EINVAL;
+	err = bloom_hash(m, value, &hash);
+	return err ? err : (int)bloom_has(m, hash);
+}
+
+/* A program's: the value is its own memory, or a map's. */
+static long bloom_peek(struct map *m, void *value)
+{
+	uint64_t hash, copy;
+	int err = 0;
+
+	if (likely(m->attr.value_size == 8)) {
+		memcpy(&copy, value, 8);
+		hash = XXH3_64bits_withSeed(&copy, 8, m->bloom.seed);
+	} else {
+		err = bloom_hash(m, value, &hash);
+	}
+	return unlikely(err) ? err : bloom_has(m, hash);
 }
 
 static int bloom_write(struct map *m, const void *key, const void *value, uint64_t flags)

@@ -96,8 +96,10 @@ int generic_update_batch(struct map *m, struct map_batch *b)
 			err = uaccess_copy(value,
 					   uaccess_at(b->values, (uint64_t)done * value_size),
 					   value_size);
-		if (!err)
+		if (!err) {
+			map_clear_timers(&m->attr, value);
 			err = m->ops->write(m, key, value, b->elem_flags);
+		}
 		if (err)
 			break;
 	}

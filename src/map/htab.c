@@ -11,6 +11,8 @@
 #include "map/htab_ops.h"
 #include "map/redo.h"
 
+#include <string.h>
+
 #define HTAB_FLAGS                                                                                 \
 	(BPF_F_NO_PREALLOC | BPF_F_NUMA_NODE | BPF_F_RDONLY | BPF_F_WRONLY | BPF_F_ZERO_SEED |     \
 	 BPF_F_RDONLY_PROG | BPF_F_WRONLY_PROG)
@@ -193,6 +195,17 @@ uint64_t htab_memlock(const struct map *m)
 	return kernel_bytes(m, true, m->attr.max_entries);
 }
 
+/* The bytes may change at any time: the caller looks the key up again. */
+void htab_key_at(struct map *m, const void *value, void *key)
+{
+	const uint64_t off = (uint64_t)((const uint8_t *)value - (m->obj.base + m->htab.elem_off));
+	uint64_t index = off / m->htab.elem_stride;
+
+	if (index >= m->htab.elems)
+		index = 0;
+	memcpy(key, htab_elem(m, (uint32_t)index)->key, m->attr.key_size);
+}
+
 int htab_stats(struct map *m, struct map_stats *stats)
 {
 	uint32_t i;
@@ -235,6 +248,7 @@ const struct map_ops htab_map_ops = {
 	.next_key = htab_next_key,
 	.pop = htab_pop,
 	.lookup = htab_lookup,
+	.key_at = htab_key_at,
 	.inlined = htab_inlined,
 	.update = htab_update,
 	.delete = htab_delete,

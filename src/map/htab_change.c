@@ -600,7 +600,7 @@ long htab_delete(struct map *m, const void *key)
 /* As the kernel: the element is gone also when the value cannot be delivered. */
 int htab_pop(struct map *m, const void *key, void *value, uint64_t flags)
 {
-	uint8_t on_stack[VALUE_ON_STACK], *copy = on_stack;
+	uint8_t on_stack[VALUE_ON_STACK] __attribute__((aligned(8))), *copy = on_stack;
 	size_t size = (size_t)m->user_value_size * (flags & BPF_F_LOCK ? 2 : 1);
 	int ret;
 
@@ -609,7 +609,10 @@ int htab_pop(struct map *m, const void *key, void *value, uint64_t flags)
 		if (!copy)
 			return -ENOMEM;
 	}
-	ret = take_any(m, key, copy, flags, NULL);
+	if (m->htab.take && !flags && m->writable)
+		ret = m->htab.take(m, key, (uint64_t *)copy);
+	else
+		ret = take_any(m, key, copy, flags, NULL);
 	if (!ret)
 		ret = uaccess_copy(value, copy, m->user_value_size);
 	if (copy != on_stack)

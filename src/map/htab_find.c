@@ -623,29 +623,64 @@ void *htab_lookup(struct map *m, const void *key)
 	return cpu < 0 ? NULL : lookup_value(m, key, (uint32_t)cpu);
 }
 
-/* htab_lookup() of values that nobody dies over and that are no CPU's, by key size. */
-#define LOOKUP_SIZED(size)                                                                         \
-	static void *lookup_##size(struct map *m, const void *key)                                 \
-	{                                                                                          \
-		uint64_t hash = htab_key_hash_of(m, key, size);                                 \
-		struct htab_hit hit;                                                               \
-                                                                                                   \
-		if (unlikely(search_of(m, key, hash, &hit, size) <= 0))                         \
-			return NULL;                                                               \
-		return htab_plain_value(m, hit.e);                                                 \
+/* htab_lookup() by key size and kind of map: what is the same for all of a map's lookups is
+ * not asked at each. */
+enum lookup_kind { LOOKUP_PLAIN, LOOKUP_PERCPU, LOOKUP_LRU };
+
+static inline __attribute__((always_inline)) void *
+lookup_sized(struct map *m, const void *key, uint32_t key_size, enum lookup_kind kind)
+{
+	uint64_t hash = htab_key_hash_of(m, key, key_size);
+	struct htab_hit hit;
+	int cpu;
+
+	if (unlikely(search_of(m, key, hash, &hit, key_size) <= 0))
+		return NULL;
+	if (kind == LOOKUP_PERCPU) {
+		uint32_t stripe = htab_key_bucket(m, hash) & (m->htab.stripes - 1);
+
+		cpu = lease_cpu();
+		if (unlikely(cpu < 0))
+			return NULL;
+		if (unlikely(lock_owner_died(&htab_stripe(m, stripe)->lock)))
+			finish_for_dead(m, htab_key_bucket(m, hash), hit.index);
+		return m->obj.base + m->htab.percpu_off + (uint32_t)cpu * m->htab.percpu_stride +
+		       (uint64_t)hit.index * m->elem_size;
 	}
-LOOKUP_SIZED(4)
-LOOKUP_SIZED(8)
-LOOKUP_SIZED(16)
+	if (kind == LOOKUP_LRU)
+		htab_lru_looked_up(m, &hit);
+	return htab_plain_value(m, hit.e);
+}
+
+#define LOOKUP_SIZED(name, size, kind)                                                             \
+	static void *lookup_##name##_##size(struct map *m, const void *key)                        \
+	{                                                                                          \
+		return lookup_sized(m, key, size, kind);                                           \
+	}
+#define LOOKUP_SIZES(name, kind)                                                                   \
+	LOOKUP_SIZED(name, 4, kind)                                                                \
+	LOOKUP_SIZED(name, 8, kind)                                                                \
+	LOOKUP_SIZED(name, 16, kind)
+LOOKUP_SIZES(plain, LOOKUP_PLAIN)
+LOOKUP_SIZES(percpu, LOOKUP_PERCPU)
+LOOKUP_SIZES(lru, LOOKUP_LRU)
 
 void htab_inlined(const struct map *m, struct map_inline *in)
 {
-	if (m->attr.spin_lock_off >= 0 || m->ops->per_cpu || htab_lru(m))
+	static void *(*const lookups[][3])(struct map *, const void *) = {
+		[LOOKUP_PLAIN] = {lookup_plain_4, lookup_plain_8, lookup_plain_16},
+		[LOOKUP_PERCPU] = {lookup_percpu_4, lookup_percpu_8, lookup_percpu_16},
+		[LOOKUP_LRU] = {lookup_lru_4, lookup_lru_8, lookup_lru_16},
+	};
+	enum lookup_kind kind = m->ops->per_cpu ? LOOKUP_PERCPU
+				: htab_lru(m)	? LOOKUP_LRU
+						: LOOKUP_PLAIN;
+	uint32_t size = m->attr.key_size;
+
+	if (m->attr.spin_lock_off >= 0 || (m->ops->per_cpu && htab_lru(m)))
 		return;
-	in->lookup = m->attr.key_size == 4    ? lookup_4
-		     : m->attr.key_size == 8  ? lookup_8
-		     : m->attr.key_size == 16 ? lookup_16
-					      : NULL;
+	if (size == 4 || size == 8 || size == 16)
+		in->lookup = lookups[kind][size / 8];
 }
 
 void *htab_lookup_percpu(struct map *m, const void *key, uint32_t cpu)

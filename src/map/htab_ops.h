@@ -38,6 +38,7 @@ int htab_swap_out(struct map *m, const void *key, const struct htab_swap *swap);
 /* Does an element hold the word? Waits for changes that are under way. */
 bool htab_shows(struct map *m, uint64_t word);
 uint64_t htab_memlock(const struct map *m);
+void htab_key_at(struct map *m, const void *value, void *key);
 int htab_stats(struct map *m, struct map_stats *stats);
 int htab_recover(struct map *m);
 

@@ -159,13 +159,21 @@ static int region_populate(struct map *m, uint32_t stripe, uint32_t upto)
 	return 0;
 }
 
+/* Limbo's top: what this very run deleted it may reuse: only others count then. */
+static bool own_limbo(struct map *m, uint32_t index1, struct elem *top, int cpu)
+{
+	return !(top->gen & 1) && elem_freed_cpu1(top) == (uint32_t)cpu + 1 &&
+	       lease_elapsed_locked(limbo_stamp(top), cpu) &&
+	       !(m->attr.spin_lock_off >= 0 && htab_elem_busy(m, index1 - 1));
+}
+
 int htab_alloc(struct map *m, uint32_t stripe, bool force, struct htab_alloc *a, uint32_t *stamp)
 {
 	struct stripe *st = htab_stripe(m, stripe);
 	uint64_t heads = st->heads;
 	uint32_t fresh = st->fresh < m->htab.per_stripe ? st->fresh : m->htab.per_stripe;
 	struct elem *e, *top;
-	int err;
+	int err, cpu = lease_cpu();
 
 	if (!heads_free(heads) && heads_limbo(heads)) {
 		top = htab_elem_at(m, heads_limbo(heads));
@@ -174,8 +182,13 @@ int htab_alloc(struct map *m, uint32_t stripe, bool force, struct htab_alloc *a,
 		if (fresh < m->htab.per_stripe && st->limbo_len < HTAB_LIMBO_BATCH &&
 		    !region_populate(m, stripe, fresh + 1)) {
 			/* not worth a look at the leases yet */
+		} else if (cpu >= 0 && own_limbo(m, heads_limbo(heads), top, cpu)) {
+			a->index = heads_limbo(heads) - 1;
+			a->from = INTENT_LIMBO;
+			a->rest1 = (uint32_t)top->next;
+			return 0;
 		} else if ((force && (int32_t)(limbo_stamp(top) - *stamp) <= 0) ||
-			   lease_elapsed(limbo_stamp(top), -1)) {
+			   lease_elapsed_locked(limbo_stamp(top), -1)) {
 			heads = heads_make(heads_limbo(heads), 0);
 			store_relaxed(&st->heads, heads);
 			st->limbo_len = 0;
@@ -219,15 +232,6 @@ limbo:
 	top = htab_elem_at(m, heads_limbo(heads));
 	if (!top || (top->gen & 1))
 		goto damaged;
-	/* What this very run deleted it may reuse: only others count then. */
-	if (lease_cpu() >= 0 && elem_freed_cpu1(top) == (uint32_t)lease_cpu() + 1 &&
-	    lease_elapsed(limbo_stamp(top), lease_cpu()) &&
-	    !(m->attr.spin_lock_off >= 0 && htab_elem_busy(m, heads_limbo(heads) - 1))) {
-		a->index = heads_limbo(heads) - 1;
-		a->from = INTENT_LIMBO;
-		a->rest1 = (uint32_t)top->next;
-		return 0;
-	}
 	*stamp = limbo_stamp(top);
 	return -EAGAIN;
 
@@ -260,7 +264,7 @@ static int gift_make(struct map *m, uint32_t stripe, bool force, uint64_t *stamp
 
 	if (!heads_free(heads) && heads_limbo(heads)) {
 		e = htab_elem_at(m, heads_limbo(heads));
-		if (e && lease_elapsed(limbo_stamp(e), force ? lease_cpu() : -1)) {
+		if (e && lease_elapsed_locked(limbo_stamp(e), force ? lease_cpu() : -1)) {
 			heads = heads_make(heads_limbo(heads), 0);
 			store_relaxed(&st->heads, heads);
 			st->limbo_len = 0;

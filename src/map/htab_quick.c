@@ -23,7 +23,7 @@ struct spot {
 	uint64_t *where;
 	uint64_t link, tag;
 	struct elem *e;
-	uint32_t bucket, stripe;
+	uint32_t bucket, stripe, gen;
 };
 
 /* Without the lock: a guess. False: the bucket has no page yet. */
@@ -52,6 +52,7 @@ INLINE bool spot_guess(struct map *m, const struct htab_shape s, const void *key
 			return false;
 		prefetch_write(hit.e);
 		at->e = hit.e;
+		at->gen = hit.gen;
 		if (likely(htab_key_same_of(m, hit.e->key, key, s.key_size)))
 			return true;
 		at->link = 0;
@@ -71,12 +72,11 @@ INLINE int spot_lock(struct map *m, const struct spot *at)
 	return ret;
 }
 
-/* Under the lock: is the key there still? The word says of which life the element is. */
-INLINE bool spot_holds(struct map *m, const struct htab_shape s, const void *key,
-		       const struct spot *at)
+/* Under the lock: is the key there still? The element was compared after its generation
+ * had been read, and is in the same life. */
+INLINE bool spot_holds(const struct spot *at)
 {
-	return likely(load_relaxed(at->where) == at->link && link_fits(at->link, at->e->gen) &&
-		      htab_key_same_of(m, at->e->key, key, s.key_size));
+	return likely(load_relaxed(at->where) == at->link && load_relaxed(&at->e->gen) == at->gen);
 }
 
 /* Under the lock: is the key nowhere in the bucket, and which slot would it get? */
@@ -156,25 +156,25 @@ INLINE int quick_change(struct map *m, const struct htab_shape s, const void *ke
 	if (unlikely(ret))
 		return ret;
 	if (at.link) {
-		if (!spot_holds(m, s, key, &at))
-			goto unlock_general;
-		if (unlikely(flags & BPF_NOEXIST)) {
-			lock_release(&at.st->lock);
-			return -EEXIST;
-		}
+		if (!spot_holds(&at))
+			goto unlock;
+		ret = -EEXIST;
+		if (unlikely(flags & BPF_NOEXIST))
+			goto unlock;
 	} else if (unlikely(!spot_free(&at) || at.st->live >= at.st->quota || flags & BPF_EXIST)) {
-		goto unlock_general;
+		goto unlock;
 	}
+	ret = 0;
 	e = quick_alloc(m, &at, &a);
 	if (unlikely(!e))
-		goto unlock_general;
+		goto unlock;
 	htab_elem_fill(m, s, e, a.index, key, value, -1);
 	spot_commit(m, s, &at, &a, e, at.link ? 0 : 1);
+	ret = 1;
+unlock:
 	lock_release(&at.st->lock);
-	return 0;
-
-unlock_general:
-	lock_release(&at.st->lock);
+	if (likely(ret))
+		return likely(ret > 0) ? 0 : ret;
 general:
 	return htab_write_hashed(m, key, hash, value, flags);
 }
@@ -212,13 +212,46 @@ INLINE int quick_erase(struct map *m, const struct htab_shape s, const void *use
 	ret = spot_lock(m, &at);
 	if (unlikely(ret))
 		return ret;
-	if (unlikely(!spot_holds(m, s, key, &at))) {
-		lock_release(&at.st->lock);
-		return htab_erase_any(m, key);
-	}
-	spot_commit(m, s, &at, NULL, NULL, -1);
+	ret = spot_holds(&at);
+	if (likely(ret))
+		spot_commit(m, s, &at, NULL, NULL, -1);
 	lock_release(&at.st->lock);
-	return 0;
+	return likely(ret) ? 0 : htab_erase_any(m, key);
+}
+
+/* key: private memory; copy: room for the value. */
+INLINE int quick_take(struct map *m, const struct htab_shape s, const void *key, uint64_t *copy)
+{
+	struct spot at;
+	uint32_t i, cpu;
+	int ret;
+
+	if (!spot_guess(m, s, key, htab_key_hash_of(m, key, s.key_size), &at) || !at.link)
+		return htab_take(m, key, copy, 0, NULL);
+	if (s.lru) {
+		prefetch_write(htab_lru_order(m, at.stripe));
+		htab_lru_fetch(m, link_index1(at.link) - 1);
+	}
+	ret = spot_lock(m, &at);
+	if (unlikely(ret))
+		return ret;
+	ret = spot_holds(&at);
+	if (likely(ret)) {
+		if (!s.per_cpu) {
+			const uint64_t *from = (const uint64_t *)htab_plain_value(m, at.e);
+
+			for (i = 0; i < (s.value_size + 7) / 8; i++)
+				copy[i] = load_relaxed(&from[i]);
+		} else {
+			for (cpu = 0; cpu < m->attr.possible_cpus; cpu++)
+				uaccess_copy(copy + cpu * m->elem_size / 8,
+					     htab_value(m, link_index1(at.link) - 1, cpu),
+					     m->elem_size);
+		}
+		spot_commit(m, s, &at, NULL, NULL, -1);
+	}
+	lock_release(&at.st->lock);
+	return likely(ret) ? 0 : htab_take(m, key, copy, 0, NULL);
 }
 
 #define QUICK(name, ...)                                                                           \
@@ -230,6 +263,10 @@ INLINE int quick_erase(struct map *m, const struct htab_shape s, const void *use
 	{                                                                                          \
 		return quick_change(m, (struct htab_shape){__VA_ARGS__}, key, hash, value,         \
 				    BPF_ANY);                                                      \
+	}                                                                                          \
+	static int name##_take(struct map *m, const void *key, uint64_t *copy)                     \
+	{                                                                                          \
+		return quick_take(m, (struct htab_shape){__VA_ARGS__}, key, copy);                 \
 	}                                                                                          \
 	static int name##_erase(struct map *m, const void *key)                                    \
 	{                                                                                          \
@@ -254,11 +291,12 @@ struct quick_change {
 	int (*write)(struct map *m, const void *key, const void *value, uint64_t flags);
 	int (*erase)(struct map *m, const void *key);
 	int (*hashed)(struct map *m, const void *key, uint64_t hash, const void *value);
+	int (*take)(struct map *m, const void *key, uint64_t *copy);
 };
 
 #define QUICK_OF(name)                                                                             \
 	{                                                                                          \
-		name##_write, name##_erase, name##_hashed                                          \
+		name##_write, name##_erase, name##_hashed, name##_take                                          \
 	}
 
 void htab_quick_change(struct map *m)
@@ -294,4 +332,5 @@ void htab_quick_change(struct map *m)
 	m->quick.write = quick[kind][key].write;
 	m->quick.erase = quick[kind][key].erase;
 	m->htab.hashed = quick[kind][key].hashed;
+	m->htab.take = quick[kind][key].take;
 }

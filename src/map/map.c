@@ -62,6 +62,42 @@ static int map_check_node(const struct map_attr *attr)
 	return raw_faccessat(AT_FDCWD, path, F_OK) ? -EINVAL : 0;
 }
 
+void map_clear_timers(const struct map_attr *attr, void *value)
+{
+	if (attr->timer_at)
+		memset((char *)value + attr->timer_at - 1, 0, MAP_TIMER_SIZE);
+	if (attr->wq_at)
+		memset((char *)value + attr->wq_at - 1, 0, MAP_TIMER_SIZE);
+}
+
+int map_hide_timers(const struct map_attr *attr, void *user_value)
+{
+	int err = 0;
+
+	if (attr->timer_at)
+		err = uaccess_zero(uaccess_at(user_value, attr->timer_at - 1), MAP_TIMER_SIZE);
+	if (!err && attr->wq_at)
+		err = uaccess_zero(uaccess_at(user_value, attr->wq_at - 1), MAP_TIMER_SIZE);
+	return err;
+}
+
+static bool timer_fits(const struct map_attr *attr, uint32_t at)
+{
+	return !at || ((at - 1) % 8 == 0 && attr->value_size >= MAP_TIMER_SIZE &&
+		       at - 1 <= attr->value_size - MAP_TIMER_SIZE);
+}
+
+static int map_check_timers(const struct map_ops *ops, const struct map_attr *attr)
+{
+	if (!map_has_timers(attr))
+		return 0;
+	if (!timer_fits(attr, attr->timer_at) || !timer_fits(attr, attr->wq_at))
+		return -EINVAL;
+	if (attr->map_flags & (BPF_F_RDONLY_PROG | BPF_F_WRONLY_PROG))
+		return -EACCES;
+	return ops->key_at ? 0 : -EOPNOTSUPP;
+}
+
 /* What the kernel's map_check_btf asks of a value that holds a lock. */
 static int map_check_lock(const struct map_ops *ops, const struct map_attr *attr)
 {
@@ -151,6 +187,8 @@ int map_create(const struct map_attr *attr, int btf_fd, struct map **out, int *f
 		err = map_prepare(attr, m, &data_size, &prealloc);
 	if (!err)
 		err = map_check_lock(m->ops, &m->attr);
+	if (!err)
+		err = map_check_timers(m->ops, &m->attr);
 	/* Before any element can be freed: its reuse asks the leases. */
 	if (!err)
 		err = lease_open();
@@ -212,6 +250,8 @@ static int map_check_file(struct map *m)
 	err = m->ops->alloc_check(&m->attr);
 	if (!err)
 		err = map_check_lock(m->ops, &m->attr);
+	if (!err)
+		err = map_check_timers(m->ops, &m->attr);
 	if (!err)
 		err = map_layout(m, &data_size, &prealloc);
 	if (err)

@@ -29,6 +29,7 @@ struct map_inner {
 	uint32_t max_entries;
 	uint32_t map_flags;
 	int32_t spin_lock_off;
+	uint32_t timer_at, wq_at;
 };
 
 /* What a map was created with; the shared form, at the start of the trailer's body. */
@@ -49,7 +50,21 @@ struct map_attr {
 	uint32_t possible_cpus;		/* at creation: per-CPU values are that wide */
 	uint64_t hash_seed;		/* hash family; chosen when the map is formatted */
 	struct map_inner inner;
+	/* of struct bpf_timer and struct bpf_wq in the value, + 1; 0: none */
+	uint32_t timer_at, wq_at;
 };
+
+/* The value holds something that nobody copies in or out. */
+static inline bool map_has_timers(const struct map_attr *attr)
+{
+	return attr->timer_at | attr->wq_at;
+}
+
+#define MAP_TIMER_SIZE 16 /* of either */
+/* The value's timers become none. */
+void map_clear_timers(const struct map_attr *attr, void *value);
+/* The same in a user's memory: 0 or -EFAULT. */
+int map_hide_timers(const struct map_attr *attr, void *user_value);
 
 /* Mutable, shared, in the trailer's body after map_attr (offset 1024 of it). */
 struct map_shared {
@@ -185,6 +200,10 @@ struct map_ops {
 	/* bpf_map_info / fdinfo memlock. */
 	uint64_t (*memlock)(const struct map *m);
 
+	/* The key of the element that is or was in use at this address of the map (what lookup
+	 * gave): key_size bytes. NULL: its values hold no timers. */
+	void (*key_at)(struct map *m, const void *value, void *key);
+
 	/* Repairs what dead owners left, everywhere in the map. 0 or -errno. */
 	int (*recover)(struct map *m);
 	/* Tests: checks every invariant of a quiescent map; a message in why (or NULL). */
@@ -283,6 +302,8 @@ struct map {
 			/* update of a key whose hash is known, for m's shape; or NULL */
 			int (*hashed)(struct map *m, const void *key, uint64_t hash,
 				      const void *value);
+			/* lookup and delete, likewise; copy: private, up to the next 8 bytes */
+			int (*take)(struct map *m, const void *key, uint64_t *copy);
 		} htab;
 		struct {
 			uint64_t elem_off;

@@ -70,6 +70,8 @@ int objref_check_inner(const struct map_attr *attr)
 		.max_entries = in->max_entries,
 		.map_flags = in->map_flags & ~(uint32_t)BPF_F_NUMA_NODE,
 		.spin_lock_off = in->spin_lock_off,
+		.timer_at = in->timer_at,
+		.wq_at = in->wq_at,
 		.possible_cpus = attr->possible_cpus,
 		/* types that need BTF had it when the map was made */
 		.btf_key_type_id = 1,
@@ -98,6 +100,8 @@ int objref_take_inner(struct map_attr *attr, const struct map *like)
 		.max_entries = like->attr.max_entries,
 		.map_flags = like->attr.map_flags,
 		.spin_lock_off = like->attr.spin_lock_off,
+		.timer_at = like->attr.timer_at,
+		.wq_at = like->attr.wq_at,
 	};
 	return 0;
 }
@@ -109,7 +113,8 @@ bool objref_inner_fits(const struct map *m, const struct map *inner)
 
 	if (t->map_type != a->map_type || t->key_size != a->key_size ||
 	    t->value_size != a->value_size || t->map_flags != a->map_flags ||
-	    t->spin_lock_off != a->spin_lock_off)
+	    t->spin_lock_off != a->spin_lock_off || t->timer_at != a->timer_at ||
+	    t->wq_at != a->wq_at)
 		return false;
 	return !inner->ops->inner_entries || t->map_flags & BPF_F_INNER_MAP ||
 	       t->max_entries == a->max_entries;
@@ -131,6 +136,8 @@ static struct map *template_make(const struct map *m)
 	t->attr.max_entries = in->max_entries;
 	t->attr.map_flags = in->map_flags;
 	t->attr.spin_lock_off = in->spin_lock_off;
+	t->attr.timer_at = in->timer_at;
+	t->attr.wq_at = in->wq_at;
 	t->attr.possible_cpus = m->attr.possible_cpus;
 	t->elem_size = (uint32_t)round_up_u64(in->value_size, 8);
 	return t;
@@ -506,6 +513,7 @@ int objref_write(struct map *m, const void *key, const void *value, uint64_t fla
 {
 	const struct objref_host *h = load_acquire(&objref_host);
 	struct objref_target t = {.kind = m->ops->objref->kind};
+	uint32_t id;
 	int32_t fd;
 	int ret;
 
@@ -515,6 +523,12 @@ int objref_write(struct map *m, const void *key, const void *value, uint64_t fla
 		return ret;
 	if (!h)
 		return -EBADF;
+	/* The slot holds the object already: it is that of the fd, as an id is not given
+	 * out again while its object is there. */
+	id = h->known(fd, t.kind);
+	if (id && m->ops->objref->holds && m->writable &&
+	    word_id(m->ops->objref->holds(m, key)) == id)
+		return 0;
 	ret = h->hold(fd, &t);
 	if (ret)
 		return ret;

@@ -75,6 +75,8 @@ struct objref_host {
 	/* The object of that kind behind a caller's fd, held until drop(). 0; -EBADF,
 	 * -EINVAL. */
 	int (*hold)(int fd, struct objref_target *t);
+	/* The id of it, if that is known without a look at the fd; else 0. */
+	uint32_t (*known)(int fd, enum object_kind kind);
 	void (*drop)(struct objref_target *t);
 	/* A private copy of the object, which does not hold it: a struct map, a struct
 	 * vm_prog (*owner says what it is like). 0 or -errno. */
@@ -100,6 +102,8 @@ struct objref_ops {
 	/* Does the word stand in the slot (or anywhere in the map)? Called for a dead owner's
 	 * claim, without a lock. */
 	bool (*shows)(struct map *m, uint64_t slot, uint64_t word);
+	/* The word in the key's slot, or 0. NULL: not to be had so easily. */
+	uint64_t (*holds)(struct map *m, const void *key);
 	/* The object in slot `index`, for programs, under a lease; or NULL. */
 	void *(*at)(struct map *m, uint32_t index);
 	/* CGROUP_ARRAY: the id of the cgroup in slot `index`. 0, -E2BIG, -EAGAIN (empty). */

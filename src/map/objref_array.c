@@ -69,6 +69,11 @@ bool objref_array_shows(struct map *m, uint64_t slot, uint64_t word)
 	       load_seq_cst(objref_array_slot(m, (uint32_t)slot)) == word;
 }
 
+uint64_t objref_array_holds(struct map *m, const void *key)
+{
+	return load_acquire(objref_array_slot(m, array_index(key)));
+}
+
 void *objref_array_at(struct map *m, uint32_t index)
 {
 	if (index >= m->attr.max_entries)

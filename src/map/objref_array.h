@@ -18,6 +18,7 @@ int objref_array_check(struct map *m, const void *key, uint64_t flags);
 int objref_array_swap(struct map *m, const void *key, uint64_t flags, uint64_t word,
 		      struct robust_claim *c);
 bool objref_array_shows(struct map *m, uint64_t slot, uint64_t word);
+uint64_t objref_array_holds(struct map *m, const void *key);
 void *objref_array_at(struct map *m, uint32_t index);
 uint64_t objref_array_memlock(const struct map *m);
 

@@ -277,6 +277,141 @@ static long percpu_for_each(struct map *m, long (*fn)(void *, struct map *, cons
 	return i;
 }
 
+/* ---- batches of small values: keys and values go to and from the caller many at a time ---- */
+
+#define CHUNK 64
+#define CHUNK_VALUE 64 /* bytes, all CPUs' */
+
+struct chunk {
+	uint32_t keys[CHUNK];
+	uint64_t values[CHUNK * CHUNK_VALUE / 8];
+};
+
+/* One word per CPU, which no program's record is for. */
+static bool chunk_fits(const struct map *m, const struct map_batch *b)
+{
+	return b->count && !b->elem_flags && m->attr.value_size <= 8 &&
+	       m->user_value_size <= CHUNK_VALUE;
+}
+
+static int chunk_out(struct map *m, const struct map_batch *b, const struct chunk *c, uint32_t at,
+		     uint32_t n)
+{
+	int err = uaccess_copy(uaccess_at(b->values, (uint64_t)at * m->user_value_size), c->values,
+			       (size_t)n * m->user_value_size);
+
+	return err ? err
+		   : uaccess_copy(uaccess_at(b->keys, (uint64_t)at * 4), c->keys, (size_t)n * 4);
+}
+
+/* As generic_lookup_batch(). */
+static int percpu_lookup_batch(struct map *m, struct map_batch *b)
+{
+	uint32_t max = b->count, done = 0, from = 0, cpus = m->attr.possible_cpus, n, i, cpu, last;
+	struct chunk c;
+	int err;
+
+	if (!chunk_fits(m, b))
+		return generic_lookup_batch(m, b);
+	b->count = 0;
+	if (b->in_batch) {
+		err = uaccess_copy(&from, b->in_batch, 4);
+		if (err)
+			return err;
+		from = from >= m->attr.max_entries ? 0 : from + 1;
+	}
+	last = from - 1;
+	while (done < max && from < m->attr.max_entries) {
+		n = max - done < CHUNK ? max - done : CHUNK;
+		if (n > m->attr.max_entries - from)
+			n = m->attr.max_entries - from;
+		for (i = 0; i < n; i++) {
+			last = c.keys[i] = from + i;
+			if (m->array.redo_count &&
+			    unlikely(lock_owner_died(&percpu_record(m, last)->lock))) {
+				percpu_read(m, &last, &c.values[i * cpus], 0);
+				continue;
+			}
+			for (cpu = 0; cpu < cpus; cpu++)
+				c.values[i * cpus + cpu] =
+					load_relaxed((uint64_t *)percpu_slot(m, last, cpu));
+		}
+		err = chunk_out(m, b, &c, done, n);
+		if (err)
+			return err;
+		done += n;
+		from += n;
+	}
+	b->count = done;
+	if (done && uaccess_copy(b->out_batch, &last, 4))
+		return -EFAULT;
+	return done < max ? -ENOENT : 0;
+}
+
+/* percpu_write() of a small value. */
+static inline __attribute__((always_inline)) int write_small(struct map *m, uint32_t index,
+							     const uint64_t *value)
+{
+	uint32_t cpu, cpus = m->attr.possible_cpus;
+	struct redo_record *r;
+	int err;
+
+	err = array_check_update(m, index, BPF_ANY);
+	if (unlikely(err))
+		return err;
+	if (!m->array.redo_count) {
+		percpu_apply_all(m, index, value, -1);
+		return 0;
+	}
+	r = percpu_record(m, index);
+	err = redo_lock(m, r, percpu_apply_all, -1);
+	if (unlikely(err))
+		return err;
+	/* redo.c says what the order is for */
+	for (cpu = 0; cpu < cpus; cpu++)
+		store_relaxed((uint64_t *)r->staged + cpu, value[cpu]);
+	store_release(&r->tag, (uint64_t)index + 1);
+	fence_release();
+	for (cpu = 0; cpu < cpus; cpu++)
+		store_relaxed((uint64_t *)percpu_slot(m, index, cpu), value[cpu]);
+	store_release(&r->tag, 0);
+	lock_release(&r->lock);
+	return 0;
+}
+
+/* As generic_update_batch(). */
+static int percpu_update_batch(struct map *m, struct map_batch *b)
+{
+	uint32_t max = b->count, done = 0, n, i;
+	struct map_batch rest;
+	struct chunk c;
+	int err = 0;
+
+	if (!chunk_fits(m, b))
+		return generic_update_batch(m, b);
+	b->count = 0;
+	while (!err && done < max) {
+		n = max - done < CHUNK ? max - done : CHUNK;
+		rest = (struct map_batch){
+			.keys = uaccess_at(b->keys, (uint64_t)done * 4),
+			.values = uaccess_at(b->values, (uint64_t)done * m->user_value_size),
+			.count = n,
+		};
+		if (uaccess_copy(c.keys, rest.keys, (size_t)n * 4) ||
+		    uaccess_copy(c.values, rest.values, (size_t)n * m->user_value_size)) {
+			/* a bad address somewhere: up to it they count */
+			err = generic_update_batch(m, &rest);
+			done += rest.count;
+			continue;
+		}
+		for (i = 0; !err && i < n; i++)
+			err = write_small(m, c.keys[i], &c.values[i * m->attr.possible_cpus]);
+		done += err ? i - 1 : i;
+	}
+	b->count = done;
+	return err;
+}
+
 static uint64_t percpu_memlock(const struct map *m)
 {
 	uint64_t n = m->attr.max_entries;
@@ -337,8 +472,8 @@ const struct map_ops percpu_array_map_ops = {
 	.lookup_percpu = percpu_lookup_cpu,
 	.for_each = percpu_for_each,
 	.stats = array_stats,
-	.lookup_batch = generic_lookup_batch,
-	.update_batch = generic_update_batch,
+	.lookup_batch = percpu_lookup_batch,
+	.update_batch = percpu_update_batch,
 	.memlock = percpu_memlock,
 	.inlined = percpu_inlined,
 	.recover = percpu_recover,

@@ -6,12 +6,20 @@
 #include "map/map.h"
 #include "map/perf_event.h"
 
+/* Who puts an event into a slot. */
+struct perf_setter {
+	int map_fd, event_fd;
+	uint32_t event_id; /* event_fd is that event; 0: it is to be looked at */
+	/* What map_fd's description has from an update before, or 0; gets what it has then. */
+	uint32_t *token;
+};
+
 struct perf_ops {
 	/*
 	 * MAP_UPDATE_ELEM: puts the perf event behind event_fd into a slot, for as long
 	 * as the open file description of map_fd lives (BPF_F_PRESERVE_ELEMS: for good).
 	 */
-	int (*set)(struct map *m, int map_fd, const void *key, int event_fd, uint64_t flags);
+	int (*set)(struct map *m, const struct perf_setter *by, const void *key, uint64_t flags);
 	/* bpf_perf_event_output(), under a lease: index as the helper's flags have it. */
 	long (*output)(struct map *m, uint64_t flags, const struct perf_part *parts,
 		       unsigned int count);

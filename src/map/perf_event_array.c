@@ -244,15 +244,20 @@ static int refuse_fd(int fd)
 	return -EBADF;
 }
 
-/* The token of a new owner's lock, held by map_fd's description; *token 0: none wanted. */
+static bool preserves(const struct map *m)
+{
+	return m->attr.map_flags & F_PRESERVE_ELEMS;
+}
+
+/* The token of an owner's lock, which map_fd's description has from before or gets now;
+ * *token 0: none wanted. */
 static int take_token(struct map *m, int map_fd, uint32_t *token)
 {
 	struct perf_array *a = perf_array(m);
 	struct flock lock;
 	struct stat st;
 
-	*token = 0;
-	if (m->attr.map_flags & F_PRESERVE_ELEMS)
+	if (*token || preserves(m))
 		return 0;
 	if (raw_fstat(map_fd, &st) || st.st_ino != m->obj.ino || st.st_dev != m->obj.dev)
 		return -EBADF;
@@ -262,29 +267,37 @@ static int take_token(struct map *m, int map_fd, uint32_t *token)
 	return raw_fcntl(map_fd, F_OFD_SETLK, (long)&lock);
 }
 
-static int perf_set(struct map *m, int map_fd, const void *key, int event_fd, uint64_t flags)
+static int perf_set(struct map *m, const struct perf_setter *by, const void *key, uint64_t flags)
 {
-	uint32_t index = array_index(key), id, token;
-	int err;
+	uint32_t index = array_index(key), id = by->event_id, token = load_relaxed(by->token);
+	int err = 0;
 
 	if (flags)
 		return -EINVAL;
 	if (index >= m->attr.max_entries)
 		return -E2BIG;
-	if (object_identify(event_fd, &id, NULL, NULL) != OBJECT_PERF || !id)
-		return refuse_fd(event_fd);
+	if (!id && (object_identify(by->event_fd, &id, NULL, NULL) != OBJECT_PERF || !id))
+		return refuse_fd(by->event_fd);
+	/* It has the event already, by this very description, which holds the token's lock. */
+	if ((token || preserves(m)) && m->writable &&
+	    load_acquire(perf_slot(m, index)) == (id | (uint64_t)token << 32))
+		return 0;
 	err = perf_lock(m);
 	if (err)
 		return err;
 	store_release(&perf_array(m)->drop[0], id);
-	err = object_ref(OBJECT_MAP, m->obj.id, event_fd);
+	/* One reference is for all slots that have the event. */
+	if (!id_in_slots(m, id))
+		err = object_ref(OBJECT_MAP, m->obj.id, by->event_fd);
 	if (!err)
-		err = take_token(m, map_fd, &token);
+		err = take_token(m, by->map_fd, &token);
 	if (!err)
 		slot_replace(m, index, id | (uint64_t)token << 32);
 	else
 		drop_noted(m);
 	perf_unlock(m);
+	if (!err)
+		store_relaxed(by->token, token);
 	return err == -EINVAL ? -EBADF : err; /* closed by another thread meanwhile */
 }
 

@@ -80,6 +80,7 @@ static const struct objref_ops prog_array_objref = {
 	.fits = prog_array_fits,
 	.swap = objref_array_swap,
 	.shows = objref_array_shows,
+	.holds = objref_array_holds,
 	.at = objref_array_at,
 	.adopt = prog_array_adopt,
 };

@@ -36,7 +36,7 @@
 #define SYS_pidfd_send_signal 424
 #endif
 
-#define SLOTS 64U
+#define SLOTS 4096U    /* memory only where fds have been used */
 #define HANDLE_MAX 128 /* the kernel's MAX_HANDLE_SZ */
 
 struct owner_slot {
@@ -49,7 +49,7 @@ struct owner_slot {
 };
 
 static struct owner_slot slots[SLOTS];
-static uint64_t generations[SLOTS] = {[0 ... SLOTS - 1] = 1};
+static uint64_t generations[SLOTS]; /* less one: a slot of generation 0 has never been written */
 static uint32_t closing;
 
 /* ---- files of /proc ---- */
@@ -296,7 +296,7 @@ static int still_there(const struct owner_slot *copy)
 int storage_owner_by_fd(enum storage_kind kind, int fd, struct storage_owner *o)
 {
 	struct owner_slot *s = &slots[(uint32_t)fd % SLOTS], copy;
-	uint64_t generation = load_seq_cst(&generations[(uint32_t)fd % SLOTS]);
+	uint64_t generation = load_seq_cst(&generations[(uint32_t)fd % SLOTS]) + 1;
 	bool keep;
 	int err;
 

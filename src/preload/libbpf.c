@@ -7,6 +7,7 @@
 #include <bpf/bpf.h>
 
 #include "preload/preload.h"
+#include "sys/quick.h"
 
 static inline int result(long ret)
 {
@@ -17,7 +18,7 @@ static inline int result(long ret)
 
 EXPORT int bpf_map_lookup_elem(int fd, const void *key, void *value)
 {
-	return result(sys_map_lookup(fd, key, value, 0));
+	return result(sys_map_quick_lookup(fd, key, value));
 }
 
 EXPORT int bpf_map_lookup_elem_flags(int fd, const void *key, void *value, __u64 flags)
@@ -27,12 +28,12 @@ EXPORT int bpf_map_lookup_elem_flags(int fd, const void *key, void *value, __u64
 
 EXPORT int bpf_map_update_elem(int fd, const void *key, const void *value, __u64 flags)
 {
-	return result(sys_map_update(fd, key, value, flags));
+	return result(sys_map_quick_update(fd, key, value, flags));
 }
 
 EXPORT int bpf_map_delete_elem(int fd, const void *key)
 {
-	return result(sys_map_delete(fd, key));
+	return result(sys_map_quick_delete(fd, key));
 }
 
 EXPORT int bpf_map_delete_elem_flags(int fd, const void *key, __u64 flags)
@@ -50,7 +51,7 @@ EXPORT int bpf_map_delete_elem_flags(int fd, const void *key, __u64 flags)
 
 EXPORT int bpf_map_get_next_key(int fd, const void *key, void *next)
 {
-	return result(sys_map_next_key(fd, key, next));
+	return result(sys_map_quick_next_key(fd, key, next));
 }
 
 EXPORT int bpf_map_lookup_and_delete_elem(int fd, const void *key, void *value)

@@ -21,6 +21,8 @@
  *  - P's epoch e > s: P read e from the shared epoch, which became greater than
  *    s after S read s, so after the unlink. P's loads follow that read (full
  *    barrier), so they see the unlink. Contradiction.
+ * (1) may be the compare-and-swap by which R took the lock itself, where that is a full
+ * fence: lease_elapsed_locked(). R knows of the unlink by what that read.
  * An old epoch in a word (the reader was slow between reading the epoch and
  * its compare-and-swap) only makes R wait longer.
  *
@@ -270,6 +272,7 @@ static bool line_take(struct thread *t, struct lease_line *line, uint64_t old, i
 	mine.next = robust_push(t, line_entry(line));
 	robust_pending(t, NULL);
 	/* A signal handler is kept out by in_lock until it can see the lease. */
+	mine.seq = &line->seq;
 	mine.line = line;
 	mine.tid = t->tid;
 	mine.cpu = cpu;
@@ -429,25 +432,11 @@ void lease_release(void)
 	t->in_lock = 0;
 }
 
-int lease_cpu_held(void)
-{
-	return mine.line && mine.tid == thread_self.tid && thread_known() ? mine.cpu : -1;
-}
-
-#define TENANCY_CPU_BITS 12
-
-_Static_assert(LEASE_CPUS_MAX <= 1 << TENANCY_CPU_BITS, "a CPU fits a tenancy");
-
-uint32_t lease_tenancy(void)
-{
-	if (unlikely(!mine.line || mine.tid != thread_self.tid || !thread_known()))
-		return LEASE_NO_TENANCY;
-	return load_relaxed(&mine.line->seq) << TENANCY_CPU_BITS | (uint32_t)mine.cpu;
-}
+_Static_assert(LEASE_CPUS_MAX <= 1 << LEASE_CPU_BITS, "a CPU fits a tenancy");
 
 bool lease_tenancy_over(uint32_t tenancy)
 {
-	uint32_t cpu = tenancy & ((1U << TENANCY_CPU_BITS) - 1);
+	uint32_t cpu = tenancy & ((1U << LEASE_CPU_BITS) - 1);
 	uint64_t word;
 
 	if (unlikely(!load_acquire(&lines)) && lease_open())
@@ -460,8 +449,8 @@ bool lease_tenancy_over(uint32_t tenancy)
 	word = load_acquire(&lease_line(cpu)->word);
 	if (!word_held(word) || (line_stalled(lease_line(cpu)) && owner_gone(word)))
 		return true;
-	return load_acquire(&lease_line(cpu)->seq) << TENANCY_CPU_BITS >> TENANCY_CPU_BITS !=
-	       tenancy >> TENANCY_CPU_BITS;
+	return load_acquire(&lease_line(cpu)->seq) << LEASE_CPU_BITS >> LEASE_CPU_BITS !=
+	       tenancy >> LEASE_CPU_BITS;
 }
 
 uint32_t lease_stamp(void)
@@ -479,7 +468,7 @@ static bool owner_ours(uint64_t word)
 	return !raw_tgkill(raw_getpid(), (pid_t)((uint32_t)word & FUTEX_TID_MASK), 0);
 }
 
-static bool elapsed(uint32_t stamp, int self_cpu, bool here)
+static bool elapsed(uint32_t stamp, int self_cpu, bool here, bool locked)
 {
 	unsigned int cpus = lease_possible_cpus();
 	uint32_t epoch;
@@ -489,7 +478,10 @@ static bool elapsed(uint32_t stamp, int self_cpu, bool here)
 	if (unlikely(!load_acquire(&lines)) && lease_open())
 		return false;
 	/* Partner: the compare-and-swap in line_take(). */
-	fence_seq_cst();
+	if (locked)
+		fence_after_rmw();
+	else
+		fence_seq_cst();
 	for (i = 0; i < cpus; i++) {
 		uint64_t word = load_acquire(&lease_line(i)->word);
 
@@ -510,12 +502,17 @@ static bool elapsed(uint32_t stamp, int self_cpu, bool here)
 
 bool lease_elapsed(uint32_t stamp, int self_cpu)
 {
-	return elapsed(stamp, self_cpu, false);
+	return elapsed(stamp, self_cpu, false, false);
+}
+
+bool lease_elapsed_locked(uint32_t stamp, int self_cpu)
+{
+	return elapsed(stamp, self_cpu, false, true);
 }
 
 bool lease_elapsed_here(uint32_t stamp)
 {
-	return elapsed(stamp, -1, true);
+	return elapsed(stamp, -1, true, false);
 }
 
 /* Does every run that this one waits for wait itself, and for this one? */

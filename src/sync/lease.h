@@ -25,6 +25,7 @@
 #include <stdint.h>
 
 #include "base/bits.h"
+#include "sync/thread.h"
 
 /* Possible CPUs of the machine (1..LEASE_CPUS_MAX); fixed for the process. */
 #define LEASE_CPUS_MAX 4096
@@ -46,20 +47,27 @@ int lease_open(void);
 int lease_acquire(void);
 void lease_release(void);
 
-/* What the calling thread has; lease.c's alone but for the question whether it has any. */
+/* What the calling thread has; lease.c's alone but for what these functions ask. */
+struct lease_line;
+struct robust_list;
 struct lease_own {
 	struct lease_line *line;
+	const uint32_t *seq;	  /* the line's */
 	struct robust_list *next; /* what follows us on the robust list */
 	uint32_t tid;		  /* of the owner: a forked child has none */
 	int cpu;
 };
 extern __thread struct lease_own lease_own __attribute__((tls_model("initial-exec")));
 
+static inline bool lease_held(void)
+{
+	return lease_own.line && lease_own.tid == thread_self.tid && thread_known();
+}
+
 /* The virtual CPU of the calling thread's lease, or -1. */
-int lease_cpu_held(void);
 static inline int lease_cpu(void)
 {
-	return likely(!lease_own.line) ? -1 : lease_cpu_held();
+	return lease_held() ? lease_own.cpu : -1;
 }
 
 /*
@@ -69,7 +77,13 @@ static inline int lease_cpu(void)
  * taken for it, while it lasts.)
  */
 #define LEASE_NO_TENANCY UINT32_MAX
-uint32_t lease_tenancy(void);
+#define LEASE_CPU_BITS 12
+static inline uint32_t lease_tenancy(void)
+{
+	if (unlikely(!lease_held()))
+		return LEASE_NO_TENANCY;
+	return load_relaxed(lease_own.seq) << LEASE_CPU_BITS | (uint32_t)lease_own.cpu;
+}
 bool lease_tenancy_over(uint32_t tenancy);
 
 /*
@@ -82,6 +96,10 @@ uint32_t lease_stamp(void);
  * going on; self_cpu >= 0 leaves out that CPU's lease (a run may reuse what it
  * unlinked itself). Starts a new epoch when one is in the way. */
 bool lease_elapsed(uint32_t stamp, int self_cpu);
+
+/* The same under a lock that was taken, by a compare-and-swap, after the unlinking: by this
+ * thread, and since then it has unlinked nothing itself without a full fence. */
+bool lease_elapsed_locked(uint32_t stamp, int self_cpu);
 
 /* The same for memory that is this process's alone and may go away: its own stalled runs
  * count too. */

@@ -56,7 +56,7 @@ void lock_wake(uint32_t *word);
 #ifdef __SANITIZE_ADDRESS__
 #define LOCK_INLINE static __attribute__((noinline, unused))
 #else
-#define LOCK_INLINE static inline
+#define LOCK_INLINE static inline __attribute__((always_inline))
 #endif
 
 LOCK_INLINE int lock_acquire(uint32_t *word)

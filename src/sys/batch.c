@@ -7,6 +7,7 @@
 
 #include "base/errors.h"
 #include "base/uaccess.h"
+#include "map/generic_batch.h"
 #include "sys/command.h"
 #include "sys/fd.h"
 #include "sys/sys.h"
@@ -29,6 +30,17 @@ static int batch_check(const struct fd_ref *r, uint32_t access, batch_fn fn,
 	return 0;
 }
 
+/* In the values that a lookup gave; -EFAULT comes before what it said. */
+static long hide_timers(const struct map *m, const struct map_batch *b, long err)
+{
+	const uint64_t size = map_user_value_size(m);
+
+	for (uint64_t i = 0; b->values && i < b->count; i++)
+		if (map_hide_timers(&m->attr, uaccess_at(b->values, i * size)))
+			return -EFAULT;
+	return err;
+}
+
 static long batch_run(struct fd_op *op, uint32_t access, batch_fn fn, const union sys_attr *attr,
 		      union sys_attr *uattr)
 {
@@ -49,7 +61,12 @@ static long batch_run(struct fd_op *op, uint32_t access, batch_fn fn, const unio
 	if (!err && b.count)
 		err = uaccess_copy(count, &b.count, sizeof(b.count));
 	if (!err) {
+		if (op->ref->special && fn == op->ref->map->ops->update_batch)
+			fn = generic_update_batch;
 		err = fn(op->ref->map, &b);
+		if (op->ref->special && (fn == op->ref->map->ops->lookup_batch ||
+					 fn == op->ref->map->ops->lookup_and_delete_batch))
+			err = hide_timers(op->ref->map, &b, err);
 		if (b.count != attr->batch.count && uaccess_copy(count, &b.count, sizeof(b.count)))
 			err = -EFAULT;
 	}

@@ -123,6 +123,7 @@ static int create_check_exclusive(const union sys_attr *a)
 /* The BTF of key and value: fills attr; *ref is open when 0 is returned. */
 static int create_btf(const union sys_attr *a, struct map_attr *attr, struct btf_ref *ref)
 {
+	struct btf_map_fields fields;
 	int err = sys_btf_open_fd(a->map_create.btf_fd, ref);
 
 	if (err)
@@ -133,11 +134,14 @@ static int create_btf(const union sys_attr *a, struct map_attr *attr, struct btf
 		err = btf_check_map(ref->btf, attr->map_type, attr->map_flags, attr->key_size,
 				    attr->value_size, attr->max_entries,
 				    a->map_create.btf_key_type_id, a->map_create.btf_value_type_id,
-				    &attr->spin_lock_off);
+				    &fields);
 	if (err) {
 		sys_btf_close(ref);
 		return err;
 	}
+	attr->spin_lock_off = fields.spin_lock_off;
+	attr->timer_at = fields.timer_at;
+	attr->wq_at = fields.wq_at;
 	attr->btf_id = ref->id;
 	attr->btf_key_type_id = a->map_create.btf_key_type_id;
 	attr->btf_value_type_id = a->map_create.btf_value_type_id;

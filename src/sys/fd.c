@@ -256,8 +256,12 @@ static struct fd_ref *ref_new(struct open_map *o, uint32_t access)
 		.value_size = map_user_value_size(m),
 		.access = access,
 		.has_lock = m->attr.spin_lock_off >= 0,
+		.special = map_has_timers(&m->attr),
 		.open = o,
 	};
+	/* The quick ways know nothing of fields that are not copied. */
+	if (r->special)
+		memset(&r->quick, 0, sizeof(r->quick));
 	/* Whoever has an fd for writing has the map mapped so: open_find(). */
 	if (!(access & FD_READ))
 		r->quick.read = NULL, r->quick.next_key = NULL;
@@ -676,6 +680,14 @@ void fd_install_map(int fd, struct map *m, uint32_t access)
 void fd_install_object(int fd, enum object_kind kind, uint32_t id)
 {
 	word_install(fd, (uint64_t)id << 8 | kind << 4 | FD_TAG_OBJECT);
+}
+
+uint32_t fd_known(int fd, enum object_kind kind)
+{
+	uint64_t *leaf = fd_in_table(fd) ? leaf_of(fd) : NULL;
+	uint64_t w = leaf ? load_acquire(&leaf[(uint32_t)fd & (FD_LEAF_SIZE - 1)]) : 0;
+
+	return (w & FD_TAG_MASK) == FD_TAG_OBJECT && WORD_KIND(w) == kind ? WORD_ID(w) : 0;
 }
 
 /* ---- closing ---- */

@@ -28,9 +28,11 @@ struct fd_ref {
 	const uint32_t *frozen;
 	uint32_t key_size, value_size; /* as bpf(2) copies them */
 	uint32_t access;	       /* FD_READ | FD_WRITE, by the fd's open mode */
+	bool special;		       /* or timers; see map_has_timers() */
 	bool has_lock;		       /* the value holds struct bpf_spin_lock */
 	int (*read)(struct map *m, const void *key, void *value, uint64_t flags);
 	int (*write)(struct map *m, const void *key, const void *value, uint64_t flags);
+	uint32_t perf_token; /* PERF_EVENT_ARRAY: its description holds that lock; 0: none */
 	struct open_map *open;
 	struct fd_ref *next; /* of a retired list; owned by whoever took the list */
 	uint64_t stamp;
@@ -95,7 +97,8 @@ static inline struct fd_ref *fd_begin_quick(int fd)
 
 	if (unlikely(!t || load_relaxed(&t->epoch) || (uint32_t)fd >= FD_LEAVES << FD_LEAF_BITS))
 		return NULL;
-	op_enter();
+	store_relaxed(&t->epoch, load_relaxed(&op_epoch)); /* op_enter() */
+	fence_compiler();
 	leaf = load_acquire(&fd_leaves[(uint32_t)fd >> FD_LEAF_BITS]);
 	if (likely(leaf))
 		w = load_acquire(&leaf[(uint32_t)fd & (FD_LEAF_SIZE - 1)]);
@@ -118,6 +121,9 @@ static inline void fd_end(struct fd_op *op)
  * caller's reference to m. Failing to remember is no error.
  */
 void fd_install_map(int fd, struct map *m, uint32_t access);
+/* The id of the object of that kind that fd is, as far as that is known without a look at
+ * the file; else 0. */
+uint32_t fd_known(int fd, enum object_kind kind);
 /* Any kind: notes the object for fd_collect(); a map is opened at its first use. */
 void fd_install_object(int fd, enum object_kind kind, uint32_t id);
 

@@ -122,7 +122,7 @@ int fd_mmap_check(int fd, uint64_t offset, uint64_t len, int prot, int flags)
 	else if (prot & PROT_EXEC)
 		err = -EPERM;
 	/* The map's part. A mapping of an fd that cannot write is not a shared one. */
-	else if (!m->ops->mmap_check || op.ref->has_lock)
+	else if (!m->ops->mmap_check || op.ref->has_lock || op.ref->special)
 		err = -ENOTSUPP;
 	else if (!shared || !(access & FD_WRITE))
 		err = -EINVAL;

@@ -100,27 +100,19 @@ static __attribute__((noinline)) int map_lookup(struct fd_ref *r, const void *ke
 	if (unlikely(err))
 		return err;
 	err = likely(r->read) ? r->read(r->map, k.data, value, flags) : -ENOTSUPP;
+	if (unlikely(r->special) && !err)
+		err = map_hide_timers(&r->map->attr, value);
 	copy_drop(&k);
 	return err;
 }
 
 long sys_map_lookup(int fd, const void *key, void *value, uint64_t flags)
 {
-	struct fd_ref *r;
 	struct fd_op op;
 	int err;
 
 	if (unlikely(flags & ~(uint64_t)BPF_F_LOCK))
 		return -EINVAL;
-	r = fd_begin_quick(fd);
-	if (likely(r)) {
-		if (likely(r->quick.read && !flags))
-			err = r->quick.read(r->map, key, value);
-		else
-			err = map_lookup(r, key, value, flags);
-		op_leave();
-		return err;
-	}
 	err = fd_begin(fd, &op);
 	if (unlikely(err))
 		return err;
@@ -130,14 +122,17 @@ long sys_map_lookup(int fd, const void *key, void *value, uint64_t flags)
 }
 
 /* Types whose values are fds, or which cannot be written. */
-static int update_by_fd(struct map *m, int fd, const void *key, const void *value, uint64_t flags)
+static int update_by_fd(struct fd_ref *r, int fd, const void *key, const void *value,
+			uint64_t flags)
 {
-	int value_fd;
+	const struct perf_ops *perf = r->map->ops->perf;
+	struct perf_setter by = {.map_fd = fd, .token = &r->perf_token};
 
-	if (!m->ops->perf)
+	if (!perf)
 		return -ENOTSUPP;
-	memcpy(&value_fd, value, sizeof(value_fd));
-	return m->ops->perf->set(m, fd, key, value_fd, flags);
+	memcpy(&by.event_fd, value, sizeof(by.event_fd));
+	by.event_id = fd_known(by.event_fd, OBJECT_PERF);
+	return perf->set(r->map, &by, key, flags);
 }
 
 static __attribute__((noinline)) int map_update(struct fd_ref *r, int fd, const void *key,
@@ -156,8 +151,10 @@ static __attribute__((noinline)) int map_update(struct fd_ref *r, int fd, const 
 		return err;
 	err = copy_in(&v, value, r->value_size, value_local, VALUE_LOCAL);
 	if (likely(!err)) {
+		if (unlikely(r->special))
+			map_clear_timers(&r->map->attr, (void *)v.data);
 		err = likely(r->write) ? r->write(r->map, k.data, v.data, flags)
-				       : update_by_fd(r->map, fd, k.data, v.data, flags);
+				       : update_by_fd(r, fd, k.data, v.data, flags);
 		copy_drop(&v);
 	}
 	copy_drop(&k);
@@ -166,18 +163,9 @@ static __attribute__((noinline)) int map_update(struct fd_ref *r, int fd, const 
 
 long sys_map_update(int fd, const void *key, const void *value, uint64_t flags)
 {
-	struct fd_ref *r = fd_begin_quick(fd);
 	struct fd_op op;
 	int err;
 
-	if (likely(r)) {
-		if (likely(r->quick.write && flags <= BPF_EXIST && !load_relaxed(r->frozen)))
-			err = r->quick.write(r->map, key, value, flags);
-		else
-			err = map_update(r, fd, key, value, flags);
-		op_leave();
-		return err;
-	}
 	err = fd_begin(fd, &op);
 	if (unlikely(err))
 		return err;
@@ -205,18 +193,9 @@ static __attribute__((noinline)) int map_delete(struct fd_ref *r, const void *ke
 
 long sys_map_delete(int fd, const void *key)
 {
-	struct fd_ref *r = fd_begin_quick(fd);
 	struct fd_op op;
 	int err;
 
-	if (likely(r)) {
-		if (likely(r->quick.erase && !load_relaxed(r->frozen)))
-			err = r->quick.erase(r->map, key);
-		else
-			err = map_delete(r, key);
-		op_leave();
-		return err;
-	}
 	err = fd_begin(fd, &op);
 	if (unlikely(err))
 		return err;
@@ -254,18 +233,9 @@ static __attribute__((noinline)) int map_next_key(struct fd_ref *r, const void *
 
 long sys_map_next_key(int fd, const void *key, void *next)
 {
-	struct fd_ref *r = fd_begin_quick(fd);
 	struct fd_op op;
 	int err;
 
-	if (likely(r)) {
-		if (likely(r->quick.next_key))
-			err = r->quick.next_key(r->map, key, next);
-		else
-			err = map_next_key(r, key, next);
-		op_leave();
-		return err;
-	}
 	err = fd_begin(fd, &op);
 	if (unlikely(err))
 		return err;
@@ -299,6 +269,8 @@ long sys_map_lookup_and_delete(int fd, const void *key, void *value, uint64_t fl
 	if (unlikely(err))
 		goto out;
 	err = m->ops->pop ? m->ops->pop(m, k.data, value, flags) : -ENOTSUPP;
+	if (unlikely(op.ref->special) && !err)
+		err = map_hide_timers(&m->attr, value);
 	copy_drop(&k);
 out:
 	fd_end(&op);
@@ -343,7 +315,7 @@ long sys_cmd_map_freeze(union sys_attr *attr, union sys_attr *uattr, unsigned in
 	if (err)
 		return err;
 	/* Values with special fields stay writable: the fields are the kernel's. */
-	err = op.ref->has_lock ? -ENOTSUPP : may_write(op.ref);
+	err = op.ref->has_lock || op.ref->special ? -ENOTSUPP : may_write(op.ref);
 	if (!err)
 		err = fd_freeze(attr->elem.map_fd, op.ref);
 	fd_end(&op);

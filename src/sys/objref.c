@@ -137,6 +137,7 @@ static void host_close(enum object_kind kind, void *copy)
 
 static const struct objref_host host = {
 	.hold = host_hold,
+	.known = fd_known,
 	.drop = host_drop,
 	.open = host_open,
 	.close = host_close,

@@ -135,6 +135,17 @@ int prog_map_value_check(struct map *m, uint32_t off, struct vm_log *log)
 
 /* ---- opening ---- */
 
+static uint64_t parts_size(uint32_t insns, uint32_t funcs, uint32_t lines)
+{
+	return (uint64_t)insns * sizeof(struct bpf_insn) + (uint64_t)funcs * PROG_FUNC_REC +
+	       (uint64_t)lines * PROG_LINE_REC;
+}
+
+uint64_t prog_data_size(const struct prog_body *body)
+{
+	return parts_size(body->insn_cnt, body->func_info_cnt, body->line_info_cnt);
+}
+
 int prog_read_body(const struct object *obj, struct prog_body *body)
 {
 	uint64_t need;
@@ -147,9 +158,12 @@ int prog_read_body(const struct object *obj, struct prog_body *body)
 	    body->func_info_cnt > body->insn_cnt || body->line_info_cnt > body->insn_cnt ||
 	    body->used_map_cnt > PROG_USED_MAPS_MAX)
 		return -EPROTO;
-	need = (uint64_t)body->insn_cnt * sizeof(struct bpf_insn) +
-	       (uint64_t)body->func_info_cnt * PROG_FUNC_REC +
-	       (uint64_t)body->line_info_cnt * PROG_LINE_REC;
+	if (body->xlated_insn_cnt > body->insn_cnt ||
+	    body->xlated_func_info_cnt > body->func_info_cnt ||
+	    body->xlated_line_info_cnt > body->line_info_cnt)
+		return -EPROTO;
+	need = prog_data_size(body) + parts_size(body->xlated_insn_cnt, body->xlated_func_info_cnt,
+						 body->xlated_line_info_cnt);
 	if (need > obj->size - OBJECT_TRAILER_SIZE)
 		return -EPROTO;
 	body->name[SYS_NAME_LEN - 1] = '\0';

@@ -9,6 +9,7 @@
  * the file later (or before) decides what runs here.
  *
  *   data   | insns | func_info (8 bytes each) | line_info (16 bytes each) |
+ *          | the same three as the verifier left them: for prog info only |
  */
 #ifndef SHMAP_SYS_PROG_H
 #define SHMAP_SYS_PROG_H
@@ -51,11 +52,14 @@ struct prog_body {
 	uint32_t used_map_cnt; /* maps that instructions name: map_ids[0..) */
 	uint32_t verified_insns;
 	uint32_t gpl_compatible;
+	uint32_t xlated_insn_cnt; /* without dead code */
+	uint32_t xlated_func_info_cnt;
+	uint32_t xlated_line_info_cnt;
 	char name[SYS_NAME_LEN];
 	uint8_t tag[8];
 	char attach_func[128];
 	char license[PROG_LICENSE_LEN];
-	uint8_t pad[512 - 328];
+	uint8_t pad[512 - 340];
 	struct prog_shared shared;
 };
 
@@ -81,6 +85,8 @@ int prog_open_unheld(uint32_t id, struct vm_prog **out, uint64_t *owner);
 uint64_t prog_owner(uint32_t type, uint32_t expected_attach_type, uint32_t flags,
 		    uint32_t attach_btf_id);
 
+/* Bytes of the first three parts of the data. */
+uint64_t prog_data_size(const struct prog_body *body);
 /* A checked private copy of the body of a mapped program. */
 int prog_read_body(const struct object *obj, struct prog_body *body);
 

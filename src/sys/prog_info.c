@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
- * bpf_prog_info. The translated instructions are those that were loaded, with map
- * ids where the loader wrote fds. Native code is this process's own (each makes it from a
- * copy that it has verified): it is shown where it is here, as it is here.
+ * bpf_prog_info. The translated instructions are those that were loaded without dead code,
+ * with map ids where the loader wrote fds. Native code is this process's own (each makes it
+ * from a copy that it has verified): it is shown where it is here, as it is here.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -56,7 +56,7 @@ static void translate(struct bpf_insn *insns, const struct prog_body *body, cons
 {
 	uint32_t i, target;
 
-	for (i = 0; i < body->insn_cnt; i++) {
+	for (i = 0; i < body->xlated_insn_cnt; i++) {
 		struct bpf_insn *insn = &insns[i];
 
 		if (insn->code == (BPF_LD | BPF_IMM | BPF_DW)) {
@@ -67,7 +67,7 @@ static void translate(struct bpf_insn *insns, const struct prog_body *body, cons
 			i++;
 		} else if (insn->code == (BPF_JMP | BPF_CALL) && insn->src_reg == BPF_PSEUDO_CALL) {
 			target = i + 1 + insn->imm;
-			if (target >= body->insn_cnt)
+			if (target >= body->xlated_insn_cnt)
 				continue;
 			insn->off = insn->imm;
 			insn->imm = func[target];
@@ -91,16 +91,29 @@ static uint32_t *number_functions(const struct vm_prog *p)
 	return func;
 }
 
+/* A private copy, malloc()ed. */
+static struct bpf_insn *read_insns(const struct object *obj, const struct prog_body *body)
+{
+	uint32_t bytes = body->insn_cnt * sizeof(struct bpf_insn);
+	struct bpf_insn *insns = malloc(bytes);
+
+	if (insns && uaccess_copy(insns, obj->base, bytes)) {
+		free(insns);
+		insns = NULL;
+	}
+	return insns;
+}
+
 static int copy_insns(const struct object *obj, const struct prog_body *body, uint32_t room,
 		      uint64_t user)
 {
-	uint32_t bytes = body->insn_cnt * sizeof(struct bpf_insn), *func;
-	struct vm_prog p = {.insns = malloc(bytes), .insn_cnt = body->insn_cnt};
+	uint32_t bytes = body->xlated_insn_cnt * sizeof(struct bpf_insn), *func;
+	struct vm_prog p = {.insns = malloc(bytes), .insn_cnt = body->xlated_insn_cnt};
 	int err = -EFAULT;
 
 	if (!p.insns)
 		return -ENOMEM;
-	if (uaccess_copy(p.insns, obj->base, bytes))
+	if (uaccess_copy(p.insns, obj->base + prog_data_size(body), bytes))
 		goto out;
 	func = number_functions(&p);
 	if (!func) {
@@ -115,27 +128,67 @@ out:
 	return err;
 }
 
+/* The tags of p's functions, of room many: 0 or -errno. */
+static int copy_tags(const struct vm_prog *p, const uint8_t *starts, uint32_t room, uint64_t user)
+{
+	uint32_t begin = 0, end, n = 0;
+
+	for (end = 1; end <= p->insn_cnt && n < room; end++) {
+		struct vm_prog f = {.insns = p->insns + begin, .insn_cnt = end - begin};
+		uint8_t tag[sizeof(f.tag)];
+
+		if (end < p->insn_cnt && !starts[end])
+			continue;
+		vm_prog_tag(&f, tag);
+		if (uaccess_copy(sys_ptr(user + n * sizeof(tag)), tag, sizeof(tag)))
+			return -EFAULT;
+		begin = end;
+		n++;
+	}
+	return 0;
+}
+
+/* A program of several functions has a tag for each besides its own; else just that. */
+static int fill_tags(const struct object *obj, const struct prog_body *body, struct prog_info *info)
+{
+	struct vm_prog p = {.insns = read_insns(obj, body), .insn_cnt = body->insn_cnt};
+	uint32_t functions = 0, room;
+	uint8_t *starts = p.insns ? prog_find_functions(&p, &functions) : NULL;
+	int err = starts ? 0 : -ENOMEM;
+
+	if (!err) {
+		room = at_most(info->nr_prog_tags, functions);
+		info->nr_prog_tags = functions;
+		if (functions > 1)
+			err = copy_tags(&p, starts, room, info->prog_tags);
+		else if (room)
+			err = uaccess_copy(sys_ptr(info->prog_tags), body->tag, sizeof(body->tag))
+				      ? -EFAULT
+				      : 0;
+	}
+	free(starts);
+	free(p.insns);
+	return err;
+}
+
 static int fill_records(const struct object *obj, const struct prog_body *body,
 			struct prog_info *info)
 {
-	uint64_t funcs = (uint64_t)body->insn_cnt * sizeof(struct bpf_insn);
-	uint64_t lines = funcs + (uint64_t)body->func_info_cnt * PROG_FUNC_REC;
+	uint64_t funcs = prog_data_size(body) +
+			 (uint64_t)body->xlated_insn_cnt * sizeof(struct bpf_insn);
+	uint64_t lines = funcs + (uint64_t)body->xlated_func_info_cnt * PROG_FUNC_REC;
 	uint32_t room;
 
-	room = at_most(info->nr_func_info, body->func_info_cnt);
-	info->nr_func_info = body->func_info_cnt;
+	room = at_most(info->nr_func_info, body->xlated_func_info_cnt);
+	info->nr_func_info = body->xlated_func_info_cnt;
 	if (room && copy_part(obj, funcs, room * PROG_FUNC_REC, info->func_info))
 		return -EFAULT;
-	room = at_most(info->nr_line_info, body->line_info_cnt);
-	info->nr_line_info = body->line_info_cnt;
+	room = at_most(info->nr_line_info, body->xlated_line_info_cnt);
+	info->nr_line_info = body->xlated_line_info_cnt;
 	if (room && copy_part(obj, lines, room * PROG_LINE_REC, info->line_info))
 		return -EFAULT;
 
-	room = at_most(info->nr_prog_tags, 1);
-	info->nr_prog_tags = 1;
-	if (room && uaccess_copy(sys_ptr(info->prog_tags), body->tag, sizeof(body->tag)))
-		return -EFAULT;
-	return 0;
+	return fill_tags(obj, body, info);
 }
 
 static int fill_info(const struct object *obj, struct prog_info *info)
@@ -175,7 +228,7 @@ static int fill_info(const struct object *obj, struct prog_info *info)
 	info->attach_btf_obj_id = body.attach_btf_obj_id;
 
 	room = info->xlated_prog_len;
-	info->xlated_prog_len = body.insn_cnt * sizeof(struct bpf_insn);
+	info->xlated_prog_len = body.xlated_insn_cnt * sizeof(struct bpf_insn);
 	if (room) {
 		err = copy_insns(obj, &body, room, info->xlated_prog_insns);
 		if (err)

@@ -36,12 +36,15 @@ struct prog_load {
 	struct btf_ref vmlinux; /* what attach_btf_id is looked up in */
 	struct sys_log log;
 	char license[PROG_LICENSE_LEN];
+	struct prog_body before; /* the counts of what was loaded, and its parts: */
+	uint8_t *data;
 };
 
 static void load_free(struct prog_load *l)
 {
 	if (l->p)
 		vm_prog_free(l->p);
+	free(l->data);
 	prog_maps_close(&l->maps);
 	sys_btf_close(&l->btf);
 	sys_btf_close(&l->vmlinux);
@@ -397,12 +400,42 @@ static int load_before_verify(struct prog_load *l)
 	return err ? err : prog_check_target(l->p, &l->log.log);
 }
 
+/* Writes p's three parts one after the other. */
+static uint8_t *put_parts(uint8_t *to, const struct vm_prog *p)
+{
+	const size_t insns = (size_t)p->insn_cnt * sizeof(p->insns[0]);
+	const size_t funcs = (size_t)p->func_info_cnt * PROG_FUNC_REC;
+	const size_t lines = (size_t)p->line_info_cnt * PROG_LINE_REC;
+
+	memcpy(to, p->insns, insns);
+	if (funcs)
+		memcpy(to + insns, p->func_info, funcs);
+	if (lines)
+		memcpy(to + insns + funcs, p->line_info, lines);
+	return to + insns + funcs + lines;
+}
+
+/* The verifier changes them: who opens the program verifies what was loaded. */
+static int load_keep(struct prog_load *l)
+{
+	l->before.insn_cnt = l->p->insn_cnt;
+	l->before.func_info_cnt = l->p->func_info_cnt;
+	l->before.line_info_cnt = l->p->line_info_cnt;
+	l->data = malloc(prog_data_size(&l->before));
+	if (!l->data)
+		return -ENOMEM;
+	put_parts(l->data, l->p);
+	return 0;
+}
+
 static int load_verify(struct prog_load *l)
 {
 	int err = load_before_verify(l);
 
-	if (!err)
-		return vm_verify(l->p, &l->log.log);
+	if (!err) {
+		err = load_keep(l);
+		return err ? err : vm_verify(l->p, &l->log.log);
+	}
 	/* the log ends as after a verification that did not begin */
 	vm_logf(&l->log.log,
 		"processed 0 insns (limit %u) max_states_per_insn 0 total_states 0 "
@@ -440,9 +473,12 @@ static void fill_body(const struct prog_load *l, struct prog_body *body)
 	body->attach_btf_id = p->attach_btf_id;
 	body->attach_btf_obj_id = l->vmlinux.id;
 	body->btf_id = l->btf.id;
-	body->insn_cnt = p->insn_cnt;
-	body->func_info_cnt = p->func_info_cnt;
-	body->line_info_cnt = p->line_info_cnt;
+	body->insn_cnt = l->before.insn_cnt;
+	body->func_info_cnt = l->before.func_info_cnt;
+	body->line_info_cnt = l->before.line_info_cnt;
+	body->xlated_insn_cnt = p->insn_cnt;
+	body->xlated_func_info_cnt = p->func_info_cnt;
+	body->xlated_line_info_cnt = p->line_info_cnt;
 	body->used_map_cnt = p->map_cnt;
 	body->verified_insns = p->verified_insns;
 	body->gpl_compatible = p->gpl_compatible;
@@ -457,22 +493,20 @@ static void fill_body(const struct prog_load *l, struct prog_body *body)
 static int load_publish(struct prog_load *l)
 {
 	const struct vm_prog *p = l->p;
-	size_t insns = (size_t)p->insn_cnt * sizeof(p->insns[0]);
-	size_t funcs = (size_t)p->func_info_cnt * PROG_FUNC_REC;
-	size_t lines = (size_t)p->line_info_cnt * PROG_LINE_REC;
+	const size_t data = prog_data_size(&l->before);
+	size_t size = data + (size_t)p->insn_cnt * sizeof(p->insns[0]) +
+		      (size_t)p->func_info_cnt * PROG_FUNC_REC +
+		      (size_t)p->line_info_cnt * PROG_LINE_REC;
 	int fds[PROG_USED_MAPS_MAX + 2];
 	struct objfd_refs refs = {.fds = fds};
 	struct object obj;
 	int fd, err;
 
-	err = object_create(OBJECT_PROG, insns + funcs + lines, insns + funcs + lines, &obj, &fd);
+	err = object_create(OBJECT_PROG, size, size, &obj, &fd);
 	if (err)
 		return err;
-	memcpy(obj.base, p->insns, insns);
-	if (funcs)
-		memcpy(obj.base + insns, p->func_info, funcs);
-	if (lines)
-		memcpy(obj.base + insns + funcs, p->line_info, lines);
+	memcpy(obj.base, l->data, data);
+	put_parts(obj.base + data, p);
 	fill_body(l, (struct prog_body *)obj.trailer->body);
 
 	memcpy(fds, l->maps.fds, l->maps.cnt * sizeof(fds[0]));

@@ -2,6 +2,8 @@
 /* PROG_TEST_RUN of programs on packets: __sk_buff and xdp_md, in and out. */
 #include <stdlib.h>
 #include <string.h>
+#include <arpa/inet.h>
+#include <linux/if_ether.h>
 
 #include "base/bits.h"
 #include "base/errors.h"
@@ -17,6 +19,8 @@
 #define GSO_SEGS_MAX 65535
 #define WIRE_MAX 65536
 #define META_MAX 252
+#define IP4_LEN 20
+#define IP6_LEN 40
 
 /* The caller's packet in private memory. */
 static int copy_packet(const union sys_attr *attr, uint32_t size, uint8_t **out)
@@ -69,13 +73,30 @@ static bool skb_fields_ok(const struct __sk_buff *skb)
 	return true;
 }
 
+/* A packet of IP must have its header. */
+static bool skb_has_header(const struct packet *k)
+{
+	uint32_t l3 = k->env.pkt_end - (k->mem + k->net);
+
+	if (k->ctx.skb.protocol == htons(ETH_P_IP))
+		return l3 >= IP4_LEN;
+	return k->ctx.skb.protocol != htons(ETH_P_IPV6) || l3 >= IP6_LEN;
+}
+
+/* The length on the wire is told with the context alone. */
+static int skb_without_ctx(struct packet *k)
+{
+	k->ctx.skb.wire_len = 0;
+	return skb_has_header(k) ? 0 : -EINVAL;
+}
+
 static int skb_from_user(struct packet *k, const struct __sk_buff *in)
 {
 	struct __sk_buff *skb = &k->ctx.skb;
 
 	if (in->ifindex > 1) /* the loopback device is all that there is */
 		return -ENODEV;
-	if (!skb_fields_ok(in))
+	if (!skb_has_header(k) || !skb_fields_ok(in))
 		return -EINVAL;
 	skb->mark = in->mark;
 	skb->priority = in->priority;
@@ -173,8 +194,10 @@ static int skb_on(struct test_run *t, struct packet *k, const uint8_t *bytes)
 
 	if (!err)
 		err = packet_set_skb(k, bytes, t->attr->test.data_size_in, l2);
-	if (!err)
+	if (!err && (t->attr->test.ctx_in || t->attr->test.ctx_out))
 		err = skb_from_user(k, &skb);
+	else if (!err)
+		err = skb_without_ctx(k);
 	if (err)
 		return err;
 	if (storage_owner_test_sock(&k->sock.owner)) {
@@ -281,7 +304,8 @@ int test_xdp(struct test_run *t)
 	/* live frames would leave through a device; there is none */
 	if (attr->test.flags || attr->test.batch_size)
 		return -EINVAL;
-	if (attr->test.ctx_in) {
+	/* A context that is only asked for is one of zeros: no byte is in the linear part. */
+	if (attr->test.ctx_in || attr->test.ctx_out) {
 		err = test_copy_ctx_in(attr, &md, sizeof(md));
 		if (err)
 			return err;
@@ -291,7 +315,7 @@ int test_xdp(struct test_run *t)
 	}
 	if (linear > PACKET_XDP_LINEAR(md.data))
 		linear = PACKET_XDP_LINEAR(md.data);
-	if (linear < PACKET_ETH)
+	if (size - md.data < PACKET_ETH)
 		return -EINVAL;
 	if (size > linear + PACKET_FRAGS * PACKET_FRAME)
 		return -ENOMEM;

@@ -8,8 +8,17 @@
 #define PACKETS (HPROG_SOCKET_FILTER | HPROG_TC | HPROG_XDP)
 #define PROBES (HPROG_KPROBE | HPROG_TRACEPOINT | HPROG_RAW_TP | HPROG_PERF_EVENT)
 #define TRAMPOLINES (HPROG_FENTRY | HPROG_FEXIT)
+#define SK_STORAGE                                                                                 \
+	(HPROG_TC | HPROG_CGROUP_SKB | HPROG_SOCK_OPS | HPROG_SK_MSG | HPROG_SOCK_ADDR |           \
+	 TRAMPOLINES | HPROG_TP_BTF | HPROG_SYSCALL)
+#define SK_BASE                                                                                    \
+	(PACKETS | HPROG_CGROUP_SKB | HPROG_LWT | HPROG_LWT_XMIT | HPROG_SK_SKB |                  \
+	 HPROG_FLOW_DISSECTOR | HPROG_CGROUP_SOCK | HPROG_SOCK_ADDR | HPROG_SOCK_OPS |             \
+	 HPROG_SK_MSG | HPROG_SK_LOOKUP | HPROG_SK_REUSEPORT | HPROG_CGROUP_SYSCTL)
+/* types whose programs send no perf events */
+#define NO_EVENTS (HPROG_FLOW_DISSECTOR | HPROG_SK_REUSEPORT)
 #define TRACING (PROBES | TRAMPOLINES | HPROG_TP_BTF)
-#define ALL (PACKETS | TRACING | HPROG_SYSCALL)
+#define ALL UINT32_MAX /* of the groups that there are */
 
 #define H(fn, ret_, gpl, progs, ...)                                                               \
 	{                                                                                          \
@@ -34,7 +43,7 @@ static const struct helper_proto protos[] = {
 	H(get_smp_processor_id, INTEGER, false, ALL),
 	H(tail_call, VOID, false, ALL, HARG_CTX, HARG_MAP_PTR, HARG_ANYTHING),
 	H(perf_event_read, INTEGER, true, ALL, HARG_MAP_PTR, HARG_ANYTHING),
-	H(perf_event_output, INTEGER, true, ALL, HARG_CTX, HARG_MAP_PTR, HARG_ANYTHING,
+	H(perf_event_output, INTEGER, true, ALL & ~NO_EVENTS, HARG_CTX, HARG_MAP_PTR, HARG_ANYTHING,
 	  HARG_MEM_READ, HARG_SIZE_OR_ZERO),
 	H(get_stackid, INTEGER, true, TRACING | HPROG_SYSCALL, HARG_CTX, HARG_MAP_PTR,
 	  HARG_ANYTHING),
@@ -53,7 +62,8 @@ static const struct helper_proto protos[] = {
 	H(get_ns_current_pid_tgid, INTEGER, false, ALL, HARG_ANYTHING, HARG_ANYTHING,
 	  HARG_MEM_WRITE, HARG_SIZE),
 	H(copy_from_user, INTEGER, false, ALL, HARG_MEM_WRITE, HARG_SIZE_OR_ZERO, HARG_ANYTHING),
-	H(skb_under_cgroup, INTEGER, false, HPROG_TC, HARG_CTX, HARG_MAP_PTR, HARG_ANYTHING),
+	H(skb_under_cgroup, INTEGER, false, HPROG_TC | HPROG_LWT | HPROG_LWT_XMIT, HARG_CTX,
+	  HARG_MAP_PTR, HARG_ANYTHING),
 	H(current_task_under_cgroup, INTEGER, false, ALL, HARG_MAP_PTR, HARG_ANYTHING),
 	H(map_push_elem, INTEGER, false, ALL, HARG_MAP_PTR, HARG_MAP_VALUE, HARG_ANYTHING),
 	H(map_pop_elem, INTEGER, false, ALL, HARG_MAP_PTR, HARG_MAP_VALUE_UNINIT),
@@ -77,7 +87,7 @@ static const struct helper_proto protos[] = {
 	H(ringbuf_submit, VOID, false, ALL, HARG_RINGBUF_MEM, HARG_ANYTHING),
 	H(ringbuf_discard, VOID, false, ALL, HARG_RINGBUF_MEM, HARG_ANYTHING),
 	H(ringbuf_query, INTEGER, false, ALL, HARG_MAP_PTR, HARG_ANYTHING),
-	H(ktime_get_coarse_ns, INTEGER, false, PACKETS),
+	H(ktime_get_coarse_ns, INTEGER, false, SK_BASE),
 	H(for_each_map_elem, INTEGER, false, ALL, HARG_MAP_PTR, HARG_FUNC, HARG_STACK_OR_NULL,
 	  HARG_ANYTHING),
 	H(snprintf, INTEGER, true, ALL, HARG_MEM_WRITE_OR_NULL, HARG_SIZE_OR_ZERO, HARG_CONST_STR,
@@ -106,18 +116,20 @@ static const struct helper_proto protos[] = {
 	H(dynptr_data, DYNPTR_MEM_OR_NULL, false, ALL, HARG_DYNPTR, HARG_ANYTHING, HARG_ALLOC_SIZE),
 	H(get_current_task, INTEGER, true, ALL),
 	H(get_current_task_btf, TASK_BTF, true, ALL),
-	H(sk_fullsock, SOCK_OR_NULL, false, HPROG_TC, HARG_SOCK),
-	H(sk_storage_get, MAP_VALUE_OR_NULL, false,
-	  HPROG_TC | TRAMPOLINES | HPROG_TP_BTF | HPROG_SYSCALL, HARG_MAP_PTR, HARG_SOCK_OR_BTF,
+	H(sk_fullsock, SOCK_OR_NULL, false, HPROG_TC | HPROG_CGROUP_SKB, HARG_SOCK),
+	H(sk_storage_get, MAP_VALUE_OR_NULL, false, SK_STORAGE, HARG_MAP_PTR, HARG_SOCK_OR_BTF,
 	  HARG_MAP_VALUE_OR_NULL, HARG_ANYTHING),
-	H(sk_storage_delete, INTEGER, false, HPROG_TC | TRAMPOLINES | HPROG_TP_BTF | HPROG_SYSCALL,
-	  HARG_MAP_PTR, HARG_SOCK_OR_BTF),
+	H(sk_storage_delete, INTEGER, false, SK_STORAGE, HARG_MAP_PTR, HARG_SOCK_OR_BTF),
 	H(task_storage_get, MAP_VALUE_OR_NULL, false, ALL, HARG_MAP_PTR, HARG_TASK_OR_NULL,
 	  HARG_MAP_VALUE_OR_NULL, HARG_ANYTHING),
 	H(task_storage_delete, INTEGER, false, ALL, HARG_MAP_PTR, HARG_TASK_OR_NULL),
 	H(cgrp_storage_get, MAP_VALUE_OR_NULL, false, ALL, HARG_MAP_PTR, HARG_CGROUP_OR_NULL,
 	  HARG_MAP_VALUE_OR_NULL, HARG_ANYTHING),
 	H(cgrp_storage_delete, INTEGER, false, ALL, HARG_MAP_PTR, HARG_CGROUP_OR_NULL),
+	H(timer_init, INTEGER, false, ALL, HARG_TIMER, HARG_MAP_PTR, HARG_ANYTHING),
+	H(timer_set_callback, INTEGER, false, ALL, HARG_TIMER, HARG_ASYNC_FUNC),
+	H(timer_start, INTEGER, false, ALL, HARG_TIMER, HARG_ANYTHING, HARG_ANYTHING),
+	H(timer_cancel, INTEGER, false, ALL, HARG_TIMER),
 	H(ktime_get_tai_ns, INTEGER, false, ALL),
 	H(user_ringbuf_drain, INTEGER, false, ALL, HARG_MAP_PTR, HARG_FUNC, HARG_STACK_OR_NULL,
 	  HARG_ANYTHING),
@@ -128,7 +140,7 @@ const struct helper_proto *helper_proto_find(uint32_t id)
 	for (size_t i = 0; i < ARRAY_SIZE(protos); i++)
 		if (protos[i].id == id)
 			return &protos[i];
-	return NULL;
+	return helper_proto_net(id);
 }
 
 #define NAME(fn) [BPF_FUNC_##fn] = "bpf_" #fn
@@ -157,6 +169,36 @@ uint32_t helper_prog_group(const struct vm_prog *p)
 		return HPROG_TC;
 	case BPF_PROG_TYPE_XDP:
 		return HPROG_XDP;
+	case BPF_PROG_TYPE_CGROUP_SKB:
+		return HPROG_CGROUP_SKB;
+	case BPF_PROG_TYPE_LWT_IN:
+	case BPF_PROG_TYPE_LWT_OUT:
+	case BPF_PROG_TYPE_LWT_SEG6LOCAL:
+		return HPROG_LWT;
+	case BPF_PROG_TYPE_LWT_XMIT:
+		return HPROG_LWT_XMIT;
+	case BPF_PROG_TYPE_SK_SKB:
+		return HPROG_SK_SKB;
+	case BPF_PROG_TYPE_FLOW_DISSECTOR:
+		return HPROG_FLOW_DISSECTOR;
+	case BPF_PROG_TYPE_CGROUP_SOCK:
+		return HPROG_CGROUP_SOCK;
+	case BPF_PROG_TYPE_CGROUP_SOCK_ADDR:
+		return HPROG_SOCK_ADDR;
+	case BPF_PROG_TYPE_SOCK_OPS:
+		return HPROG_SOCK_OPS;
+	case BPF_PROG_TYPE_SK_MSG:
+		return HPROG_SK_MSG;
+	case BPF_PROG_TYPE_SK_LOOKUP:
+		return HPROG_SK_LOOKUP;
+	case BPF_PROG_TYPE_SK_REUSEPORT:
+		return HPROG_SK_REUSEPORT;
+	case BPF_PROG_TYPE_CGROUP_DEVICE:
+		return HPROG_CGROUP_DEVICE;
+	case BPF_PROG_TYPE_CGROUP_SYSCTL:
+		return HPROG_CGROUP_SYSCTL;
+	case BPF_PROG_TYPE_CGROUP_SOCKOPT:
+		return HPROG_CGROUP_SOCKOPT;
 	case BPF_PROG_TYPE_KPROBE:
 		return HPROG_KPROBE;
 	case BPF_PROG_TYPE_TRACEPOINT:

@@ -27,6 +27,8 @@ enum helper_arg {
 	HARG_SIZE_OR_ZERO,	/* 0..known maximum */
 	HARG_ALLOC_SIZE,	/* constant */
 	HARG_CTX,		/* the unmodified context */
+	HARG_CTX_OR_NULL,
+	HARG_INT_UPDATE,	/* 4 aligned bytes, read and written */
 	HARG_SPIN_LOCK,		/* struct bpf_spin_lock of a map value */
 	HARG_FUNC,		/* callback: entry pc of a function (vm_aux.callback_pc) */
 	HARG_STACK_OR_NULL,	/* frame memory handed to the callback, or 0 */
@@ -40,6 +42,8 @@ enum helper_arg {
 	HARG_RINGBUF_MEM,	/* a reserved record; released by the call */
 	HARG_DYNPTR_UNINIT,	/* 16 bytes of the frame that become a ring buffer's dynptr */
 	HARG_DYNPTR,		/* a dynptr: those, or what a callback was given */
+	HARG_TIMER,		/* struct bpf_timer of a map value */
+	HARG_ASYNC_FUNC,	/* callback that is called when the program has ended */
 	HARG_DYNPTR_RELEASE,	/* a ring buffer's dynptr; released by the call */
 };
 
@@ -49,6 +53,7 @@ enum helper_ret {
 	HRET_MAP_VALUE_OR_NULL,
 	HRET_TASK_BTF,		/* the current task's image */
 	HRET_SOCK_OR_NULL,
+	HRET_TCP_SOCK_OR_NULL,
 	HRET_RINGBUF_MEM_OR_NULL,
 	HRET_DYNPTR_MEM_OR_NULL, /* HARG_ALLOC_SIZE bytes, for as long as the dynptr is */
 };
@@ -75,10 +80,28 @@ enum helper_progs {
 	HPROG_FEXIT = 1 << 8,
 	HPROG_TP_BTF = 1 << 9,
 	HPROG_SYSCALL = 1 << 10,
+	HPROG_CGROUP_SKB = 1 << 11,
+	HPROG_LWT = 1 << 12,		/* lwt_in, lwt_out, lwt_seg6local */
+	HPROG_LWT_XMIT = 1 << 13,
+	HPROG_SK_SKB = 1 << 14,
+	HPROG_FLOW_DISSECTOR = 1 << 15,
+	HPROG_CGROUP_SOCK = 1 << 16,
+	HPROG_SOCK_ADDR = 1 << 17,
+	HPROG_SOCK_OPS = 1 << 18,
+	HPROG_SK_MSG = 1 << 19,
+	HPROG_SK_LOOKUP = 1 << 20,
+	HPROG_SK_REUSEPORT = 1 << 21,
+	HPROG_CGROUP_DEVICE = 1 << 22,
+	HPROG_CGROUP_SYSCTL = 1 << 23,
+	HPROG_CGROUP_SOCKOPT = 1 << 24,
 };
 
 /* The helper, or NULL when there is none of this id. */
 const struct helper_proto *helper_proto_find(uint32_t id);
+/* helper_proto_net.c: among those on packets. */
+const struct helper_proto *helper_proto_net(uint32_t id);
+/* After it, pointers to the packet mean nothing. */
+bool helper_changes_packet(uint32_t id);
 
 /* "bpf_map_lookup_elem"; "unknown" for an id that no kernel has. */
 const char *helper_name(int32_t id);

@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Helpers on maps, their locks, and the loops that call back. */
+#include <string.h>
+#include <sys/mman.h>
+
 #include "base/bits.h"
 #include "base/errors.h"
+#include "base/rawsys.h"
 #include "map/objref.h"
 #include "sync/lock.h"
 #include "vm/helpers.h"
@@ -13,10 +17,37 @@ HELPER(map_lookup_elem)
 	return (uintptr_t)m->ops->lookup(m, PTR(b));
 }
 
+#define VALUE_LOCAL 1024
+
+/* A value with timers: those of what is written are none. */
+static __attribute__((noinline)) uint64_t update_timers(struct map *m, const void *key,
+							const void *value, uint64_t flags)
+{
+	uint64_t local[VALUE_LOCAL / 8];
+	const uint32_t size = m->attr.value_size;
+	void *copy = local;
+	uint64_t ret;
+
+	if (size > sizeof(local)) {
+		copy = raw_mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
+				0);
+		if (raw_is_error(copy))
+			return ERR(-ENOMEM);
+	}
+	memcpy(copy, value, size);
+	map_clear_timers(&m->attr, copy);
+	ret = ERR(m->ops->update(m, key, copy, flags));
+	if (copy != local)
+		raw_munmap(copy, size);
+	return ret;
+}
+
 HELPER(map_update_elem)
 {
 	struct map *m = PTR(a);
 
+	if (unlikely(map_has_timers(&m->attr)))
+		return update_timers(m, PTR(b), PTR(c), d);
 	return m->ops->update ? ERR(m->ops->update(m, PTR(b), PTR(c), d)) : ERR(-ENOTSUPP);
 }
 

@@ -297,9 +297,8 @@ const char *insn_fault(const struct bpf_insn *insn, char *buf, size_t size)
 		return insn->src_reg ? "BPF_ST uses reserved fields" : NULL;
 	case INSN_ATOMIC:
 		if (insn_bytes(insn->code) < 4 && insn_atomic_valid(insn->imm) &&
-		    !insn_load_acquire(insn) && !insn_store_release(insn)) {
+		    !insn_load_acquire(insn) && !insn_store_release(insn))
 			return "invalid atomic operand size";
-		}
 		if (!insn_atomic_valid(insn->imm)) {
 			snprintf(buf, size, "BPF_ATOMIC uses invalid atomic opcode %02x",
 				 insn->imm);
@@ -343,7 +342,9 @@ static void print_atomic(const struct bpf_insn *insn, char *buf, size_t size)
 		name = "xor", op = "^=";
 		break;
 	}
-	if (insn_load_acquire(insn))
+	if (!insn_atomic_valid(insn->imm))
+		snprintf(buf, size, "BUG_%02x", insn->code);
+	else if (insn_load_acquire(insn))
 		snprintf(buf, size, "(%02x) r%d = load_acquire((%s *)(r%d %+d))", insn->code, d,
 			 type, s, insn->off);
 	else if (insn_store_release(insn))
@@ -366,7 +367,11 @@ static void print_atomic(const struct bpf_insn *insn, char *buf, size_t size)
 static void print_alu(const struct bpf_insn *insn, enum insn_form form, char *buf, size_t size)
 {
 	const char w = INSN_CLASS(insn->code) == BPF_ALU ? 'w' : 'r';
-	const char *sign = form == INSN_ALU && insn->off == 1 ? "s" : "";
+	const char *sign = form == INSN_ALU && insn->off == 1 &&
+					   (INSN_OP(insn->code) == BPF_DIV ||
+					    INSN_OP(insn->code) == BPF_MOD)
+				   ? "s"
+				   : "";
 	const char *op =
 		alu_text[INSN_OP(insn->code) >> 4 < ARRAY_SIZE(alu_text) ? INSN_OP(insn->code) >> 4
 									 : 0];
@@ -380,7 +385,8 @@ static void print_alu(const struct bpf_insn *insn, enum insn_form form, char *bu
 			 insn->imm, d);
 	else if (form == INSN_NEG)
 		snprintf(buf, size, "(%02x) %c%d = -%c%d", insn->code, w, d, w, d);
-	else if (form == INSN_MOV && INSN_SRC(insn->code) && insn->off)
+	else if (form == INSN_MOV && INSN_SRC(insn->code) &&
+		 (insn->off == 8 || insn->off == 16 || insn->off == 32))
 		snprintf(buf, size, "(%02x) %c%d = (s%d)%c%d", insn->code, w, d, insn->off, w, s);
 	else if (INSN_SRC(insn->code))
 		snprintf(buf, size, "(%02x) %c%d %s%s %c%d", insn->code, w, d, sign, op, w, s);
@@ -393,7 +399,7 @@ static const char *callee_name(const struct bpf_insn *insn)
 	const char *name;
 
 	if (insn->src_reg != BPF_PSEUDO_KFUNC_CALL)
-		return helper_name(insn->imm);
+		return insn->src_reg ? "unknown" : helper_name(insn->imm);
 	name = insn->off ? NULL : kfunc_name((uint32_t)insn->imm);
 	return name ? name : "kernel-function";
 }
@@ -450,7 +456,9 @@ void insn_print(const struct bpf_insn *insn, char *buf, size_t size)
 		return;
 	case INSN_LD_IMM64:
 		/* a map's address is nobody's business */
-		imm = s ? 0 : (uint64_t)(uint32_t)insn[1].imm << 32 | (uint32_t)insn->imm;
+		imm = s == BPF_PSEUDO_MAP_FD || s == BPF_PSEUDO_MAP_VALUE
+			      ? 0
+			      : (uint64_t)(uint32_t)insn[1].imm << 32 | (uint32_t)insn->imm;
 		snprintf(buf, size, "(%02x) r%d = 0x%llx", insn->code, d, (unsigned long long)imm);
 		return;
 	case INSN_LD_ABS:

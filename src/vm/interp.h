@@ -143,6 +143,15 @@ enum interp_op {
 };
 /* clang-format on */
 
+/*
+ * A run that begins at a function of p, under a lease: begin(arg, r) is called in it first,
+ * which gives R1 to R3, or an error that ends the run.
+ */
+int vm_run_at(struct vm_prog *p, uint32_t pc, int (*begin)(void *arg, uint64_t r[3]), void *arg,
+	      uint64_t *ret);
+/* The function of p that a BPF_PSEUDO_FUNC value means: where it begins; 0: none. */
+uint32_t vm_func_pc(const struct vm_prog *p, uint64_t func);
+
 /* What the call instruction i calls, a helper or a kfunc; NULL: neither. */
 vm_helper_fn vm_call_target(const struct vm_prog *p, uint32_t i);
 

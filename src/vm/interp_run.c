@@ -234,6 +234,45 @@ int vm_run(struct vm_prog *p, void *ctx, const struct vm_env *env, uint64_t *ret
 	return likely(done) ? 0 : run_failed(&vc);
 }
 
+int vm_run_at(struct vm_prog *p, uint32_t pc, int (*begin)(void *arg, uint64_t r[3]), void *arg,
+	      uint64_t *ret)
+{
+	struct vm_context vc;
+	const struct vm_code *code;
+	uint64_t r[3];
+	int err = 0;
+
+	code = interp_code(p, &err);
+	if (!code)
+		return err;
+	memset(&vc, 0, offsetof(struct vm_context, guard));
+	vc.prog = p;
+	vc.code = code;
+	vc.env = &no_env;
+	vc.was_in_lock = thread_self.in_lock;
+	begin_stack(&vc, p);
+	if (fault_guard_set(&vc.guard))
+		return run_failed(&vc);
+	fault_guard_enter(&vc.guard);
+	err = begin(arg, r);
+	if (!err)
+		*ret = interp_exec(&vc, &code->ins[pc], r[0], r[1], r[2], 0, 0);
+	if (unlikely(vc.ring))
+		ringbuf_publish(&vc);
+	fault_guard_leave(&vc.guard);
+	return err;
+}
+
+uint32_t vm_func_pc(const struct vm_prog *p, uint64_t func)
+{
+	const struct vm_code *code = load_acquire(&p->code);
+	const uint64_t first = (uintptr_t)code->ins;
+
+	if (func < first || func >= first + code->cnt * sizeof(code->ins[0]))
+		return 0;
+	return (uint32_t)((func - first) / sizeof(code->ins[0]));
+}
+
 uint32_t vm_fault_count(const struct vm_prog *p)
 {
 	const struct vm_code *code = load_acquire(&p->code);

@@ -43,6 +43,46 @@ static void call_helper(struct jit *j, uintptr_t fn)
 	x86_call(j, fn);
 }
 
+/*
+ * bpf_loop() of a callback that is known: rbx counts up to r13, r14 is the context. What the
+ * function keeps in these registers is on the stack meanwhile.
+ */
+static void loop(struct jit *j, uint32_t callback)
+{
+	static const uint8_t regs[] = {RBX, R13, R14, RAX}; /* the last for alignment */
+	uint32_t flags, many, again, done;
+
+	mov_imm(j, RAX, (uint64_t)-EINVAL);
+	op_rr(j, true, X86_TEST, RCX, RCX);
+	flags = short_jump(j, JCC8(CC_NE));
+	mov_imm(j, RAX, (uint64_t)-E2BIG);
+	op_imm(j, false, X86_CMP, RDI, VM_LOOPS_MAX);
+	many = short_jump(j, JCC8(CC_A));
+	for (unsigned int i = 0; i < ARRAY_SIZE(regs); i++)
+		push(j, regs[i]);
+	mov_rr(j, false, R13, RDI);
+	mov_rr(j, true, R14, RDX);
+	op_rr(j, false, X86_XOR, RBX, RBX);
+	again = j->pos;
+	op_rr(j, false, X86_CMP, R13, RBX);
+	done = short_jump(j, JCC8(CC_AE));
+	mov_rr(j, false, RDI, RBX);
+	mov_rr(j, true, RSI, R14);
+	e8(j, 0xe8);
+	e32(j, j->at[callback] - (j->pos + 4));
+	op_imm(j, false, X86_ADD, RBX, 1);
+	op_rr(j, true, X86_TEST, RAX, RAX);
+	e8(j, JCC8(CC_E));
+	e8(j, (uint8_t)(again - (j->pos + 1)));
+	here(j, done);
+	mov_rr(j, false, R11, RBX);
+	for (unsigned int i = ARRAY_SIZE(regs); i-- > 0;)
+		pop(j, regs[i]);
+	mov_rr(j, true, RAX, R11);
+	here(j, flags);
+	here(j, many);
+}
+
 static void helper(struct jit *j, uint32_t i)
 {
 	/* a kfunc's number may be a helper's as well */
@@ -52,6 +92,11 @@ static void helper(struct jit *j, uint32_t i)
 
 	if (direct) {
 		x86_call(j, direct);
+		return;
+	}
+	if (id == BPF_FUNC_loop && j->p->aux && j->p->aux[i].callback_pc < j->cnt &&
+	    j->flags[j->p->aux[i].callback_pc] & JIT_FUNC) {
+		loop(j, j->p->aux[i].callback_pc);
 		return;
 	}
 	if (x86_inline_helper(j, id))

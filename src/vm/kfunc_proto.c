@@ -67,6 +67,10 @@ static const struct kfunc_proto protos[] = {
 	{K(strnstr, INTEGER, KARG_IGNORED, KARG_IGNORED, KARG_SCALAR)},
 
 	{K(rdonly_cast, CAST, KARG_IGNORED, KARG_CONST)},
+	{K(wq_init, INTEGER, KARG_WQ, KARG_MAP, KARG_SCALAR)},
+	/* its last argument is the kernel's own */
+	{K(wq_set_callback_impl, INTEGER, KARG_WQ, KARG_CALLBACK, KARG_SCALAR)},
+	{K(wq_start, INTEGER, KARG_WQ, KARG_SCALAR)},
 	{K(map_sum_elem_count, INTEGER, KARG_MAP)},
 	{K(copy_from_user_str, INTEGER, KARG_MEM, KARG_SIZE, KARG_IGNORED, KARG_SCALAR),
 	 .sleepable = true},

@@ -49,6 +49,9 @@ KFUNC(strnstr);
 KFUNC(rdonly_cast);
 KFUNC(map_sum_elem_count);
 KFUNC(copy_from_user_str);
+KFUNC(wq_init);
+KFUNC(wq_set_callback_impl);
+KFUNC(wq_start);
 
 /* The run has failed: pages of iterators that it did not destroy. */
 void kfunc_pages_free(struct vm_context *vc);

@@ -4,6 +4,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <arpa/inet.h>
 #include <linux/if_ether.h>
 #include <linux/if_packet.h>
@@ -11,9 +12,13 @@
 
 #include "base/bits.h"
 #include "base/errors.h"
+#include "base/rawsys.h"
 
 #define ROOM (20 * 1024) /* on either side of an skb: helpers grow it to PACKET_SKB_MAX */
 #define SKB_HEADROOM 66
+#define ROOM_STEP 64
+#define MEM_MAX (4UL << 20)
+#define SHORT_BY 64 /* what helpers may take for headers behind the end of a short packet */
 #define MAC_ALEN 6
 #define TCP_CLOSED 7
 #define LL_OFF (-0x200000) /* SKF_LL_OFF */
@@ -40,6 +45,8 @@ int packet_alloc(struct packet **out, uint32_t prog_type, uint32_t bytes)
 
 void packet_free(struct packet *k)
 {
+	if (k->own_mem)
+		raw_munmap(k->mem, k->mem_end - k->mem);
 	free(k);
 }
 
@@ -55,6 +62,8 @@ int packet_set_xdp(struct packet *k, const void *bytes, uint32_t size, uint32_t 
 	k->frag_cnt = (rest + PACKET_FRAME - 1) / PACKET_FRAME;
 	if (k->frag_cnt > PACKET_FRAGS || begin + size > k->mem_end)
 		return -ENOMEM;
+	/* helpers let the packet begin there */
+	memset(k->mem, 0, begin - k->mem);
 	memcpy(begin, bytes, size);
 	k->env.pkt_meta = begin;
 	k->env.pkt = begin + meta;
@@ -137,11 +146,13 @@ int packet_set_skb(struct packet *k, const void *bytes, uint32_t size, bool l2)
 	if (frame + size > k->mem_end)
 		return -ENOMEM;
 	memcpy(frame, bytes, size);
+	memset(frame + size, 0, SHORT_BY);
 	proto = packet_eth_proto(frame + 2 * MAC_ALEN, frame + size);
 	k->mac = frame - k->mem;
 	k->net = k->mac + PACKET_ETH;
 	k->trans = PACKET_UNSET;
 	k->mac_len = 0;
+	k->room = SKB_HEADROOM + (l2 ? 0 : PACKET_ETH);
 	k->csum_state = PACKET_CSUM_NONE;
 	k->csum_level = 0;
 	k->csum = 0;
@@ -162,42 +173,98 @@ void packet_csum_complete(struct packet *k)
 	k->csum_state = PACKET_CSUM_COMPLETE;
 }
 
-static void move_skb(struct packet *k, int32_t by)
+/* The link header of what a socket filter sees stands before it. */
+static uint8_t *begin_of(const struct packet *k)
 {
-	/* The link header of what a socket filter sees stands before it. */
-	uint8_t *begin = k->mem + k->mac < k->env.pkt ? k->mem + k->mac : k->env.pkt;
+	return k->mem + k->mac < k->env.pkt ? k->mem + k->mac : k->env.pkt;
+}
 
-	memmove(begin + by, begin, k->env.pkt_end - begin);
-	k->env.pkt_meta += by;
-	k->env.pkt += by;
-	k->env.pkt_end += by;
-	k->mac += by;
-	k->net += by;
+/* The packet moves to `to`, in memory that begins at mem. */
+static void move_skb(struct packet *k, uint8_t *to, uint8_t *mem)
+{
+	uint8_t *begin = begin_of(k);
+	int64_t shift = (begin - k->mem) - (to - mem);
+
+	memmove(to, begin, k->env.pkt_end - begin);
+	k->env.pkt = to + (k->env.pkt - begin);
+	k->env.pkt_meta = k->env.pkt;
+	k->env.pkt_end = to + (k->env.pkt_end - begin);
+	k->mac -= shift;
+	k->net -= shift;
 	if (k->trans != PACKET_UNSET)
-		k->trans += by;
+		k->trans -= shift;
+}
+
+static void free_mem(struct packet *k)
+{
+	if (k->own_mem)
+		raw_munmap(k->mem, k->mem_end - k->mem);
+	k->own_mem = false;
+}
+
+/* Memory for `head` bytes before the packet and `tail` behind it. */
+static int more_mem(struct packet *k, size_t head, size_t tail)
+{
+	uint8_t *begin = begin_of(k), *mem;
+	size_t len = k->env.pkt_end - begin, size = head + len + tail + 2UL * ROOM;
+
+	size = round_up_u64(size, SHMAP_PAGE);
+	if (size > MEM_MAX)
+		return -ENOMEM;
+	mem = raw_mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (raw_is_error(mem))
+		return -ENOMEM;
+	move_skb(k, mem + head + ROOM, mem);
+	free_mem(k);
+	k->mem = mem;
+	k->mem_end = mem + size;
+	k->own_mem = true;
+	return 0;
+}
+
+/*
+ * A kernel's buffer begins 66 bytes before the frame. One that is too small is replaced, and
+ * a transport header that is not known is then taken for one just before the old one's
+ * begin: bpf_skb_change_tail() goes by that.
+ */
+static void take_room(struct packet *k, uint32_t size)
+{
+	if (size <= k->room)
+		return;
+	if (k->trans == PACKET_UNSET)
+		k->trans = (int32_t)(k->env.pkt - k->mem) - 1 - (int32_t)k->room;
+	k->room += round_up_u64(size - k->room, ROOM_STEP);
 }
 
 int packet_need_head(struct packet *k, uint32_t size)
 {
-	size_t head = k->env.pkt_meta - k->mem, tail = k->mem_end - k->env.pkt_end;
+	size_t head = begin_of(k) - k->mem, tail = k->mem_end - k->env.pkt_end;
+	size_t need = (size_t)size + SKB_HEADROOM;
 
-	if (head >= (size_t)size + SKB_HEADROOM)
+	if (size < MEM_MAX)
+		take_room(k, size);
+	if (head >= need)
 		return 0;
-	if (head + tail < (size_t)size + SKB_HEADROOM || k->is_xdp)
+	if (k->is_xdp)
 		return -ENOMEM;
-	move_skb(k, (int32_t)(size + SKB_HEADROOM - head));
+	if (head + tail < need + SHORT_BY)
+		return more_mem(k, need, tail);
+	move_skb(k, k->mem + need, k->mem);
 	return 0;
 }
 
 int packet_need_tail(struct packet *k, uint32_t size)
 {
-	size_t head = k->env.pkt_meta - k->mem, tail = k->mem_end - k->env.pkt_end;
+	size_t head = begin_of(k) - k->mem, tail = k->mem_end - k->env.pkt_end;
+	size_t need = (size_t)size + SHORT_BY;
 
-	if (tail >= size)
+	if (tail >= need)
 		return 0;
-	if (head + tail < (size_t)size + SKB_HEADROOM || k->is_xdp)
+	if (k->is_xdp)
 		return -ENOMEM;
-	move_skb(k, -(int32_t)(size - tail));
+	if (head + tail < need + SKB_HEADROOM)
+		return more_mem(k, head, need);
+	move_skb(k, begin_of(k) - (need - tail), k->mem);
 	return 0;
 }
 

@@ -35,7 +35,7 @@
 #define PACKET_TAIL 320		/* behind the linear part: the kernel's own */
 #define PACKET_FRAGS 17
 #define PACKET_SKB_MAX (4 * PACKET_FRAME - PACKET_TAIL) /* what helpers grow a packet to */
-#define PACKET_UNSET (-1)
+#define PACKET_UNSET INT32_MIN
 
 /* Where BPF programs of XDP see one page at most. */
 #define PACKET_XDP_LINEAR(meta)                                                                    \
@@ -67,10 +67,12 @@ struct packet {
 	bool is_xdp;
 	uint32_t missing; /* bytes of the packet that a capture left out, behind the others */
 	uint8_t *mem, *mem_end;
+	bool own_mem; /* mapped, as helpers made more of it */
 	/* XDP */
 	uint32_t frag_cnt;
 	/* skb: headers, as offsets from mem; they may lie before the packet */
 	int32_t mac, net, trans; /* PACKET_UNSET: none */
+	uint32_t room; /* bytes before the packet in a kernel's buffer: packet_need_head() */
 	uint32_t mac_len;
 	uint8_t csum_state; /* enum packet_csum */
 	uint8_t csum_level;
@@ -115,6 +117,13 @@ static inline uint32_t packet_len(const struct packet *k)
 /* size bytes of header may be put in front of (pushed) or behind the packet: 0 or -ENOMEM. */
 int packet_need_head(struct packet *k, uint32_t size);
 int packet_need_tail(struct packet *k, uint32_t size);
+/* A checksum that was found right need not be so any more. */
+static inline void packet_csum_reset(struct packet *k)
+{
+	if (k->csum_state == PACKET_CSUM_UNNECESSARY)
+		k->csum_state = k->csum_level = 0;
+}
+
 /* After a change of the packet's limits: the context says so too. */
 void packet_changed(struct packet *k);
 

@@ -5,6 +5,7 @@
 #include <bpf/btf.h>
 
 #include "vm/interp.h"
+#include "vm/timer.h"
 #include "vm/vm.h"
 
 void vm_prog_free(struct vm_prog *p)
@@ -13,6 +14,7 @@ void vm_prog_free(struct vm_prog *p)
 
 	if (!p)
 		return;
+	timer_forget(p);
 	for (i = 0; p->maps && i < p->map_cnt; i++)
 		if (p->maps[i])
 			map_put(p->maps[i]);

@@ -14,6 +14,8 @@
 #include <string.h>
 #include <time.h>
 
+#define MAX_OF(a, b) ((a) > (b) ? (a) : (b))
+
 struct reg *cur_regs(struct verifier *v)
 {
 	return state_frame(v->cur)->regs;
@@ -58,12 +60,8 @@ static bool pop_path(struct verifier *v)
 	if (!p)
 		return false;
 	/* level 1 shows only the path that failed */
-	if (!(v->log->level & 2) && p->log_len < v->log->len) {
+	if (!(v->log->level & 2) && p->log_len < v->log->len)
 		v->log->len = p->log_len;
-		/* what changed may have been put in the newline's place */
-		if (v->log->len > v->log->dropped)
-			v->log->buf[v->log->len - v->log->dropped - 1] = '\n';
-	}
 	v->paths = p->next;
 	v->path_cnt--;
 	v->cur = p->state;
@@ -84,12 +82,13 @@ static void print_changes(struct verifier *v)
 {
 	uint32_t width;
 
-	if (!v->print_regs || !printing(v))
+	if (!(v->print_regs || v->print_slots) || !printing(v))
 		return;
 	if (v->print_to == v->log->len && v->log->len > v->print_from) {
 		v->log->len--; /* the newline */
 		width = v->log->len - v->print_from;
-		verbose(v, "%*s;", width < 38 ? (int)(38 - width) : 1, "");
+		width = round_up_u64(MAX_OF(width + 5, 40), 8) - width - 2;
+		verbose(v, "%*c;", (int)width, ' ');
 	} else {
 		verbose(v, "%u:", v->insn);
 	}
@@ -97,16 +96,6 @@ static void print_changes(struct verifier *v)
 	verbose(v, "\n");
 	v->print_regs = 0;
 	v->print_slots = 0;
-}
-
-static uint64_t slots_shown(const struct verifier *v, const struct bpf_insn *insn)
-{
-	const enum insn_form form = insn_form(insn->code);
-
-	if ((form == INSN_STX || form == INSN_ST || form == INSN_ATOMIC) &&
-	    insn->dst_reg == VER_FP && insn->off < 0 && insn->off >= -VER_MAX_STACK)
-		return 1ULL << ((-insn->off - 1) / VER_SLOT);
-	return 0;
 }
 
 static void print_insn(struct verifier *v)
@@ -118,17 +107,16 @@ static void print_insn(struct verifier *v)
 	if (!printing(v))
 		return;
 	if (v->print_all) {
-		if (v->prev_insn != VM_PC_NONE)
+		if ((v->log->level & 2) && v->prev_insn != VM_PC_NONE) {
 			verbose(v, "\nfrom %u to %u:", v->prev_insn, v->insn);
-		else
-			verbose(v, "%u:", v->insn);
-		print_state(v, v->cur, v->cur->cur, 0, 0, true);
-		verbose(v, "\n");
+			print_state(v, v->cur, v->cur->cur, 0, 0, true);
+			verbose(v, "\n");
+		}
 		v->print_all = false;
-		v->print_regs = 0;
-	} else {
-		print_changes(v);
+		v->print_regs = UINT16_MAX;
+		v->print_slots = UINT64_MAX;
 	}
+	print_changes(v);
 	btf_print_line(v, v->insn);
 	v->print_from = v->log->len;
 	insn_print(insn, text, sizeof(text));
@@ -140,22 +128,7 @@ static void print_insn(struct verifier *v)
 	if (insn_form(insn->code) == INSN_EXIT)
 		reads = 0;
 	v->print_regs = reads | writes;
-	v->print_slots = slots_shown(v, insn);
-}
-
-static int check_map_type(struct verifier *v, const struct map *m)
-{
-	if (m->attr.spin_lock_off < 0)
-		return 0;
-	if (v->group == HPROG_SOCKET_FILTER) {
-		verbose(v, "socket filter progs cannot use bpf_spin_lock yet\n");
-		return -EINVAL;
-	}
-	if (v->group & (HPROG_KPROBE | HPROG_TRACEPOINT | HPROG_RAW_TP | HPROG_PERF_EVENT)) {
-		verbose(v, "tracing progs cannot use bpf_spin_lock yet\n");
-		return -EINVAL;
-	}
-	return 0;
+	v->print_slots = 0;
 }
 
 static int check_ld_imm64(struct verifier *v, const struct bpf_insn *insn)
@@ -185,14 +158,11 @@ static int check_ld_imm64(struct verifier *v, const struct bpf_insn *insn)
 		}
 		return 0;
 	}
-	err = check_map_type(v, ver_map(v, insn->imm));
-	if (err)
-		return err;
 	if (insn->src_reg == BPF_PSEUDO_MAP_FD) {
 		reg_mark_pointer(dst, REG_MAP_PTR);
 	} else {
 		reg_mark_pointer(dst, REG_MAP_VALUE);
-		dst->off = insn[1].imm;
+		dst->off = insn[1].imm; /* (the only value: no id needed to tell it apart) */
 	}
 	dst->map = insn->imm;
 	return 0;
@@ -202,8 +172,13 @@ static int check_ld_imm64(struct verifier *v, const struct bpf_insn *insn)
  * the program. */
 static int check_ld_abs(struct verifier *v, const struct bpf_insn *insn, uint32_t *next)
 {
-	int err = check_reg_read(v, 6);
+	int err;
 
+	if (!(v->group & (HPROG_SOCKET_FILTER | HPROG_TC))) {
+		verbose(v, "BPF_LD_[ABS|IND] instructions not allowed for this program type\n");
+		return -EINVAL;
+	}
+	err = check_reg_read(v, 6);
 	if (!err && INSN_MODE(insn->code) == BPF_IND)
 		err = check_reg_read(v, insn->src_reg);
 	if (err)
@@ -232,6 +207,16 @@ static int check_insn(struct verifier *v, uint32_t *next, bool *done)
 {
 	const struct bpf_insn *insn = &v->insns[v->insn];
 
+	if (!v->aux[v->insn].seen) { /* nobody cares about what is never come to */
+		char buf[64];
+		const char *fault = insn_fault(insn, buf, sizeof(buf));
+
+		if (fault) {
+			verbose(v, "%s\n", fault);
+			return -EINVAL;
+		}
+		v->aux[v->insn].seen = true;
+	}
 	*done = false;
 	*next = v->insn + 1;
 	switch (insn_form(insn->code)) {
@@ -305,7 +290,7 @@ static int walk(struct verifier *v)
 					else
 						verbose(v, "%u: safe\n", v->insn);
 				}
-				v->print_regs = 0;
+				v->print_regs = v->print_slots = 0;
 				if (!pop_path(v))
 					return 0;
 				continue;
@@ -314,12 +299,11 @@ static int walk(struct verifier *v)
 		if (ver_watch)
 			ver_watch->step(v);
 		print_insn(v);
-		v->aux[v->insn].seen = true;
 		err = check_insn(v, &next, &done);
 		if (err)
 			return err;
 		if (done) {
-			v->print_regs = 0;
+			v->print_regs = v->print_slots = 0;
 			if (!pop_path(v))
 				return 0;
 			continue;
@@ -329,7 +313,8 @@ static int walk(struct verifier *v)
 	}
 }
 
-static int walk_from(struct verifier *v, uint32_t subprog)
+/* async: the function is a timer's callback. */
+static int walk_from(struct verifier *v, uint32_t subprog, const struct async_callback *async)
 {
 	const uint32_t mark = v->log->len;
 	struct frame *f;
@@ -341,7 +326,13 @@ static int walk_from(struct verifier *v, uint32_t subprog)
 	f = v->cur->frames[0] = frame_new(subprog, 0, 0);
 	if (!f)
 		return -ENOMEM;
-	if (subprog) {
+	v->in_async = async;
+	if (async) {
+		async_args(v, async, f);
+	} else if (subprog) {
+		if (v->log->level & 3)
+			verbose(v, "Validating %s() func#%u...\n", v->subprogs[subprog].name,
+				subprog);
 		err = btf_global_args(v, subprog, f);
 		if (err)
 			return err;
@@ -362,7 +353,8 @@ static int walk_from(struct verifier *v, uint32_t subprog)
 
 static int walk_all(struct verifier *v)
 {
-	int err = walk_from(v, 0);
+	int err = walk_from(v, 0, NULL);
+	uint32_t async = 0;
 	bool again = true;
 
 	/* global functions may call further ones */
@@ -373,13 +365,15 @@ static int walk_all(struct verifier *v)
 				continue;
 			v->subprogs[s].verified = true;
 			again = true;
-			err = walk_from(v, s);
+			err = walk_from(v, s, NULL);
 			if (!err && (v->log->level & 3))
 				verbose(v,
 					"Func#%u ('%s') is safe for any args that match its "
 					"prototype\n",
 					s, v->subprogs[s].name);
 		}
+		for (; async < v->async_cnt && !err; async++, again = true)
+			err = walk_from(v, v->async[async].subprog, &v->async[async]);
 	}
 	return err;
 }
@@ -398,13 +392,13 @@ static int prepare(struct verifier *v)
 	if (!err)
 		err = kfunc_resolve(v);
 	if (!err)
-		err = cfg_check_insns(v);
-	if (!err)
 		err = cfg_check_jumps(v);
 	if (!err)
 		err = btf_check_info(v);
 	if (!err)
 		err = btf_check_attach(v);
+	if (!err)
+		err = cfg_check_insns(v);
 	if (!err)
 		err = cfg_check_reach(v);
 	if (!err)
@@ -462,6 +456,8 @@ int vm_verify(struct vm_prog *p, struct vm_log *log)
 		err = walk_all(v);
 	if (!err)
 		err = cfg_check_stack_depth(v);
+	if (!err && !p->as_loaded)
+		err = fixup(v);
 	print_stats(v, now_ns() - begin);
 	if (!err) {
 		v->aux[0].max_ctx_off = v->max_ctx_off;

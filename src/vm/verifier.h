@@ -34,6 +34,7 @@ struct vm_aux {
 	bool seen;		/* some path reaches it; false: dead code */
 	bool probe;		/* load through a kernel (BTF) pointer: a fault reads as zero */
 	bool subprog_start;	/* first instruction of a function */
+	bool sets_callback;	/* gives callback_pc to a timer */
 	bool map_poisoned;	/* private to the verifier: several maps reach this call */
 	bool zero_stack;	/* at instruction 0: some helper reads stack that was never
 				 * written; the frames must hold zeroes when a run begins */

@@ -119,6 +119,10 @@ static int ptr_alu(struct verifier *v, const struct bpf_insn *insn, const struct
 		return -EACCES;
 	}
 	switch (p.kind) {
+	case REG_FLOW_KEYS:
+		if (const_off)
+			break;
+		/* fallthrough */
 	case REG_MAP_PTR:
 		if (const_off && !s.var_off.value && op == BPF_ADD)
 			break; /* clang adds 0 to a map's address at times */
@@ -126,6 +130,7 @@ static int ptr_alu(struct verifier *v, const struct bpf_insn *insn, const struct
 	case REG_PKT_END:
 	case REG_SOCK_COMMON:
 	case REG_SOCKET:
+	case REG_TCP_SOCK:
 	case REG_FUNC:
 	case REG_DYNPTR:
 	case REG_NOT_INIT:
@@ -215,7 +220,8 @@ static int alu_regs(struct verifier *v, const struct bpf_insn *insn)
 		return ptr_alu(v, insn, src, dst);
 	}
 	const struct reg copy = *src;
-	const uint32_t id = dst->added ? 0 : dst->id;
+	/* (a sum in 32 bits is one of what the id names only where that has no upper half) */
+	const uint32_t id = dst->added || (is32 && dst->umax > UINT32_MAX) ? 0 : dst->id;
 
 	scalar_alu(dst, &copy, op, is32, insn->off == 1);
 	if (id && link_sum(dst, id, &copy, op, is32) && src != &imm)

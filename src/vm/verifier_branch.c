@@ -223,6 +223,11 @@ static void refine_bits(struct reg *a, const struct reg *c, bool none, bool is32
 	if (!tnum_is_const(t))
 		return;
 	if (none) {
+		/* as in the kernel, the ranges are forgotten: dead branches come here too */
+		const struct tnum bits = a->var_off;
+
+		reg_var_unknown(a);
+		a->var_off = bits;
 		a->var_off.value &= ~t.value;
 		a->var_off.mask &= ~t.value;
 	} else if (t.value && !(t.value & (t.value - 1))) {
@@ -300,16 +305,52 @@ static bool pkt_order(const struct reg *a, const struct reg *b)
 		tnum_is_const(b->var_off) && !b->var_off.value);
 }
 
-/* false: not a comparison of a packet pointer with the packet's end. */
-static bool packet_branch(const struct reg *dst, const struct reg *src, uint8_t op,
-			  struct state *yes, struct state *no)
+/* The pointer is behind the end or, for all that is known, at it. */
+static void packet_end(struct state *s, int regno, int32_t range)
+{
+	struct reg *r = &state_frame(s)->regs[regno];
+
+	if (r->kind == REG_PKT)
+		r->range = range;
+}
+
+/* A packet pointer that was found to be at the end or behind it, compared with it again. */
+static int packet_taken(const struct reg *dst, const struct reg *src, uint8_t op)
 {
 	const struct reg *pkt = dst;
 
+	if (dst->kind == REG_PKT_END) {
+		pkt = src;
+		op = op_mirror(op);
+	} else if (src->kind != REG_PKT_END) {
+		return -1;
+	}
+	if (pkt->kind != REG_PKT || pkt->range >= 0)
+		return -1;
+	switch (op) {
+	case BPF_JLE:
+	case BPF_JGT:
+		return pkt->range == RANGE_BEYOND_END ? op == BPF_JGT : -1;
+	case BPF_JLT:
+	case BPF_JGE:
+		return op == BPF_JGE;
+	}
+	return -1;
+}
+
+/* What the comparison of a packet pointer with the packet's end tells, if it is one. */
+static void packet_branch(const struct bpf_insn *insn, const struct reg *dst,
+			  const struct reg *src, struct state *yes, struct state *no)
+{
+	uint8_t op = INSN_OP(insn->code);
+	const struct reg *pkt = dst;
+	int regno = insn->dst_reg;
+
 	if (!pkt_order(dst, src)) {
 		if (!pkt_order(src, dst))
-			return false;
+			return;
 		pkt = src;
+		regno = insn->src_reg;
 		op = op_mirror(op);
 	}
 	const struct reg copy = *pkt;
@@ -317,18 +358,21 @@ static bool packet_branch(const struct reg *dst, const struct reg *src, uint8_t 
 	switch (op) { /* pkt op end */
 	case BPF_JGT:
 		packet_range(no, &copy, false);
-		return true;
+		packet_end(yes, regno, RANGE_BEYOND_END);
+		break;
 	case BPF_JLT:
 		packet_range(yes, &copy, true);
-		return true;
+		packet_end(no, regno, RANGE_AT_END);
+		break;
 	case BPF_JGE:
 		packet_range(no, &copy, true);
-		return true;
+		packet_end(yes, regno, RANGE_AT_END);
+		break;
 	case BPF_JLE:
 		packet_range(yes, &copy, false);
-		return true;
+		packet_end(no, regno, RANGE_BEYOND_END);
+		break;
 	}
-	return false;
 }
 
 static void set_not_null(struct verifier *v, struct reg *r)
@@ -497,6 +541,8 @@ int check_cond_jmp(struct verifier *v, const struct bpf_insn *insn, uint32_t *ne
 		if (x)
 			flow_need_reg(v, v->cur->cur, insn->src_reg);
 	}
+	if (x && !is32 && taken < 0)
+		taken = packet_taken(dst, src, op);
 	if (taken >= 0) {
 		if (dst->kind == REG_SCALAR) {
 			flow_need_reg(v, v->cur->cur, insn->dst_reg);
@@ -544,6 +590,6 @@ int check_cond_jmp(struct verifier *v, const struct bpf_insn *insn, uint32_t *ne
 		return 0;
 	}
 	if (x && !is32)
-		packet_branch(dst, src, op, other, v->cur);
+		packet_branch(insn, dst, src, other, v->cur);
 	return 0;
 }

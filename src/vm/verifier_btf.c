@@ -390,7 +390,30 @@ static const char *ctx_type_name(const struct verifier *v)
 	switch (v->group) {
 	case HPROG_SOCKET_FILTER:
 	case HPROG_TC:
+	case HPROG_CGROUP_SKB:
+	case HPROG_LWT:
+	case HPROG_LWT_XMIT:
+	case HPROG_SK_SKB:
+	case HPROG_FLOW_DISSECTOR:
 		return "__sk_buff";
+	case HPROG_CGROUP_SOCK:
+		return "bpf_sock";
+	case HPROG_SOCK_ADDR:
+		return "bpf_sock_addr";
+	case HPROG_SOCK_OPS:
+		return "bpf_sock_ops";
+	case HPROG_SK_MSG:
+		return "sk_msg_md";
+	case HPROG_SK_LOOKUP:
+		return "bpf_sk_lookup";
+	case HPROG_SK_REUSEPORT:
+		return "sk_reuseport_md";
+	case HPROG_CGROUP_DEVICE:
+		return "bpf_cgroup_dev_ctx";
+	case HPROG_CGROUP_SYSCTL:
+		return "bpf_sysctl";
+	case HPROG_CGROUP_SOCKOPT:
+		return "bpf_sockopt";
 	case HPROG_XDP:
 		return "xdp_md";
 	case HPROG_KPROBE:

@@ -5,13 +5,14 @@
  * that its BTF type admits. A callback is walked as if its helper were a loop
  * around it: its return goes back to the call, which is then made again.
  */
+#include "base/uapi.h"
 #include "vm/verifier_int.h"
 
 #include <stdlib.h>
 
 /* Rounds after which a callback's effects are no longer followed exactly. */
-#define CALLBACK_ROUNDS 8
-#define ROUNDS_COUNTED 64
+#define CALLBACK_ROUNDS 1000
+#define ROUNDS_COUNTED 1024
 
 void clobber_caller_saved(struct verifier *v)
 {
@@ -21,7 +22,7 @@ void clobber_caller_saved(struct verifier *v)
 
 int check_no_leak(struct verifier *v, const char *what)
 {
-	if (v->cur->lock_id) {
+	if (v->cur->locked) {
 		verbose(v, "%s cannot be used inside bpf_spin_lock-ed region\n", what);
 		return -EINVAL;
 	}
@@ -63,7 +64,7 @@ int check_call(struct verifier *v, const struct bpf_insn *insn, uint32_t *next)
 	int err;
 
 	if (v->subprogs[s].global) {
-		if (v->cur->lock_id) {
+		if (v->cur->locked) {
 			verbose(v, "global function calls are not allowed while holding a lock,\n"
 				   "use static function instead\n");
 			return -EINVAL;
@@ -74,11 +75,15 @@ int check_call(struct verifier *v, const struct bpf_insn *insn, uint32_t *next)
 				v->subprogs[s].name);
 			return err == -EACCES ? -EINVAL : err;
 		}
+		if (v->log->level & 3)
+			verbose(v, "Func#%d ('%s') is global and assumed valid.\n", s,
+				v->subprogs[s].name);
 		v->subprogs[s].called = true;
 		if (cfg_changes_packet(v, s))
 			clear_packet_pointers(v->cur);
 		clobber_caller_saved(v);
 		reg_mark_unknown(&cur_regs(v)[0]);
+		v->print_regs = 1;
 		*next = v->insn + 1;
 		return 0;
 	}
@@ -89,14 +94,15 @@ int check_call(struct verifier *v, const struct bpf_insn *insn, uint32_t *next)
 		f->regs[i] = v->cur->frames[v->cur->cur - 1]->regs[i];
 	for (int i = 0; i <= 5; i++)
 		reg_mark_not_init(&v->cur->frames[v->cur->cur - 1]->regs[i]);
-	if (v->log->level & 2) {
+	if (v->log->level & 3) {
 		verbose(v, "caller:\n");
 		print_state(v, v->cur, v->cur->cur - 1, 0, 0, true);
 		verbose(v, "\ncallee:\n");
 		print_state(v, v->cur, v->cur->cur, 0, 0, true);
 		verbose(v, "\n");
 	}
-	v->print_all = v->log->level & 2;
+	v->print_regs = UINT16_MAX;
+	v->print_slots = UINT64_MAX;
 	*next = pc;
 	return 0;
 }
@@ -115,6 +121,7 @@ int call_callback(struct verifier *v, const struct helper_proto *p, uint32_t sub
 	else if (v->aux[v->insn].callback_pc != v->subprogs[subprog].start)
 		v->aux[v->insn].callback_pc = VM_PC_NONE;
 	v->info[v->insn].called_back = true;
+	v->subprogs[subprog].is_callback = true;
 	if (p->id == BPF_FUNC_loop) {
 		flow_need_reg(v, v->cur->cur, 1);
 		if (state_frame(v->cur)->callback_depth >= cur_regs(v)[1].umax) {
@@ -131,6 +138,8 @@ int call_callback(struct verifier *v, const struct helper_proto *p, uint32_t sub
 	s->rounds++;
 	state_frame(s)->callback_depth++;
 	state_frame(v->cur)->callback_depth = 0;
+	v->print_regs = UINT16_MAX;
+	v->print_slots = UINT64_MAX;
 	caller = state_frame(s)->regs;
 	err = enter(v, s, subprog, v->insn, &f);
 	if (err)
@@ -228,6 +237,11 @@ static int return_to_caller(struct verifier *v, uint32_t *next)
 		v->cur->frames[v->cur->cur - 1]->regs[0] = *r0;
 		*next = f->callsite + 1;
 	}
+	if (v->log->level & 3) {
+		verbose(v, "returning from callee:\n");
+		print_state(v, v->cur, v->cur->cur, 0, 0, true);
+		verbose(v, "\n");
+	}
 	v->cur->frames[v->cur->cur--] = NULL;
 	if (f->callback) {
 		const struct state *before;
@@ -240,23 +254,76 @@ static int return_to_caller(struct verifier *v, uint32_t *next)
 		if (before)
 			state_widen(v, before, v->cur, *next, rounds > CALLBACK_ROUNDS);
 	}
-	if (v->log->level & 2) {
-		verbose(v, "returning from callee:\n");
+	if (v->log->level & 3) {
 		verbose(v, "to caller at %u:\n", *next);
 		print_state(v, v->cur, v->cur->cur, 0, 0, true);
 		verbose(v, "\n");
 	}
 	free(f->slots);
 	free(f);
-	v->print_all = v->log->level & 2;
+	v->print_regs = 0;
+	v->print_slots = 0;
 	return 0;
 }
 
-/* A program's own result: 0 for fentry and fexit, anything elsewhere. */
+/* What a program may return: false: anything. */
+static bool result_range(const struct verifier *v, int *min, int *max)
+{
+	*min = *max = 0;
+	switch (v->group) {
+	case HPROG_FENTRY:
+	case HPROG_FEXIT:
+		return true;
+	case HPROG_SOCK_ADDR:
+		*max = 1;
+		switch (v->prog->expected_attach_type) {
+		case BPF_CGROUP_UDP4_RECVMSG:
+		case BPF_CGROUP_UDP6_RECVMSG:
+		case BPF_CGROUP_INET4_GETPEERNAME:
+		case BPF_CGROUP_INET6_GETPEERNAME:
+		case BPF_CGROUP_INET4_GETSOCKNAME:
+		case BPF_CGROUP_INET6_GETSOCKNAME:
+		case SHMAP_CGROUP_UNIX_RECVMSG:
+		case SHMAP_CGROUP_UNIX_GETPEERNAME:
+		case SHMAP_CGROUP_UNIX_GETSOCKNAME:
+			*min = 1;
+			break;
+		case BPF_CGROUP_INET4_BIND:
+		case BPF_CGROUP_INET6_BIND:
+			*max = 3;
+			break;
+		}
+		return true;
+	case HPROG_CGROUP_SKB:
+		*max = v->prog->expected_attach_type == BPF_CGROUP_INET_EGRESS ? 3 : 1;
+		return true;
+	case HPROG_CGROUP_SOCK:
+	case HPROG_SOCK_OPS:
+	case HPROG_CGROUP_DEVICE:
+	case HPROG_CGROUP_SYSCTL:
+	case HPROG_CGROUP_SOCKOPT:
+	case HPROG_SK_LOOKUP:
+		*max = 1;
+		return true;
+	}
+	return false;
+}
+
 static int check_result(struct verifier *v)
 {
 	const struct reg *r0 = &cur_regs(v)[0];
+	int min, max;
 
+	if (v->in_async) {
+		if (r0->kind != REG_SCALAR) {
+			verbose(v, "At async callback return the register R0 is not a known value (%s)\n",
+				reg_kind_name(r0));
+			return -EINVAL;
+		}
+		flow_need_reg(v, v->cur->cur, 0);
+		return r0->smin || r0->smax ? bad_result(v, "At async callback return", r0, 0, 0)
+					    : 0;
+	}
 	if (state_frame(v->cur)->subprog) {
 		if (r0->kind == REG_SCALAR)
 			return 0;
@@ -264,7 +331,7 @@ static int check_result(struct verifier *v)
 			reg_kind_name(r0));
 		return -EINVAL;
 	}
-	if (!(v->group & (HPROG_FENTRY | HPROG_FEXIT)))
+	if (!result_range(v, &min, &max))
 		return 0;
 	if (r0->kind != REG_SCALAR) {
 		verbose(v, "At program exit the register R0 is not a known value (%s)\n",
@@ -272,8 +339,8 @@ static int check_result(struct verifier *v)
 		return -EINVAL;
 	}
 	flow_need_reg(v, v->cur->cur, 0);
-	if (r0->smin < 0 || r0->smax > 0)
-		return bad_result(v, "At program exit", r0, 0, 0);
+	if (r0->smin < min || r0->smax > max)
+		return bad_result(v, "At program exit", r0, min, max);
 	return 0;
 }
 

@@ -87,6 +87,27 @@ int cfg_find_subprogs(struct verifier *v)
 	return 0;
 }
 
+static int check_map_type(struct verifier *v, const struct map *m)
+{
+	if (map_has_timers(&m->attr) &&
+	    v->group & (HPROG_KPROBE | HPROG_TRACEPOINT | HPROG_RAW_TP | HPROG_PERF_EVENT)) {
+		verbose(v, "tracing progs cannot use %s yet\n",
+			m->attr.timer_at ? "bpf_timer" : "bpf_wq");
+		return -EINVAL;
+	}
+	if (m->attr.spin_lock_off < 0)
+		return 0;
+	if (v->group == HPROG_SOCKET_FILTER) {
+		verbose(v, "socket filter progs cannot use bpf_spin_lock yet\n");
+		return -EINVAL;
+	}
+	if (v->group & (HPROG_KPROBE | HPROG_TRACEPOINT | HPROG_RAW_TP | HPROG_PERF_EVENT)) {
+		verbose(v, "tracing progs cannot use bpf_spin_lock yet\n");
+		return -EINVAL;
+	}
+	return 0;
+}
+
 static int check_ld_imm64(struct verifier *v, uint32_t i)
 {
 	const struct bpf_insn *insn = &v->insns[i];
@@ -128,9 +149,14 @@ static int check_ld_imm64(struct verifier *v, uint32_t i)
 	if (insn->src_reg == BPF_PSEUDO_MAP_VALUE) {
 		struct map *m = v->prog->maps[insn->imm];
 
-		if (!m->ops->direct_value || m->attr.max_entries != 1) {
+		if (!m->ops->direct_value) {
 			verbose(v, "no direct value access support for this map type\n");
 			return -EINVAL;
+		}
+		if (m->attr.max_entries != 1) {
+			verbose(v, "invalid access to map value pointer, value_size=%u off=%u\n",
+				m->attr.value_size, (uint32_t)insn[1].imm);
+			return -ENOTSUPP;
 		}
 		if ((uint32_t)insn[1].imm >= VER_MAX_VAR_OFF) {
 			verbose(v, "direct value offset of %u is not allowed\n",
@@ -143,29 +169,29 @@ static int check_ld_imm64(struct verifier *v, uint32_t i)
 			return -EINVAL;
 		}
 	}
+	if (insn->src_reg == BPF_PSEUDO_MAP_FD || insn->src_reg == BPF_PSEUDO_MAP_VALUE)
+		return check_map_type(v, v->prog->maps[insn->imm]);
 	return 0;
 unrecognized:
 	verbose(v, "unrecognized bpf_ld_imm64 insn\n");
 	return -EINVAL;
 }
 
+/* What is wrong wherever it stands; the other fields are looked at when a path comes there. */
 int cfg_check_insns(struct verifier *v)
 {
-	char buf[64], text[128];
-
 	for (uint32_t i = 0; i < v->cnt; i++) {
 		const struct bpf_insn *insn = &v->insns[i];
 		const enum insn_form form = insn_form(insn->code);
-		const char *fault = insn_fault(insn, buf, sizeof(buf));
 
-		if (fault) {
-			insn_print(insn, text, sizeof(text));
-			verbose(v, "%u: %s\n%s\n", i, text, fault);
+		if (INSN_CLASS(insn->code) == BPF_LDX &&
+		    ((INSN_MODE(insn->code) != BPF_MEM && INSN_MODE(insn->code) != BPF_MEMSX) ||
+		     insn->imm)) {
+			verbose(v, "BPF_LDX uses reserved fields\n");
 			return -EINVAL;
 		}
-		if (form == INSN_LD_ABS && !(v->group & (HPROG_SOCKET_FILTER | HPROG_TC))) {
-			verbose(v, "BPF_LD_[ABS|IND] instructions not allowed for this program "
-				   "type\n");
+		if (form == INSN_NONE) {
+			verbose(v, "unknown opcode %02x\n", insn->code);
 			return -EINVAL;
 		}
 		if (form == INSN_LD_IMM64) {
@@ -221,7 +247,7 @@ int cfg_check_jumps(struct verifier *v)
 			}
 			v->info[to].jump_target = true;
 		}
-		if (form == INSN_LD_IMM64) {
+		if (form == INSN_LD_IMM64 && i + 1 < v->cnt) {
 			v->info[i + 1].flow.live = UINT16_MAX; /* marks a second half, for now */
 			i++;
 		}
@@ -234,7 +260,7 @@ int cfg_check_jumps(struct verifier *v)
 		if (v->info[i].flow.live != UINT16_MAX)
 			continue;
 		if (v->info[i].jump_target || cfg_subprog_at(v, i) >= 0) {
-			verbose(v, "jump into the middle of ldimm64 insn %u\n", i);
+			verbose(v, "jump into the middle of ldimm64 insn %u\n", i - 1);
 			return -EINVAL;
 		}
 		v->info[i].flow.live = 0;
@@ -353,10 +379,14 @@ static int stack_below(struct verifier *v, uint32_t s, uint32_t frames, uint32_t
 	for (uint32_t i = v->subprogs[s].start; i < v->subprogs[s + 1].start; i++) {
 		int err, callee = -1;
 
-		if (v->aux[i].call_pc != VM_PC_NONE)
+		if (v->aux[i].call_pc != VM_PC_NONE) {
 			callee = cfg_subprog_at(v, v->aux[i].call_pc);
-		else if (is_ld_imm64(&v->insns[i]) && v->insns[i].src_reg == BPF_PSEUDO_FUNC)
+		} else if (is_ld_imm64(&v->insns[i]) && v->insns[i].src_reg == BPF_PSEUDO_FUNC) {
 			callee = cfg_subprog_at(v, v->aux[i].callback_pc);
+			/* a timer's runs by itself */
+			if (v->subprogs[callee].async && !v->subprogs[callee].is_callback)
+				callee = -1;
+		}
 		if (is_ld_imm64(&v->insns[i]))
 			i++;
 		if (callee < 0)
@@ -376,8 +406,10 @@ bool cfg_changes_packet(struct verifier *v, uint32_t s)
 		return p->changes_packet == 2;
 	p->changes_packet = p->tail_call ? 2 : 1;
 	for (uint32_t i = p->start; i < p[1].start && p->changes_packet == 1; i++)
-		if (v->aux[i].call_pc != VM_PC_NONE &&
-		    cfg_changes_packet(v, cfg_subprog_at(v, v->aux[i].call_pc)))
+		if (v->aux[i].call_pc != VM_PC_NONE
+			    ? cfg_changes_packet(v, cfg_subprog_at(v, v->aux[i].call_pc))
+			    : insn_form(v->insns[i].code) == INSN_CALL && !v->insns[i].src_reg &&
+				      helper_changes_packet(v->insns[i].imm))
 			p->changes_packet = 2;
 	return p->changes_packet == 2;
 }
@@ -390,5 +422,8 @@ int cfg_check_stack_depth(struct verifier *v)
 	for (uint32_t s = 0; s < v->subprog_cnt; s++)
 		v->aux[v->subprogs[s].start].stack_depth = v->subprogs[s].stack;
 	err = stack_below(v, 0, 1, 0);
+	for (uint32_t s = 1; s < v->subprog_cnt && !err; s++)
+		if (v->subprogs[s].async)
+			err = stack_below(v, s, 1, 0);
 	return err;
 }

@@ -94,7 +94,7 @@ static uint16_t precise_before(struct verifier *v, uint32_t i, uint16_t after, u
 		break;
 	case INSN_ATOMIC:
 		p &= ~writes;
-		if (insn_load_acquire(insn) && (after & d))
+		if (after & writes)
 			*slots |= f->fills;
 		if (insn_store_release(insn) && (slots_after & f->spills))
 			p |= s;

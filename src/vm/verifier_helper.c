@@ -13,6 +13,7 @@ struct call {
 	uint32_t subprog; /* callback */
 	uint32_t release_id;
 	struct dynptr_use dynptr; /* the one among the arguments */
+	uint32_t timer_map;
 	int dynptr_place;	  /* the register that says where a new one goes, or 0 */
 	uint64_t alloc_size;
 	uint64_t max_size; /* of the last memory argument */
@@ -29,7 +30,7 @@ static int wrong_type(struct verifier *v, int regno, const char *expected)
 
 static bool may_use_packet(const struct verifier *v, const struct helper_proto *p)
 {
-	if (!(v->group & (HPROG_TC | HPROG_XDP)))
+	if (v->group & (HPROG_SOCKET_FILTER | HPROG_CGROUP_SOCKOPT))
 		return false;
 	if (!p) /* a kfunc */
 		return true;
@@ -41,6 +42,7 @@ static bool may_use_packet(const struct verifier *v, const struct helper_proto *
 	case BPF_FUNC_map_pop_elem:
 	case BPF_FUNC_map_peek_elem:
 	case BPF_FUNC_map_lookup_percpu_elem:
+	case BPF_FUNC_csum_diff:
 		return true;
 	}
 	return false;
@@ -123,6 +125,12 @@ static bool fills_all(const struct helper_proto *p)
 	return true;
 }
 
+/* Memory that is an array of u64: what printk and its kin print. */
+static bool takes_words(const struct helper_proto *p)
+{
+	return p->id == BPF_FUNC_snprintf || p->id == BPF_FUNC_trace_vprintk;
+}
+
 static int check_size(struct verifier *v, struct call *c, int regno, enum helper_arg mem,
 		      bool zero_ok)
 {
@@ -153,7 +161,7 @@ static int check_size(struct verifier *v, struct call *c, int regno, enum helper
 	c->max_size = r->umax;
 	err = check_helper_mem(v, c, regno - 1, r->umax, write,
 			       write && tnum_is_const(r->var_off) && fills_all(c->proto), zero_ok);
-	if (!err && mem == HARG_MEM_READ_OR_NULL &&
+	if (!err && takes_words(c->proto) && mem == HARG_MEM_READ_OR_NULL &&
 	    (!tnum_is_const(r->var_off) || r->var_off.value % 8)) {
 		/* what printk and snprintf take: u64 after u64 */
 		verbose(v, "R%d data length is not a known multiple of 8\n", regno);
@@ -195,8 +203,6 @@ static int check_spin_lock(struct verifier *v, int regno, bool lock)
 	const struct reg *r = &cur_regs(v)[regno];
 	const struct map *m;
 	struct state *s = v->cur;
-	/* a map's only value, by its address, is the same one each time */
-	const uint32_t id = r->id ? r->id : UINT32_MAX;
 
 	if (r->kind != REG_MAP_VALUE || r->or_null)
 		return wrong_type(v, regno, "map_value, ptr_");
@@ -222,22 +228,24 @@ static int check_spin_lock(struct verifier *v, int regno, bool lock)
 		return -EINVAL;
 	}
 	if (lock) {
-		if (s->lock_id) {
+		if (s->locked) {
 			verbose(v, "Locking two bpf_spin_locks are not allowed\n");
 			return -EINVAL;
 		}
-		s->lock_id = id;
+		s->locked = true;
+		s->lock_id = r->id;
 		s->lock_map = r->map;
 		return 0;
 	}
-	if (!s->lock_id) {
+	if (!s->locked) {
 		verbose(v, "bpf_spin_unlock without taking a lock\n");
 		return -EINVAL;
 	}
-	if (s->lock_id != id || s->lock_map != r->map) {
+	if (s->lock_id != r->id || s->lock_map != r->map) {
 		verbose(v, "bpf_spin_unlock of different lock\n");
 		return -EINVAL;
 	}
+	s->locked = false;
 	s->lock_id = s->lock_map = 0;
 	return 0;
 }
@@ -359,8 +367,21 @@ static int check_arg(struct verifier *v, struct call *c, int i)
 		return check_size(v, c, regno, c->proto->arg[i - 1], arg == HARG_SIZE_OR_ZERO);
 	case HARG_ALLOC_SIZE:
 		return check_alloc_size(v, c, regno);
+	case HARG_CTX_OR_NULL:
+		if (reg_is_zero(r)) {
+			flow_need_reg(v, v->cur->cur, regno);
+			return 0;
+		}
+		/* fallthrough */
 	case HARG_CTX:
 		return check_ctx_arg(v, regno);
+	case HARG_INT_UPDATE:
+		if (!mem)
+			return wrong_type(v, regno, MEM_KINDS);
+		err = check_align(v, regno, 0, 4, true);
+		if (!err)
+			err = check_helper_mem(v, c, regno, 4, true, false, false);
+		return err;
 	case HARG_SPIN_LOCK:
 		return check_spin_lock(v, regno, c->proto->id == BPF_FUNC_spin_lock);
 	case HARG_FUNC:
@@ -388,6 +409,10 @@ static int check_arg(struct verifier *v, struct call *c, int i)
 		return dynptr_check_place(v, regno);
 	case HARG_DYNPTR:
 		return dynptr_check(v, regno, &c->dynptr);
+	case HARG_TIMER:
+		return check_timer(v, regno, false, &c->timer_map);
+	case HARG_ASYNC_FUNC:
+		return check_async_callback(v, regno, c->timer_map);
 	case HARG_DYNPTR_RELEASE:
 		err = dynptr_check(v, regno, &c->dynptr);
 		c->release_id = c->dynptr.ref_id;
@@ -441,6 +466,13 @@ static int check_map_fits(struct verifier *v, const struct call *c)
 	case BPF_FUNC_map_peek_elem:
 		fits = ops->peek;
 		break;
+	case BPF_FUNC_timer_init:
+		if (c->map_index == c->timer_map)
+			return 0;
+		verbose(v,
+			"timer pointer in R1 map_uid=0 doesn't match map pointer in R2 "
+			"map_uid=0\n");
+		return -EINVAL;
 	default:
 		fits = listed(ops->helpers, c->proto->id);
 		if (!fits && c->proto->id == BPF_FUNC_tail_call) {
@@ -543,6 +575,11 @@ static int set_result(struct verifier *v, const struct call *c)
 		r0->or_null = true;
 		r0->id = ++v->id_gen;
 		return 0;
+	case HRET_TCP_SOCK_OR_NULL:
+		reg_mark_pointer(r0, REG_TCP_SOCK);
+		r0->or_null = true;
+		r0->id = ++v->id_gen;
+		return 0;
 	case HRET_MAP_VALUE_OR_NULL:
 		reg_mark_pointer(r0, REG_MAP_VALUE);
 		r0->map = c->map_index;
@@ -559,6 +596,7 @@ static int set_result(struct verifier *v, const struct call *c)
 		r0->pkt_slice = c->dynptr.kind == DYNPTR_SKB || c->dynptr.kind == DYNPTR_XDP;
 		return 0;
 	case HRET_RINGBUF_MEM_OR_NULL:
+		++v->id_gen; /* its own, as in the kernel; the reference's takes its place */
 		id = ref_acquire(v);
 		if (id < 0)
 			return id;
@@ -646,7 +684,7 @@ int check_helper(struct verifier *v, const struct bpf_insn *insn, uint32_t *next
 	struct call c = {.map_index = VM_MAP_UNKNOWN};
 	int err;
 
-	if (v->cur->lock_id && insn->imm != BPF_FUNC_spin_unlock) {
+	if (v->cur->locked && insn->imm != BPF_FUNC_spin_unlock) {
 		verbose(v, "function calls are not allowed while holding a lock\n");
 		return -EINVAL;
 	}
@@ -680,7 +718,9 @@ int check_helper(struct verifier *v, const struct bpf_insn *insn, uint32_t *next
 		if (err)
 			return err;
 	}
-	if (c.proto->id == BPF_FUNC_dynptr_write && c.dynptr.kind == DYNPTR_SKB)
+	/* before a tail call's other outcome is looked at, which is the caller's */
+	if (helper_changes_packet(c.proto->id) ||
+	    (c.proto->id == BPF_FUNC_dynptr_write && c.dynptr.kind == DYNPTR_SKB))
 		clear_packet_pointers(v->cur);
 	clobber_caller_saved(v);
 	err = set_result(v, &c);

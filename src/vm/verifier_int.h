@@ -15,11 +15,14 @@
  *   verifier_iter.c     iterators in the frame's memory, and their loops
  *   verifier_mem.c      loads, stores, atomics through any pointer
  *   verifier_ctx.c      the context of each program type
+ *   verifier_ctx_net.c  of those on packets and sockets; sockets
  *   verifier_btf.c      kernel types, global functions
  *   verifier_call.c     calls of functions, returns, callbacks
  *   verifier_jump.c     may_goto, tail calls out of functions
  *   verifier_helper.c   calls of helpers
+ *   verifier_map_ptr.c  reads of a map's own structure
  *   verifier_kfunc.c    calls of kernel functions
+ *   verifier_fixup.c    dead code leaves the program
  *   verifier_print.c    states in the log
  */
 #ifndef SHMAP_VM_VERIFIER_INT_H
@@ -53,6 +56,9 @@
 #define VER_REGS 11
 #define VER_FP 10
 
+#define RANGE_AT_END (-1)     /* struct reg.range */
+#define RANGE_BEYOND_END (-2)
+
 enum reg_kind {
 	REG_NOT_INIT,
 	REG_SCALAR,
@@ -69,6 +75,8 @@ enum reg_kind {
 	REG_FUNC,
 	REG_SOCK_COMMON,	/* a socket: for helpers only */
 	REG_SOCKET,		/* a full one */
+	REG_TCP_SOCK,
+	REG_FLOW_KEYS,
 	REG_DYNPTR,		/* a callback's; also what a dynptr's slots in the frame hold */
 	REG_ITER,		/* only what an iterator's slots in the frame hold */
 };
@@ -158,7 +166,8 @@ struct ref {
 struct state {
 	struct frame *frames[VER_MAX_FRAMES];
 	uint32_t cur;
-	uint32_t lock_id;	/* id of the locked map value; 0: none */
+	bool locked;
+	uint32_t lock_id;	/* the map value's that holds the lock; 0: a map's only value */
 	uint32_t lock_map;
 	struct ref refs[VER_MAX_REFS];
 	uint32_t ref_cnt;
@@ -198,7 +207,8 @@ struct subprog {
 	bool global;
 	bool verified;		/* global: checked by itself */
 	bool called;		/* global: by reachable code */
-	bool is_callback;
+	bool is_callback;	/* of a helper that calls it while the program waits */
+	bool async;		/* of a timer */
 	bool tail_call, ld_abs;
 	uint8_t changes_packet;	/* 0: not asked yet, 1: no (or being asked), 2: yes */
 };
@@ -234,6 +244,8 @@ struct insn_state {
 	bool jump_target;
 	uint32_t subprog;
 	uint32_t ptr_kind;	/* reg_kind + 1 of a load/store base, to keep it one kind */
+	bool known;		/* a load that always gives known_value (32 bits) */
+	uint32_t known_value;
 	struct flow flow;
 	struct state *states;	/* checkpoints */
 };
@@ -245,7 +257,16 @@ struct pending {
 	struct pending *next;
 };
 
+/* A callback of timers in that map: walked by itself, as a program of its own. */
+struct async_callback {
+	uint32_t subprog, map;
+};
+#define VER_MAX_ASYNC 64
+
 struct verifier {
+	struct async_callback async[VER_MAX_ASYNC];
+	uint32_t async_cnt;
+	bool in_async;
 	struct vm_prog *prog;
 	struct vm_log *log;
 	const struct bpf_insn *insns;
@@ -486,7 +507,11 @@ struct ctx_access {
 };
 int check_ctx(struct verifier *v, uint32_t insn, int32_t off, unsigned int size, bool write,
 	      struct ctx_access *out);
-bool ctx_writable(const struct verifier *v);
+/* verifier_ctx_net.c */
+bool ctx_net_access(struct verifier *v, uint32_t insn, int32_t off, unsigned int size, bool write,
+		    struct ctx_access *out);
+/* May those bytes of a socket be loaded? */
+bool sock_access(enum reg_kind kind, int32_t off, unsigned int size);
 
 /* verifier_btf.c */
 int btf_arg_access(struct verifier *v, int32_t off, unsigned int size, struct ctx_access *out);
@@ -535,12 +560,29 @@ int check_ctx_arg(struct verifier *v, int regno);
 int check_mem_access(struct verifier *v, int regno, uint32_t size, bool write,
 		     bool may_be_uninit, bool zero_ok);
 
+/* verifier_timer.c */
+/* R[regno] is the timer (or work) of a map value: 0 and the map. */
+int check_timer(struct verifier *v, int regno, bool wq, uint32_t *map);
+/* The callback that R[regno] is will be called for timers of that map. */
+int check_async_callback(struct verifier *v, int regno, uint32_t map);
+/* R1 to R3 of such a callback. */
+void async_args(struct verifier *v, const struct async_callback *a, struct frame *f);
+/* The value's timers are none of [from, end). */
+int check_no_timer(struct verifier *v, const struct map *m, int64_t from, int64_t end);
+
 /* verifier_kfunc.c */
 /* Finds the names of the program's kfuncs: aux[].kfunc. */
 int kfunc_resolve(struct verifier *v);
 int check_kfunc(struct verifier *v, const struct bpf_insn *insn);
 /* As insn_regs(), with what only the kfunc table tells. */
 void insn_regs_at(const struct verifier *v, uint32_t insn, uint16_t *reads, uint16_t *writes);
+
+/* verifier_map_ptr.c */
+int check_map_ptr_load(struct verifier *v, uint32_t insn, int regno, int32_t off, unsigned int size,
+		       bool write, int value_regno);
+
+/* verifier_fixup.c */
+int fixup(struct verifier *v);
 
 /* verifier.c */
 struct state *push_path(struct verifier *v, uint32_t insn, uint32_t prev_insn);
@@ -550,7 +592,6 @@ struct reg *cur_regs(struct verifier *v);
 void print_state(struct verifier *v, const struct state *s, uint32_t frame, uint32_t regs,
 		 uint64_t slots, bool all);
 const char *reg_kind_name(const struct reg *r);
-void print_tnum(struct verifier *v, struct tnum t);
 /* As messages show it: a number, when it is one. */
 struct tnum_text {
 	char s[48];

@@ -50,6 +50,7 @@ void clear_packet_pointers(struct state *s)
 int leave_function(struct verifier *v, bool tail_call, uint32_t *next)
 {
 	bool done;
+	int err;
 
 	if (!v->cur->cur)
 		return 0;
@@ -66,5 +67,7 @@ int leave_function(struct verifier *v, bool tail_call, uint32_t *next)
 	} else {
 		reg_mark_const(&cur_regs(v)[0], 0);
 	}
-	return check_exit(v, next, &done);
+	err = check_exit(v, next, &done);
+	v->print_regs = 1;
+	return err;
 }

@@ -16,6 +16,7 @@ struct kcall {
 	int iter;		  /* the register of the iterator, or 0 */
 	uint32_t iter_ref;
 	uint64_t constant;
+	uint32_t wq_map;
 };
 
 static bool is_kfunc_call(const struct bpf_insn *insn)
@@ -189,7 +190,17 @@ static int check_arg(struct verifier *v, struct kcall *c, int regno)
 	switch (arg) {
 	case KARG_CTX:
 		return check_ctx_kind(v, regno);
+	case KARG_WQ:
+		return check_timer(v, regno, true, &c->wq_map);
+	case KARG_CALLBACK:
+		return check_async_callback(v, regno, c->wq_map);
 	case KARG_MAP:
+		if (r->kind == REG_MAP_PTR && regno > 1 && r->map != c->wq_map) {
+			verbose(v,
+				"workqueue pointer in R1 map_uid=0 doesn't match map pointer in R2 "
+				"map_uid=0\n");
+			return -EINVAL;
+		}
 		if (r->kind == REG_MAP_PTR)
 			return 0;
 		verbose(v,
@@ -384,7 +395,7 @@ int check_kfunc(struct verifier *v, const struct bpf_insn *insn)
 	struct reg where;
 	int err = find_proto(v, insn, &c.proto);
 
-	if (!err && v->cur->lock_id && !c.proto->in_lock) {
+	if (!err && v->cur->locked && !c.proto->in_lock) {
 		verbose(v, "function calls are not allowed while holding a lock\n");
 		return -EINVAL;
 	}

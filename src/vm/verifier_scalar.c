@@ -209,37 +209,40 @@ void reg_cast(struct reg *r, unsigned int size)
 	sync_or_forget(r);
 }
 
-void reg_cast_sx(struct reg *r, unsigned int size, bool is32)
+static int64_t sign_extend(int64_t value, unsigned int size)
 {
 	const unsigned int n = 64 - size * 8;
+
+	return (int64_t)((uint64_t)value << n) >> n;
+}
+
+void reg_cast_sx(struct reg *r, unsigned int size, bool is32)
+{
+	const unsigned int bits = size * 8;
 	int64_t min = r->smin, max = r->smax;
 
 	if (size >= 8)
 		return;
-	if (is32 || size == 4)
+	if (is32)
 		min = r->s32_min, max = r->s32_max;
-	const int64_t low = (int64_t)((uint64_t)min << n) >> n;
-	const int64_t high = (int64_t)((uint64_t)max << n) >> n;
-	const struct tnum t = tnum_arsh(tnum_lsh(r->var_off, n), n, 64);
+	if (tnum_is_const(r->var_off)) {
+		var_const(r, sign_extend(r->var_off.value, size));
+	} else if (min >> bits == max >> bits &&
+		   (sign_extend(min, size) < 0) == (sign_extend(max, size) < 0)) {
+		/* one run of values, before and after */
+		const int64_t a = sign_extend(min, size), b = sign_extend(max, size);
 
-	if (low != min || high != max) {
-		/* all of them have the same upper bits, and then the same sign */
-		const unsigned int bits = size * 8;
-
-		if (min >> bits == max >> bits && (low < 0) == (high < 0)) {
-			min = low;
-			max = high;
-		} else {
-			min = -(1LL << (bits - 1));
-			max = (1LL << (bits - 1)) - 1;
-		}
+		reg_var_unknown(r);
+		r->smin = r->s32_min = MIN_OF(a, b);
+		r->smax = r->s32_max = MAX_OF(a, b);
+		r->var_off = tnum_range(r->smin, r->smax);
+		sync_or_forget(r);
+	} else {
+		/* as in the kernel, what was known of the bits is forgotten */
+		reg_var_unknown(r);
+		r->smin = r->s32_min = -(1LL << (bits - 1));
+		r->smax = r->s32_max = (1LL << (bits - 1)) - 1;
 	}
-	/* (more could be kept of the bits; the kernel does not) */
-	r->var_off = tnum_is_const(t) ? t : tnum_range(min, max);
-	r->umin = 0, r->umax = UINT64_MAX;
-	forget32(r);
-	r->smin = min, r->smax = max;
-	sync_or_forget(r);
 	if (is32)
 		reg_zext32(r);
 }

@@ -53,6 +53,13 @@ int stack_check_bounds(struct verifier *v, const struct reg *ptr, int regno, int
 	return min >= -VER_MAX_STACK && min < 0 ? -EINVAL : -EACCES;
 }
 
+/* The log shows what [min, end) became. */
+static void show_slots(struct verifier *v, int64_t min, int64_t end)
+{
+	for (int64_t off = min; off < end; off++)
+		v->print_slots |= 1ULL << SLOT_OF(off);
+}
+
 static int use_stack(struct verifier *v, struct frame *f, int64_t min)
 {
 	uint32_t depth = -min;
@@ -80,6 +87,12 @@ static int check_no_dynptr(struct verifier *v, struct frame *f, int64_t min, int
 	return err;
 }
 
+/* Bits up to the highest that may be set. */
+static unsigned int reg_width(const struct reg *r)
+{
+	return r->umax ? 64 - __builtin_clzll(r->umax) : 0;
+}
+
 static int write_fixed(struct verifier *v, const struct reg *ptr, int64_t off, unsigned int size,
 		       int value_regno, const struct reg *value)
 {
@@ -92,6 +105,7 @@ static int write_fixed(struct verifier *v, const struct reg *ptr, int64_t off, u
 		err = check_no_dynptr(v, f, off, off + size);
 	if (err)
 		return err;
+	show_slots(v, off, off + size);
 	s = &f->slots[SLOT_OF(off)];
 	/* not kept track of: what is loaded again is a number */
 	if (value && value->kind == REG_DYNPTR)
@@ -108,37 +122,33 @@ static int write_fixed(struct verifier *v, const struct reg *ptr, int64_t off, u
 		}
 	}
 	if (value && BYTE_OF(off) == 0) {
-		const uint64_t fits = size < VER_SLOT ? (1ULL << (size * 8)) - 1 : UINT64_MAX;
+		/* The whole register is remembered, however much of it is stored: as the
+		 * kernel does it, and shows it. */
 		struct reg spilled = *value;
 
-		if (value->kind == REG_SCALAR) {
-			if (value_regno >= 0) {
-				if (ptr->frame == v->cur->cur)
-					flow_add_spill(v, 1ULL << SLOT_OF(off));
-				else
-					flow_need_reg(v, v->cur->cur, value_regno);
-				/* register and slot hold one value: what a test tells of
-				 * the one holds for the other */
-				if (!tnum_is_const(value->var_off) && value->umax <= fits) {
-					struct reg *r = &cur_regs(v)[value_regno];
-
-					scalar_name(v, r);
-					spilled.id = r->id;
-					spilled.off = 0;
-				} else {
-					scalar_unlink(&spilled);
-				}
-			}
-			if (size < VER_SLOT) {
-				reg_cast(&spilled, size);
-				if (value->umax > fits)
-					scalar_unlink(&spilled);
+		if (value->kind == REG_SCALAR && value_regno >= 0) {
+			if (ptr->frame == v->cur->cur)
+				flow_add_spill(v, 1ULL << SLOT_OF(off));
+			else
+				flow_need_reg(v, v->cur->cur, value_regno);
+			/* register and slot hold one value: what a test tells of the one
+			 * holds for the other */
+			if (reg_width(value) <= size * 8) {
+				scalar_name(v, &cur_regs(v)[value_regno]);
+				spilled = cur_regs(v)[value_regno];
+			} else {
+				spilled.id = 0;
 			}
 		}
-		slot_scrub(s);
+		if (size == VER_SLOT) {
+			memset(s->kind, SLOT_SPILL, VER_SLOT);
+		} else {
+			memset(s->kind, SLOT_SPILL, size);
+			for (unsigned int i = size; i < VER_SLOT; i++)
+				if (s->kind[i] != SLOT_ZERO && s->kind[i] != SLOT_INVALID)
+					s->kind[i] = SLOT_MISC;
+		}
 		s->spilled = spilled;
-		for (unsigned int i = 0; i < size; i++)
-			s->kind[i] = SLOT_SPILL;
 		return 0;
 	}
 	if (value && reg_is_zero(value)) {
@@ -164,6 +174,7 @@ static int write_variable(struct verifier *v, const struct reg *ptr, int64_t min
 		err = check_no_dynptr(v, f, min, max + size);
 	if (err)
 		return err;
+	show_slots(v, min, max + size);
 	for (int64_t off = min; off < max + size; off++) {
 		struct slot *s = &f->slots[SLOT_OF(off)];
 
@@ -248,17 +259,21 @@ static int read_fixed(struct verifier *v, const struct reg *ptr, int regno, int6
 		      unsigned int size, int dst_regno, bool sx)
 {
 	struct frame *f = frame_of(v, ptr);
+	unsigned int spill_size = 0;
 	struct reg result;
 	struct slot *s;
-	bool zero;
+	bool zero, whole;
 	int err;
 
 	err = use_stack(v, f, off);
 	if (err)
 		return err;
+	show_slots(v, off, off + size);
 	s = &f->slots[SLOT_OF(off)];
-	if (s->kind[0] == SLOT_SPILL && BYTE_OF(off) == 0 && s->spilled.kind != REG_SCALAR &&
-	    size != VER_SLOT) {
+	while (spill_size < VER_SLOT && s->kind[spill_size] == SLOT_SPILL)
+		spill_size++;
+	whole = size == VER_SLOT && spill_size == VER_SLOT;
+	if (spill_size && s->spilled.kind != REG_SCALAR && !whole) {
 		verbose(v, "invalid size of register fill\n");
 		return -EACCES;
 	}
@@ -266,38 +281,34 @@ static int read_fixed(struct verifier *v, const struct reg *ptr, int regno, int6
 	if (err)
 		return err;
 	reg_mark_unknown(&result);
-	if (zero) {
-		reg_mark_const(&result, 0);
-	} else if (s->kind[0] == SLOT_SPILL && BYTE_OF(off) == 0 &&
-		   s->kind[size - 1] == SLOT_SPILL) {
-		/* a whole register, or its low bytes */
+	if (whole || (size <= spill_size && BYTE_OF(off) == 0)) {
+		/* a register, or its low bytes */
 		if (s->spilled.kind == REG_SCALAR) {
 			if (ptr->frame == v->cur->cur)
 				flow_add_fill(v, 1ULL << SLOT_OF(off));
 			else
 				flow_need_slots(v, ptr->frame, 1ULL << SLOT_OF(off));
+			if (dst_regno >= 0 &&
+			    (whole || (size == 4 && spill_size == 4 &&
+				       reg_width(&s->spilled) <= 32)))
+				scalar_name(v, &s->spilled);
 		}
 		result = s->spilled;
-		if (size < VER_SLOT) {
-			const uint64_t keep = (1ULL << (size * 8)) - 1;
-
-			if (result.umax > keep)
+		if (result.kind == REG_SCALAR && !whole) {
+			if (reg_width(&result) > size * 8)
 				scalar_unlink(&result);
-			reg_cast(&result, size);
+			if (!sx)
+				reg_cast(&result, size);
 		}
-		if (tnum_is_const(result.var_off) && result.kind == REG_SCALAR)
-			scalar_unlink(&result);
-	} else if (spilled_zero(s, off, size)) {
+	} else if (zero) {
+		reg_mark_const(&result, 0);
+	} else if (spill_size && spilled_zero(s, off, size)) {
 		if (ptr->frame == v->cur->cur)
 			flow_add_fill(v, 1ULL << SLOT_OF(off));
 		flow_need_slots(v, ptr->frame, 1ULL << SLOT_OF(off));
 		reg_mark_const(&result, 0);
-	} else {
+	} else if (!sx) {
 		reg_cast(&result, size);
-		if (s->kind[0] == SLOT_SPILL && s->spilled.kind != REG_SCALAR && BYTE_OF(off)) {
-			verbose(v, "invalid size of register fill\n");
-			return -EACCES;
-		}
 	}
 	if (dst_regno < 0)
 		return 0;
@@ -365,6 +376,8 @@ int stack_helper_access(struct verifier *v, int regno, uint32_t size, bool write
 	err = use_stack(v, f, min);
 	if (err)
 		return err;
+	if (may_be_uninit)
+		show_slots(v, min, max + size);
 	for (int64_t off = min; off < max + size; off++) {
 		struct slot *s = &f->slots[SLOT_OF(off)];
 		uint8_t *kind = &s->kind[BYTE_OF(off)];

@@ -158,7 +158,8 @@ static bool reg_covers(const struct reg *old, const struct reg *cur, struct id_m
 	    !ids_match(ids, old->dynptr_id, cur->dynptr_id) || !reg_within(old, cur))
 		return false;
 	if (reg_is_pkt(old))
-		return old->range <= cur->range;
+		return old->range < 0 || cur->range < 0 ? old->range == cur->range
+							: old->range <= cur->range;
 	/* a position in a frame or in the context is an identity, not a range */
 	if (old->kind == REG_STACK || old->kind == REG_CTX)
 		return reg_within(cur, old);
@@ -261,7 +262,8 @@ bool state_equal(struct verifier *v, const struct state *old, const struct state
 
 	if (old->cur != cur->cur || old->ref_cnt != cur->ref_cnt ||
 	    old->rcu_locks != cur->rcu_locks || old->preempt_locks != cur->preempt_locks ||
-	    !ids_match(&ids, old->lock_id, cur->lock_id) || old->lock_map != cur->lock_map)
+	    old->locked != cur->locked || !ids_match(&ids, old->lock_id, cur->lock_id) ||
+	    old->lock_map != cur->lock_map)
 		return false;
 	for (uint32_t i = 0; i < old->ref_cnt; i++)
 		if (!ids_match(&ids, old->refs[i].id, cur->refs[i].id))
@@ -451,7 +453,6 @@ static int visit(struct verifier *v, uint32_t insn)
 	if (v->info[insn].callback_call && !called_back)
 		state_frame(v->cur)->loop = ++v->id_gen;
 	flow_settle(v);
-	drop_lonely_ids(v->cur);
 	while ((s = *link)) {
 		states++;
 		if (s->branches) {
@@ -466,6 +467,8 @@ static int visit(struct verifier *v, uint32_t insn)
 			}
 			if (at_may_goto && s->may_gotos != v->cur->may_gotos &&
 			    state_equal(v, s, v->cur, insn, MATCH_WITHIN)) {
+				if (ver_watch)
+					ver_watch->covered(v, s, MATCH_WITHIN);
 				taint_ancestors(v);
 				s->hit++;
 				if (ver_watch)

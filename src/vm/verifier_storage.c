@@ -46,7 +46,8 @@ int check_sock_arg(struct verifier *v, int regno, bool btf)
 	const struct reg *r = &cur_regs(v)[regno];
 	const char *name;
 
-	if ((r->kind == REG_SOCK_COMMON || r->kind == REG_SOCKET) && !r->or_null)
+	if ((r->kind == REG_SOCK_COMMON || r->kind == REG_SOCKET || r->kind == REG_TCP_SOCK) &&
+	    !r->or_null)
 		return 0;
 	if (r->kind != REG_BTF_ID || r->or_null || r->walked || !btf)
 		return wrong_type(v, regno, btf ? SOCK_KINDS ", ptr_, trusted_ptr_" : SOCK_KINDS);

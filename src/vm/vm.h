@@ -29,8 +29,11 @@ struct vm_prog {
 	char name[16];
 	bool gpl_compatible;
 	bool sleepable;
-	struct bpf_insn *insns;		/* as the user gave them, ldimm64 fds replaced (below) */
+	/* As the user gave them, ldimm64 fds replaced (below). vm_verify() takes what no path
+	 * reaches out of them, in place (func_info and line_info follow), unless as_loaded. */
+	struct bpf_insn *insns;
 	uint32_t insn_cnt;
+	bool as_loaded;
 	struct map **maps;		/* the maps that the program uses; refs held */
 	uint32_t *map_ids;
 	uint32_t map_cnt;

@@ -86,16 +86,17 @@ static int btf_fd;
 static void same(uint32_t type, uint32_t flags, uint32_t key, uint32_t val, uint32_t max,
 		 int key_id, int value_id, int32_t lock_off)
 {
-	int32_t off = -7;
+	struct btf_map_fields fields;
 	int want = kernel_map(btf_fd, type, flags, key, val, max, key_id, value_id);
 	int got = btf_check_map(types, type, flags, key, val, max, (uint32_t)key_id,
-				(uint32_t)value_id, &off);
+				(uint32_t)value_id, &fields);
 
-	if (want != got || (!got && off != lock_off)) {
+	if (want != got || (!got && fields.spin_lock_off != lock_off)) {
 		fprintf(stderr,
 			"type %u flags %#x key %u [%d] value %u [%d]: kernel %d, here %d (lock "
 			"%d)\n",
-			type, flags, key, key_id, val, value_id, want, got, off);
+			type, flags, key, key_id, val, value_id, want, got,
+			fields.spin_lock_off);
 		check_failures++;
 	}
 }
@@ -195,13 +196,18 @@ int main(void)
 	same(BPF_MAP_TYPE_QUEUE, 0, 0, 8, 4, 0, u64, -1);
 	same(BPF_MAP_TYPE_STACK, 0, 0, 8, 4, 0, u64, -1);
 	same(BPF_MAP_TYPE_BLOOM_FILTER, 0, 0, 8, 4, 0, u64, -1);
-	/* timers are not served: refused, where the kernel takes them */
 	{
-		int32_t off;
+		struct btf_map_fields fields;
 
+		same(BPF_MAP_TYPE_HASH, 0, 4, 24, 4, i32, with_timer, -1);
+		same(BPF_MAP_TYPE_LRU_HASH, 0, 4, 24, 4, i32, with_timer, -1);
+		same(BPF_MAP_TYPE_ARRAY, 0, 4, 24, 4, i32, with_timer, -1);
+		same(BPF_MAP_TYPE_PERCPU_ARRAY, 0, 4, 24, 4, i32, with_timer, -1);
+		same(BPF_MAP_TYPE_PERCPU_HASH, 0, 4, 24, 4, i32, with_timer, -1);
 		CHECK_EQ(btf_check_map(types, BPF_MAP_TYPE_HASH, 0, 4, 24, 4, (uint32_t)i32,
-				       (uint32_t)with_timer, &off),
-			 -EOPNOTSUPP);
+				       (uint32_t)with_timer, &fields),
+			 0);
+		CHECK(fields.timer_at);
 	}
 	btf__free(types);
 	return check_done();

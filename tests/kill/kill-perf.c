@@ -101,7 +101,10 @@ static uint64_t slot(uint32_t index)
 
 static int set(uint32_t index, int which)
 {
-	return m->ops->perf->set(m, map_fd, &index, event_fd[which], 0);
+	uint32_t token = 0;
+	struct perf_setter by = {.map_fd = map_fd, .event_fd = event_fd[which], .token = &token};
+
+	return m->ops->perf->set(m, &by, &index, 0);
 }
 
 static void setup_array(void *arg)

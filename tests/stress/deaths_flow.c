@@ -434,7 +434,10 @@ static uint32_t events;
 
 static void event_set(uint32_t cpu)
 {
-	int err = death_map->ops->perf->set(death_map, death_fd, &cpu, event_fd[cpu], 0);
+	uint32_t token = 0;
+	struct perf_setter by = {
+		.map_fd = death_fd, .event_fd = event_fd[cpu], .token = &token};
+	int err = death_map->ops->perf->set(death_map, &by, &cpu, 0);
 
 	if (err)
 		death_violation("an event into slot %u: %d", cpu, err);

@@ -6,6 +6,7 @@
  */
 #include "prog.h"
 #include "vm/jit.h"
+#include "vm/verifier.h"
 
 static struct vm_prog *slots[4];
 
@@ -114,6 +115,53 @@ static void fault(enum vm_engine a, enum vm_engine b)
 	vm_prog_free(p);
 }
 
+/* bpf_loop() of a callback that the verifier has named: which becomes a loop. */
+static uint64_t loop_of(enum vm_engine engine, uint64_t count, uint64_t flags, uint32_t stop)
+{
+	struct bpf_insn insns[] = {
+		MOV64_K(6, 100), MOV64_K(7, 200), MOV64_K(8, 300), MOV64_K(9, 400),
+		INSN(BPF_ST | BPF_DW | BPF_MEM, 10, 0, -8, 0), LD_IMM64(1, count), LD_FUNC(2, 16),
+		MOV64_X(3, 10), ADD_K(3, -8), LD_IMM64(4, flags), CALL(BPF_FUNC_loop),
+		/* 14: the sum of all */
+		LDX(1, 10, -8), INSN(BPF_ALU64 | BPF_LSH | BPF_K, 0, 0, 0, 32), ADD_X(0, 1),
+		ADD_X(0, 6), ADD_X(0, 7), ADD_X(0, 8), ADD_X(0, 9), EXIT(),
+		/* 22: filled up */
+		MOV64_K(0, 0), EXIT(),
+		/* 24: cb */
+		MOV64_K(6, 6), MOV64_K(7, 7), MOV64_K(8, 8), MOV64_K(9, 9), LDX(3, 2, 0),
+		ADD_K(3, 1), STX(2, 3, 0), MOV64_K(0, 1),
+		INSN(BPF_JMP32 | BPF_JEQ | BPF_K, 1, 0, 1, (int32_t)stop), MOV64_K(0, 0), EXIT()};
+	struct vm_prog *p = prog_new(BPF_PROG_TYPE_SOCKET_FILTER, insns, CNT(insns));
+	uint64_t ret = 0;
+
+	p->engine = engine;
+	p->aux = calloc(CNT(insns), sizeof(*p->aux));
+	REQUIRE(p->aux);
+	for (size_t i = 0; i < CNT(insns); i++) {
+		p->aux[i].seen = true;
+		p->aux[i].map_index = VM_MAP_UNKNOWN;
+		p->aux[i].callback_pc = i == 13 ? 24 : VM_PC_NONE;
+	}
+	CHECK_EQ(vm_run(p, &ret, NULL, &ret), 0);
+	vm_prog_free(p);
+	return ret;
+}
+
+static void loops(enum vm_engine engine)
+{
+#define LOOPED(r0, times) (((uint64_t)(r0) << 32) + (times) + 1000)
+	CHECK_EQ(loop_of(engine, 0, 0, 3), LOOPED(0, 0));
+	CHECK_EQ(loop_of(engine, 1, 0, 3), LOOPED(1, 1));
+	CHECK_EQ(loop_of(engine, 3, 0, 3), LOOPED(3, 3));
+	CHECK_EQ(loop_of(engine, 4, 0, 3), LOOPED(4, 4));
+	CHECK_EQ(loop_of(engine, 1000, 0, 3), LOOPED(4, 4));
+	CHECK_EQ(loop_of(engine, 1000, 0, 5000), LOOPED(1000, 1000));
+	CHECK_EQ(loop_of(engine, 0x100000005, 0, 5000), LOOPED(5, 5)); /* 32 bits of it */
+	CHECK_EQ(loop_of(engine, VM_LOOPS_MAX + 1, 0, 3), LOOPED(-E2BIG, 0));
+	CHECK_EQ(loop_of(engine, VM_LOOPS_MAX, 0, 3), LOOPED(4, 4));
+	CHECK_EQ(loop_of(engine, 4, 1, 3), LOOPED(-EINVAL, 0));
+}
+
 int main(void)
 {
 	static const enum vm_engine engines[] = {VM_ENGINE_INTERP, VM_ENGINE_JIT};
@@ -121,6 +169,8 @@ int main(void)
 	uaccess_init();
 	vm_set_tail_call(slot);
 	vm_set_trace_fd(-1);
+	for (int a = 0; a < 2; a++)
+		loops(engines[a]);
 	for (int a = 0; a < 2; a++)
 		for (int b = 0; b < 2; b++) {
 			ping_pong(engines[a], engines[b]);

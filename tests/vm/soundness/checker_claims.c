@@ -178,8 +178,12 @@ static bool cross_slot(struct checker *c, const struct slot *s, struct checked_f
 			++*bytes;
 		memcpy(value, mem, *bytes);
 		/* a whole register, or its low bytes; not what a later store left of them */
+		struct reg low = s->spilled;
+
+		if (*bytes < 8 && low.kind == REG_SCALAR)
+			reg_cast(&low, *bytes);
 		if ((*bytes == 8 || (is_low_part(*bytes) && s->spilled.kind == REG_SCALAR)) &&
-		    !claim_holds(c, &s->spilled, *value, f->base)) {
+		    !claim_holds(c, &low, *value, f->base)) {
 			for (uint32_t b = 0; b < *bytes; b++)
 				if (stained[b])
 					goto stained;
@@ -223,7 +227,7 @@ bool claims_cross(struct checker *c, const struct trace_edge *e)
 	if (s->ref_cnt < c->held && !base) /* one that turns out to be NULL counts too */
 		return checker_fails(c, "covered by a state of %u references, holding %u",
 				     s->ref_cnt, c->held);
-	if (!s->lock_id != !c->lock)
+	if (s->locked != !!c->lock)
 		return checker_fails(c, "covered by a state in which the lock is not the same");
 	for (uint32_t k = 0; k <= s->cur; k++) {
 		struct checked_frame *f = &c->f[base + k];

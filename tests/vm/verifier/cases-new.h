@@ -75,3 +75,8 @@ TF("ld_abs in a function: its 0", SK, "R5 min value is outside", 0, 8, 0, 3, CAL
 T("ld_abs in a function without BTF", SK, "LD_ABS is not allowed in subprogs without BTF", 0, CALLP(1), EXIT, MOVR(R6, R1), LDABS(B, 0), EXIT),
 TF("ld_abs in a function", SK, NULL, 0, 2, 0, 3, CALLP(1), EXIT, MOVR(R6, R1), LDABS(B, 0), EXIT),
 TF("ld_abs in a function that returns a number otherwise", SK, NULL, 0, 7, 0, 3, CALLP(6), MAPV(R5, M_ARRAY, 0), ALUR(ADD, R5, R0), LD(B, R0, R5, 0), MOV(R0, 0), EXIT, MOVR(R6, R1), LDABS(B, 0), MOV(R0, 1), EXIT),
+T("map pointer: max_entries", SK, NULL, 0, MAP(R1, M_HASH), LD(W, R0, R1, 76), EXIT),
+T("map pointer: written", SK, "only read from bpf_htab is supported", 0, MAP(R1, M_HASH), ST(W, R1, 36, 0), MOV(R0, 0), EXIT),
+T("map pointer: negative", SK, "R1 is bpf_array invalid negative access: off=-8", 0, MAP(R1, M_ARRAY), LD(DW, R0, R1, -8), EXIT),
+T("map pointer: beyond", SK, "access beyond struct bpf_array at off 8192 size 4", 0, MAP(R1, M_ARRAY), LD(W, R0, R1, 8192), EXIT),
+T("map pointer: of many", SK, "R1 is of several maps: what is read would differ", S, LD(W, R6, R1, 0), MAP(R1, M_HASH), JMP(JEQ, R6, 0, 2), MAP(R1, M_ARRAY), LD(W, R0, R1, 76), EXIT),

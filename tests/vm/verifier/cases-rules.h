@@ -174,7 +174,7 @@ T("record: query", SK, NULL, 0, MAP(R1, M_RING), MOV(R2, 0), CALL(ringbuf_query)
 T("record: query of an array", SK, "cannot pass map_type 2 into func bpf_ringbuf_query#134", 0, MAP(R1, M_ARRAY), MOV(R2, 0), CALL(ringbuf_query), EXIT0),
 
 T("atomic: add to the stack", SK, NULL, 0, ST(DW, FP, -8, 0), MOV(R1, 1), ATOMIC(DW, FP, R1, -8, BPF_ADD), LD(DW, R0, FP, -8), EXIT),
-T("atomic: fetch from the stack is unknown", SK, "math between map_value pointer and register with unbounded min value is not allowed", S, ST(DW, FP, -8, 1), MOV(R2, 1), ATOMIC(DW, FP, R2, -8, BPF_ADD | BPF_FETCH), MAPV(R3, M_ARRAY, 0), ALUR(ADD, R3, R2), LD(B, R0, R3, 0), EXIT),
+T("atomic: fetch from the stack", SK, NULL, 0, ST(DW, FP, -8, 1), MOV(R2, 1), ATOMIC(DW, FP, R2, -8, BPF_ADD | BPF_FETCH), MAPV(R3, M_ARRAY, 0), ALUR(ADD, R3, R2), LD(B, R0, R3, 0), EXIT),
 T("atomic: over a spilled pointer", SK, NULL, 0, STX(DW, FP, R1, -8), MOV(R2, 1), ATOMIC(DW, FP, R2, -8, BPF_ADD), EXIT0),
 T("atomic: exchange with a pointer", SK, NULL, 0, ST(DW, FP, -8, 0), ATOMIC(DW, FP, R1, -8, BPF_XCHG), EXIT0),
 T("atomic: compare-exchange without R0", SK, "R0 !read_ok", 0, ST(DW, FP, -8, 0), MOV(R1, 0), ATOMIC(DW, FP, R1, -8, BPF_CMPXCHG), EXIT0),

@@ -77,7 +77,12 @@ static void contexts(void)
 	ACCEPT(SYSCALL, 0, 0, ST(DW, R1, 0, 1), LD(W, R0, R1, 8), EXIT);
 	CHECK_EQ(vt_aux()[0].max_ctx_off, 12);
 	ACCEPT(PERF_EVENT, 0, 0, LD(DW, R0, R1, 168), EXIT);
-	REFUSE("is not supported", CGROUP_SKB, 0, 0, MOV(R0, 1), EXIT);
+	ACCEPT(CGROUP_SKB, BPF_CGROUP_INET_EGRESS, 0, MOV(R0, 3), EXIT);
+	REFUSE("should have been in [0, 1]", CGROUP_SKB, 0, 0, MOV(R0, 2), EXIT);
+	REFUSE("cannot write into packet", CGROUP_SKB, 0, 0, LD(W, R2, R1, 76), LD(W, R3, R1, 80),
+	       MOVR(R4, R2), ALU(ADD, R4, 1), JMPR(JGT, R4, R3, 1), ST(B, R2, 0, 1), MOV(R0, 1),
+	       EXIT);
+	REFUSE("is not supported", LSM, 0, 0, MOV(R0, 0), EXIT);
 	REFUSE("is not supported", TRACING, BPF_MODIFY_RETURN, 0, MOV(R0, 0), EXIT);
 }
 
@@ -86,8 +91,9 @@ static void helpers_by_type(void)
 	ACCEPT(KPROBE, 0, 0, ST(DW, FP, -8, 0), MOVR(R1, FP), ALU(ADD, R1, -8), MOV(R2, 8),
 	       MOV(R3, 0), CALL(probe_read), MOV(R0, 0), EXIT);
 	ACCEPT(KPROBE, 0, 0, CALL(get_func_ip), EXIT);
-	REFUSE("program of this type cannot use helper bpf_get_func_ip#173", RAW_TRACEPOINT, 0, 0,
-	       CALL(get_func_ip), EXIT);
+	ACCEPT(RAW_TRACEPOINT, 0, 0, CALL(get_func_ip), EXIT);
+	REFUSE("program of this type cannot use helper bpf_ktime_get_coarse_ns#160", KPROBE, 0, 0,
+	       CALL(ktime_get_coarse_ns), EXIT);
 	ACCEPT(TRACEPOINT, 0, 0, CALL(get_attach_cookie), EXIT);
 	REFUSE("R1 type=scalar expected=ctx", KPROBE, 0, 0, MOV(R1, 0), CALL(get_func_ip), EXIT);
 	REFUSE("tracing progs cannot use bpf_spin_lock yet", KPROBE, 0, 0, LOOKUP(M_LOCK),

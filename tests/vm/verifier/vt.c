@@ -234,6 +234,7 @@ static int progs_fd(uint32_t type)
 	attr.map_type = specs[M_PROGS].type;
 	attr.key_size = attr.value_size = 4;
 	attr.max_entries = specs[M_PROGS].entries;
+	strcpy(attr.map_name, specs[M_PROGS].name);
 	fds[type] = sys_bpf(BPF_MAP_CREATE, &attr);
 	return fds[type];
 }
@@ -272,6 +273,7 @@ int vt_ours(const struct vt_prog *p, char *log, uint32_t level)
 	init();
 	free(last.aux);
 	memset(&last, 0, sizeof(last));
+	last.as_loaded = true;
 	last.type = p->type;
 	last.expected_attach_type = p->attach_type;
 	last.attach_btf_id = p->attach_btf_id;
