@@ -12,7 +12,7 @@
  * A scalar that decided nothing on an earlier path may have another value here
  * than was claimed: the paths were not walked apart for that. Such registers and
  * stack bytes are tainted, and claims about their range are not asserted until
- * they hold again.
+ * they are written again.
  */
 #ifndef SHMAP_TESTS_VM_CHECKER_H
 #define SHMAP_TESTS_VM_CHECKER_H

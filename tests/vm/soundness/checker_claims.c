@@ -92,10 +92,9 @@ bool claims_check(struct checker *c)
 	for (uint32_t i = 0; i < n->claim_cnt; i++, claim++) {
 		const uint16_t bit = 1 << claim->regno;
 
-		if (claim_holds(c, &claim->reg, f->r[claim->regno], f->base)) {
-			f->taint &= ~bit;
+		/* (a tainted one stays so: it may differ from one that it was linked to) */
+		if (claim_holds(c, &claim->reg, f->r[claim->regno], f->base))
 			continue;
-		}
 		if (!(n->live & bit) ||
 		    (claim->reg.kind == REG_SCALAR && (c->loose || (f->taint & bit)))) {
 			f->taint |= bit;
