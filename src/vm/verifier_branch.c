@@ -375,6 +375,19 @@ static void packet_branch(const struct bpf_insn *insn, const struct reg *dst,
 	}
 }
 
+static void set_not_null(struct verifier *v, struct reg *r)
+{
+	r->or_null = false;
+	/* what a map of maps holds */
+	if (r->kind == REG_MAP_VALUE && ver_map(v, r->map)->inner) {
+		r->kind = REG_MAP_PTR;
+		r->map |= VER_MAP_INNER;
+	}
+	/* the id goes on to name a value with a lock, and a reference */
+	if (!(r->kind == REG_MAP_VALUE && ver_map(v, r->map)->attr.spin_lock_off >= 0))
+		r->id = 0;
+}
+
 /* All registers that share id learn whether they are NULL. */
 static void settle_null(struct verifier *v, struct state *s, uint32_t id, bool null)
 {
@@ -391,15 +404,7 @@ static void settle_null(struct verifier *v, struct state *s, uint32_t id, bool n
 			reg_mark_const(r, 0);
 			continue;
 		}
-		r->or_null = false;
-		/* what a map of maps holds */
-		if (r->kind == REG_MAP_VALUE && ver_map(v, r->map)->inner) {
-			r->kind = REG_MAP_PTR;
-			r->map |= VER_MAP_INNER;
-		}
-		/* the id goes on to name a value with a lock, and a reference */
-		if (!(r->kind == REG_MAP_VALUE && ver_map(v, r->map)->attr.spin_lock_off >= 0))
-			r->id = 0;
+		set_not_null(v, r);
 	}
 	if (ref)
 		for (uint32_t i = 0; i < s->ref_cnt; i++)
@@ -571,6 +576,17 @@ int check_cond_jmp(struct verifier *v, const struct bpf_insn *insn, uint32_t *ne
 
 		settle_null(v, other, id, op == BPF_JEQ);
 		settle_null(v, v->cur, id, op == BPF_JNE);
+		return 0;
+	}
+	/* equal to a pointer that is not null: not null either, this register (the kernel does
+	 * not look for copies) */
+	if (x && !is32 && (op == BPF_JEQ || op == BPF_JNE) && dst->or_null != src->or_null &&
+	    dst->kind != REG_SCALAR && src->kind != REG_SCALAR && dst->kind != REG_BTF_ID &&
+	    src->kind != REG_BTF_ID) {
+		struct state *equal = op == BPF_JEQ ? other : v->cur;
+
+		set_not_null(
+			v, &state_frame(equal)->regs[dst->or_null ? insn->dst_reg : insn->src_reg]);
 		return 0;
 	}
 	if (x && !is32)

@@ -12,6 +12,7 @@
 
 /* Rounds after which a callback's effects are no longer followed exactly. */
 #define CALLBACK_ROUNDS 1000
+#define ROUNDS_COUNTED 1024
 
 void clobber_caller_saved(struct verifier *v)
 {
@@ -62,16 +63,17 @@ int check_call(struct verifier *v, const struct bpf_insn *insn, uint32_t *next)
 	struct frame *f;
 	int err;
 
-	if (v->cur->locked) {
-		verbose(v, "function calls are not allowed while holding a lock\n");
-		return -EINVAL;
-	}
 	if (v->subprogs[s].global) {
+		if (v->cur->locked) {
+			verbose(v, "global function calls are not allowed while holding a lock,\n"
+				   "use static function instead\n");
+			return -EINVAL;
+		}
 		err = btf_check_global_call(v, s);
 		if (err) {
 			verbose(v, "Caller passes invalid args into func#%d ('%s')\n", s,
 				v->subprogs[s].name);
-			return err;
+			return err == -EACCES ? -EINVAL : err;
 		}
 		if (v->log->level & 3)
 			verbose(v, "Func#%d ('%s') is global and assumed valid.\n", s,
@@ -124,7 +126,8 @@ int call_callback(struct verifier *v, const struct helper_proto *p, uint32_t sub
 		flow_need_reg(v, v->cur->cur, 1);
 		if (state_frame(v->cur)->callback_depth >= cur_regs(v)[1].umax) {
 			if (v->log->level & 2)
-				verbose(v, "frame%u bpf_loop iteration limit reached\n", v->cur->cur);
+				verbose(v, "frame%u bpf_loop iteration limit reached\n",
+					v->cur->cur);
 			state_frame(v->cur)->callback_depth = 0;
 			return 0;
 		}
@@ -209,7 +212,8 @@ const struct state *call_last_entry(const struct verifier *v, uint32_t insn, uin
 	for (const struct state *s = v->cur->parent; s; s = s->parent)
 		if (s->insn == insn && s->cur == v->cur->cur) {
 			before = before ? before : s;
-			++*rounds;
+			if (++*rounds > ROUNDS_COUNTED) /* more than anybody asks for */
+				break;
 		}
 	return before;
 }
@@ -222,10 +226,6 @@ static int return_to_caller(struct verifier *v, uint32_t *next)
 
 	if (r0->kind == REG_STACK) {
 		verbose(v, "cannot return stack pointer to the caller\n");
-		return -EINVAL;
-	}
-	if (v->cur->locked) {
-		verbose(v, "bpf_spin_unlock is missing\n");
 		return -EINVAL;
 	}
 	if (f->callback) {

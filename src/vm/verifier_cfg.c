@@ -112,7 +112,11 @@ static int check_ld_imm64(struct verifier *v, uint32_t i)
 {
 	const struct bpf_insn *insn = &v->insns[i];
 
-	if (i + 1 >= v->cnt || insn[1].code || insn[1].dst_reg || insn[1].src_reg || insn[1].off) {
+	if (i + 1 >= v->cnt) {
+		verbose(v, "last insn is not an exit or jmp\n");
+		return -EINVAL;
+	}
+	if (insn[1].code || insn[1].dst_reg || insn[1].src_reg || insn[1].off) {
 		verbose(v, "invalid bpf_ld_imm64 insn\n");
 		return -EINVAL;
 	}

@@ -256,6 +256,10 @@ int check_ctx_arg(struct verifier *v, int regno)
 
 	if (r->kind != REG_CTX)
 		return wrong_type(v, regno, "ctx");
+	if (r->off < 0) {
+		verbose(v, "negative offset ctx ptr R%d off=%d disallowed\n", regno, r->off);
+		return -EACCES;
+	}
 	if (r->off || !tnum_is_const(r->var_off) || r->var_off.value) {
 		verbose(v, "dereference of modified ctx ptr R%d off=%d disallowed\n", regno,
 			r->off);
@@ -471,6 +475,10 @@ static int check_map_fits(struct verifier *v, const struct call *c)
 		return -EINVAL;
 	default:
 		fits = listed(ops->helpers, c->proto->id);
+		if (!fits && c->proto->id == BPF_FUNC_tail_call) {
+			verbose(v, "expected prog array map for tail call\n");
+			return -EINVAL;
+		}
 	}
 	if (fits)
 		return 0;

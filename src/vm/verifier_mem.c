@@ -187,7 +187,7 @@ int check_align(struct verifier *v, int regno, int32_t off, unsigned int size, b
 	if (!strict || size == 1)
 		return 0;
 	t = tnum_add(r->var_off, tnum_const((uint64_t)((int64_t)r->off + off +
-						      (reg_is_pkt(r) ? PKT_IP_ALIGN : 0))));
+						       (reg_is_pkt(r) ? PKT_IP_ALIGN : 0))));
 	if (!((t.value | t.mask) & (size - 1)))
 		return 0;
 	if (reg_is_pkt(r))
@@ -234,6 +234,10 @@ static int ctx_access(struct verifier *v, uint32_t insn, int regno, int32_t off,
 	struct reg *dst;
 	int err;
 
+	if (r->off < 0) {
+		verbose(v, "negative offset ctx ptr R%d off=%d disallowed\n", regno, r->off);
+		return -EACCES;
+	}
 	if (r->off) {
 		verbose(v, "dereference of modified ctx ptr R%d off=%d disallowed\n", regno,
 			r->off);
@@ -394,8 +398,7 @@ static int access_mem(struct verifier *v, uint32_t insn, int regno, int32_t off,
 			verbose(v, "write to change key R%d not allowed\n", regno);
 			return -EACCES;
 		}
-		err = check_region(v, regno, off, size, ver_map(v, r->map)->attr.key_size,
-				   false);
+		err = check_region(v, regno, off, size, ver_map(v, r->map)->attr.key_size, false);
 		break;
 	case REG_MEM:
 		if (write && r->rdonly) {

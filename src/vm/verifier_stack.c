@@ -46,8 +46,8 @@ int stack_check_bounds(struct verifier *v, const struct reg *ptr, int regno, int
 		verbose(v, "invalid %s stack R%d off=%lld size=%u\n", what, regno, (long long)min,
 			size);
 	} else {
-		verbose(v, "invalid variable-offset %s stack R%d var_off=%s off=%d size=%u\n",
-			what, regno, tnum_text(ptr->var_off).s, ptr->off + off, size);
+		verbose(v, "invalid variable-offset %s stack R%d var_off=%s off=%d size=%u\n", what,
+			regno, tnum_text(ptr->var_off).s, ptr->off + off, size);
 	}
 	/* errno as the kernel has it: begins inside, ends above */
 	return min >= -VER_MAX_STACK && min < 0 ? -EINVAL : -EACCES;

@@ -471,6 +471,8 @@ static int visit(struct verifier *v, uint32_t insn)
 					ver_watch->covered(v, s, MATCH_WITHIN);
 				taint_ancestors(v);
 				s->hit++;
+				if (ver_watch)
+					ver_watch->covered(v, s, MATCH_WITHIN);
 				return 1;
 			}
 			if (!called_back && s->rounds == v->cur->rounds &&

@@ -46,8 +46,9 @@ uint8_t *checker_mem(struct checker *c, uint64_t addr, uint32_t size, bool write
 	struct thing *o = checker_object(c, addr, &off);
 
 	if (!o || !o->mem || o->dead || off < o->lo || off + size > o->size) {
-		checker_fails(c, "%u bytes at %#" PRIx64 " are not of an object%s (%" PRId64
-				 " in %u of kind %u)",
+		checker_fails(c,
+			      "%u bytes at %#" PRIx64 " are not of an object%s (%" PRId64
+			      " in %u of kind %u)",
 			      size, addr, o && o->dead ? " that still lives" : "", off,
 			      o ? o->size : 0, o ? o->kind : 0);
 		return NULL;
@@ -71,8 +72,8 @@ uint8_t *checker_mem(struct checker *c, uint64_t addr, uint32_t size, bool write
 uint32_t checker_add(struct checker *c, enum thing_kind kind, uint8_t *mem, uint32_t size,
 		     uint32_t map)
 {
-	c->obj[c->obj_cnt] = (struct thing){
-		.kind = kind, .mem = mem, .size = size, .map = map, .lock_off = -1};
+	c->obj[c->obj_cnt] =
+		(struct thing){.kind = kind, .mem = mem, .size = size, .map = map, .lock_off = -1};
 	return c->obj_cnt++;
 }
 
@@ -105,10 +106,9 @@ static void begin(struct checker *c)
 	c->pkt_len = checker_rnd(c, 3) ? checker_rnd(c, 24) : checker_rnd(c, PACKET_MAX - 8);
 	fill(c, c->ctx, sizeof(c->ctx));
 	fill(c, c->pkt, c->pkt_len + c->meta_len);
-	i = checker_add(c, OBJ_CTX, c->ctx,
-			p->type == BPF_PROG_TYPE_XDP ? sizeof(struct xdp_md)
-						     : sizeof(struct __sk_buff),
-			0);
+	i = checker_add(
+		c, OBJ_CTX, c->ctx,
+		p->type == BPF_PROG_TYPE_XDP ? sizeof(struct xdp_md) : sizeof(struct __sk_buff), 0);
 	for (i = 0; i < VER_MAX_FRAMES; i++)
 		checker_add(c, OBJ_FRAME, c->stack[i], VER_MAX_STACK, 0);
 	checker_add(c, OBJ_PACKET, c->pkt, c->meta_len + c->pkt_len, 0);
@@ -203,9 +203,7 @@ static uint64_t alu64(uint8_t op, uint64_t a, uint64_t b, bool sx)
 		return b ? a / b : 0;
 	default: /* BPF_MOD */
 		if (sx)
-			return !b		 ? a
-			       : b == UINT64_MAX ? 0
-						 : (uint64_t)((int64_t)a % (int64_t)b);
+			return !b ? a : b == UINT64_MAX ? 0 : (uint64_t)((int64_t)a % (int64_t)b);
 		return b ? a % b : a;
 	}
 }
@@ -225,9 +223,7 @@ static uint32_t alu32(uint8_t op, uint32_t a, uint32_t b, bool sx)
 		return b ? a / b : 0;
 	case BPF_MOD:
 		if (sx)
-			return !b		 ? a
-			       : b == UINT32_MAX ? 0
-						 : (uint32_t)((int32_t)a % (int32_t)b);
+			return !b ? a : b == UINT32_MAX ? 0 : (uint32_t)((int32_t)a % (int32_t)b);
 		return b ? a % b : a;
 	}
 	return (uint32_t)alu64(op, a, b, false);
@@ -331,7 +327,7 @@ static bool run_store(struct checker *c, struct checked_frame *f, const struct b
 {
 	const uint32_t size = insn_bytes(in->code);
 	const uint64_t addr = f->r[in->dst_reg] + in->off;
-	const bool x = insn_form(in->code) == INSN_STX;
+	const bool x = insn_form(in->code) != INSN_ST;
 	const uint64_t v = x ? f->r[in->src_reg] : (uint64_t)(int64_t)in->imm;
 	uint8_t *at = checker_mem(c, addr, size, true);
 
@@ -345,6 +341,10 @@ static bool run_store(struct checker *c, struct checked_frame *f, const struct b
 
 static bool run_atomic(struct checker *c, struct checked_frame *f, const struct bpf_insn *in)
 {
+	if (insn_load_acquire(in))
+		return run_load(c, f, in);
+	if (insn_store_release(in))
+		return run_store(c, f, in);
 	const uint32_t size = insn_bytes(in->code);
 	const uint64_t addr = f->r[in->dst_reg] + in->off, src = f->r[in->src_reg];
 	const bool t = stack_taint(c, addr, size, -1) || (f->taint & 1 << in->src_reg);
@@ -364,7 +364,7 @@ static bool run_atomic(struct checker *c, struct checked_frame *f, const struct 
 		new = old | src;
 		break;
 	case BPF_AND:
-		new = old & src;
+		new = old &src;
 		break;
 	case BPF_XOR:
 		new = old ^ src;
@@ -390,8 +390,8 @@ static bool jumps(const struct bpf_insn *in, uint64_t a, uint64_t b)
 {
 	if (INSN_CLASS(in->code) == BPF_JMP32) {
 		const uint8_t op = INSN_OP(in->code);
-		const bool sx = op == BPF_JSGT || op == BPF_JSGE || op == BPF_JSLT ||
-				op == BPF_JSLE;
+		const bool sx =
+			op == BPF_JSGT || op == BPF_JSGE || op == BPF_JSLT || op == BPF_JSLE;
 
 		a = sx ? (uint64_t)(int64_t)(int32_t)a : (uint32_t)a;
 		b = sx ? (uint64_t)(int64_t)(int32_t)b : (uint32_t)b;
@@ -470,8 +470,8 @@ static bool call_function(struct checker *c)
 
 	if (c->depth + 1 >= VER_MAX_FRAMES)
 		return checker_fails(c, "too many frames");
-	if (c->lock)
-		return checker_fails(c, "a call while a lock is held");
+	if (c->lock && global)
+		return checker_fails(c, "a call of a global function while a lock is held");
 	c->depth++;
 	c->pc = target;
 	enter(c, site, false);
@@ -534,11 +534,11 @@ static bool call_back(struct checker *c)
 		if (!m || m->kind != OBJ_MAP)
 			return checker_fails(c, "no map to walk through");
 		c->obj[key] = (struct thing){.kind = OBJ_KEY,
-					      .mem = c->key,
-					      .size = c->prog->maps[m->map]->attr.key_size,
-					      .map = m->map,
-					      .no_write = true,
-					      .lock_off = -1};
+					     .mem = c->key,
+					     .size = c->prog->maps[m->map]->attr.key_size,
+					     .map = m->map,
+					     .no_write = true,
+					     .lock_off = -1};
 		fill(c, c->key, sizeof(c->key));
 		g->r[1] = f->r[1];
 		g->r[2] = OBJ_ADDR(key, 0);
@@ -556,7 +556,7 @@ static bool leave(struct checker *c, bool *done)
 {
 	struct checked_frame *f = &c->f[c->depth];
 
-	if (c->lock)
+	if (c->lock && (!c->depth || f->callback || f->global))
 		return checker_fails(c, "returns while a lock is held");
 	if (!c->depth) {
 		*done = true;
@@ -600,7 +600,7 @@ static uint64_t wide_value(struct checker *c, const struct bpf_insn *in)
 }
 
 static bool run_ld_abs(struct checker *c, struct checked_frame *f, const struct bpf_insn *in,
-		       bool *done)
+		       bool *missed)
 {
 	const uint32_t size = insn_bytes(in->code);
 	int64_t off = in->imm;
@@ -612,7 +612,9 @@ static bool run_ld_abs(struct checker *c, struct checked_frame *f, const struct 
 	if (c->lock || c->held)
 		return checker_fails(c, "may end the program while something is held");
 	if (off < 0 || off + size > c->pkt_len) {
-		*done = true;
+		f->r[0] = 0;
+		f->taint &= ~1;
+		*missed = true;
 		return true;
 	}
 	for (int i = 0; i <= 5; i++)
@@ -643,6 +645,7 @@ static bool one_step(struct checker *c, bool *done)
 	struct checked_frame *f = &c->f[c->depth];
 	const struct bpf_insn *in = &c->prog->insns[c->pc];
 	uint16_t operands;
+	bool over = false;
 
 	if (!c->prog->aux[c->pc].seen)
 		return checker_fails(c, "dead code runs");
@@ -683,9 +686,15 @@ static bool one_step(struct checker *c, bool *done)
 			  INSN_SRC(in->code) ? f->r[in->src_reg] : (uint64_t)(int64_t)in->imm))
 			c->pc += in->off;
 		break;
+	case INSN_MAY_GOTO: /* when the run has made enough of them */
+		if (!checker_rnd(c, 4) || c->may_gotos++ > 16)
+			c->pc += in->off;
+		break;
 	case INSN_LD_ABS:
-		if (!run_ld_abs(c, f, in, done) || *done)
-			return !c->why[0];
+		if (!run_ld_abs(c, f, in, &over))
+			return false;
+		if (over)
+			return leave(c, done);
 		break;
 	case INSN_CALL:
 		if (in->src_reg == BPF_PSEUDO_CALL)
@@ -694,6 +703,9 @@ static bool one_step(struct checker *c, bool *done)
 			return call_back(c);
 		if (!run_call(c, f, in))
 			return false;
+		/* the other program runs, and returns what it likes */
+		if (in->imm == BPF_FUNC_tail_call && !checker_rnd(c, 3))
+			return leave(c, done);
 		break;
 	case INSN_EXIT:
 		return leave(c, done);
@@ -711,7 +723,7 @@ bool checker_run(struct checker *c, const struct vm_prog *p, struct trace *t, ui
 	c->prog = p;
 	c->trace = t;
 	c->seed = seed ? seed : 1;
-	c->depth = c->pc = c->held = 0;
+	c->depth = c->pc = c->held = c->may_gotos = 0;
 	c->lock = 0;
 	c->loose = false;
 	c->why[0] = 0;

@@ -12,7 +12,7 @@
  * A scalar that decided nothing on an earlier path may have another value here
  * than was claimed: the paths were not walked apart for that. Such registers and
  * stack bytes are tainted, and claims about their range are not asserted until
- * they hold again.
+ * they are written again.
  */
 #ifndef SHMAP_TESTS_VM_CHECKER_H
 #define SHMAP_TESTS_VM_CHECKER_H
@@ -34,7 +34,7 @@ enum thing_kind {
 
 struct thing {
 	enum thing_kind kind;
-	uint32_t map; /* of OBJ_VALUE, OBJ_KEY, OBJ_MAP; the instruction of OBJ_FUNC */
+	uint32_t map;	   /* of OBJ_VALUE, OBJ_KEY, OBJ_MAP; the instruction of OBJ_FUNC */
 	uint32_t lo, size; /* bytes [lo, size) of mem may be touched */
 	uint8_t *mem;
 	bool no_read, no_write, dead;
@@ -72,7 +72,7 @@ struct checker {
 	uint8_t records[RECORDS][RECORD_MAX], key[16], values[16][VALUES_PER_MAP][64];
 	/* the run */
 	struct checked_frame f[VER_MAX_FRAMES];
-	uint32_t depth, pc, node, held;
+	uint32_t depth, pc, node, held, may_gotos;
 	uint64_t lock;
 	bool loose; /* a branch depended on a tainted scalar */
 	uint64_t steps, crossed;

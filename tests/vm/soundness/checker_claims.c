@@ -9,9 +9,8 @@
 static bool in_range(const struct reg *r, uint64_t x)
 {
 	return (x & ~r->var_off.mask) == r->var_off.value && (int64_t)x >= r->smin &&
-	       (int64_t)x <= r->smax && x >= r->umin && x <= r->umax &&
-	       (int32_t)x >= r->s32_min && (int32_t)x <= r->s32_max && (uint32_t)x >= r->u32_min &&
-	       (uint32_t)x <= r->u32_max;
+	       (int64_t)x <= r->smax && x >= r->umin && x <= r->umax && (int32_t)x >= r->s32_min &&
+	       (int32_t)x <= r->s32_max && (uint32_t)x >= r->u32_min && (uint32_t)x <= r->u32_max;
 }
 
 static bool packet_holds(const struct checker *c, const struct reg *r, uint64_t value, int64_t off)
@@ -35,6 +34,9 @@ bool claim_holds(struct checker *c, const struct reg *r, uint64_t value, uint32_
 	if (r->kind == REG_SCALAR)
 		return in_range(r, value);
 	if (r->or_null && !value)
+		return true;
+	/* far beyond what an object's address space has: no access is allowed, so let it be */
+	if (r->smin <= -VER_MAX_VAR_OFF || r->smax >= VER_MAX_VAR_OFF)
 		return true;
 	o = checker_object(c, value, &off);
 	if (!o)
@@ -90,10 +92,9 @@ bool claims_check(struct checker *c)
 	for (uint32_t i = 0; i < n->claim_cnt; i++, claim++) {
 		const uint16_t bit = 1 << claim->regno;
 
-		if (claim_holds(c, &claim->reg, f->r[claim->regno], f->base)) {
-			f->taint &= ~bit;
+		/* (a tainted one stays so: it may differ from one that it was linked to) */
+		if (claim_holds(c, &claim->reg, f->r[claim->regno], f->base))
 			continue;
-		}
 		if (!(n->live & bit) ||
 		    (claim->reg.kind == REG_SCALAR && (c->loose || (f->taint & bit)))) {
 			f->taint |= bit;
@@ -109,11 +110,24 @@ bool claims_check(struct checker *c)
 /* Scalars that an earlier path knew to be equal. */
 struct linked {
 	uint32_t id;
-	uint64_t value;
+	uint8_t added;	/* the low 32 bits alone are so, when it is 32 */
+	uint64_t value; /* without what was added */
 	uint8_t *taint; /* a byte each of a stack slot, or NULL */
 	uint16_t *regs, bit;
 	uint32_t bytes;
 };
+
+static uint64_t link_off(const struct reg *r)
+{
+	return r->kind == REG_SCALAR && r->added ? (uint64_t)(int64_t)r->off : 0;
+}
+
+static bool differ(const struct linked *a, const struct linked *b)
+{
+	if (a->added == 32 || b->added == 32)
+		return (uint32_t)a->value != (uint32_t)b->value;
+	return a->value != b->value;
+}
 
 static void taint(const struct linked *l)
 {
@@ -148,9 +162,9 @@ static bool is_low_part(uint32_t bytes)
 	return bytes == 1 || bytes == 2 || bytes == 4;
 }
 
-static bool cross_slot(struct checker *c, const struct slot *s, struct checked_frame *f,
-		       uint32_t i, uint8_t *mem, const struct trace_cover *cover, uint32_t fno,
-		       uint64_t *value, uint32_t *bytes)
+static bool cross_slot(struct checker *c, const struct slot *s, struct checked_frame *f, uint32_t i,
+		       uint8_t *mem, const struct trace_cover *cover, uint32_t fno, uint64_t *value,
+		       uint32_t *bytes)
 {
 	uint8_t *stained = &f->taint_stack[VER_MAX_STACK - 8 * (i + 1)];
 	const bool live = cover->f[fno].slots_live & 1ULL << i;
@@ -174,12 +188,13 @@ static bool cross_slot(struct checker *c, const struct slot *s, struct checked_f
 					goto stained;
 			if (live && !c->loose && (s->spilled.kind != REG_SCALAR || precise)) {
 				claim_print(&s->spilled, text, sizeof(text));
-				return checker_fails(c,
-						     "covered by a state in which fp-%u (frame %u), "
-						     "which is %#" PRIx64 ", is %s",
-						     8 * (i + 1), fno, *value, text);
+				return checker_fails(
+					c,
+					"covered by a state in which fp-%u (frame %u), "
+					"which is %#" PRIx64 ", is %s",
+					8 * (i + 1), fno, *value, text);
 			}
-stained:
+		stained:
 			memset(stained, 1, *bytes);
 		}
 	}
@@ -225,7 +240,8 @@ bool claims_cross(struct checker *c, const struct trace_edge *e)
 				return false;
 			if (claim->kind == REG_SCALAR && claim->id && n < ARRAY_SIZE(links))
 				links[n++] = (struct linked){.id = claim->id,
-							     .value = f->r[r] - (int64_t)claim->off,
+							     .added = claim->added,
+							     .value = f->r[r] - link_off(claim),
 							     .regs = &f->taint,
 							     .bit = 1 << r};
 		}
@@ -239,16 +255,16 @@ bool claims_cross(struct checker *c, const struct trace_edge *e)
 			if (!cross_slot(c, slot, f, i, mem, cover, k, &l.value, &l.bytes))
 				return false;
 			l.id = slot->spilled.id;
-			l.value -= (int64_t)slot->spilled.off;
+			l.added = slot->spilled.added;
+			l.value -= link_off(&slot->spilled);
 			if ((l.bytes == 8 || is_low_part(l.bytes)) &&
-			    slot->spilled.kind == REG_SCALAR && l.id &&
-			    n < ARRAY_SIZE(links))
+			    slot->spilled.kind == REG_SCALAR && l.id && n < ARRAY_SIZE(links))
 				links[n++] = l;
 		}
 	}
 	for (uint32_t i = 0; i < n; i++)
 		for (uint32_t k = 0; k < i; k++)
-			if (links[i].id == links[k].id && links[i].value != links[k].value)
+			if (links[i].id == links[k].id && differ(&links[i], &links[k]))
 				taint(&links[i]), taint(&links[k]);
 	return true;
 }

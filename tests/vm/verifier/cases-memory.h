@@ -98,6 +98,8 @@ T("skb past the end", SK, "invalid bpf_context access off=", 0, LD(W, R0, R1, si
 T("skb negative", SK, "invalid bpf_context access off=-4 size=4", 0, LD(W, R0, R1, -4), EXIT),
 T("skb data in a socket filter", SK, "invalid bpf_context access off=76 size=4", 0, LD(W, R0, R1, 76), EXIT),
 T("skb mark write in a socket filter", SK, "invalid bpf_context access off=8 size=4", 0, ST(W, R1, 8, 1), MOV(R0, 0), EXIT),
+T("skb wire_len in a socket filter", SK, "invalid bpf_context access off=160 size=4", 0, LD(W, R0, R1, 160), EXIT),
+T("skb wire_len in tc", TC, NULL, 0, LD(W, R0, R1, 160), EXIT),
 T("skb cb write", SK, NULL, 0, ST(W, R1, 48, 1), ST(DW, R1, 56, 1), MOV(R0, 0), EXIT),
 T("skb cb beyond", SK, "invalid bpf_context access", 0, ST(DW, R1, 64, 1), MOV(R0, 0), EXIT),
 T("skb byte of len", SK, NULL, 0, LD(B, R0, R1, 1), EXIT),

@@ -5,7 +5,7 @@
 #define STOREREL(sz, d, s, o) I(BPF_STX | 0xc0 | BPF_##sz, d, s, o, 0x110)
 #define MAYGOTO(o) I(BPF_JMP | 0xe0, 0, 0, o, 0)
 
-T("unwritten stack as an index", SK, "unbounded m", W, LD(DW, R3, FP, -8), MAPV(R5, M_ARRAY, 0), ALUR(ADD, R5, R3), LD(B, R0, R5, 0), MOV(R0, 0), EXIT),
+T("unwritten stack as an index", SK, "unbounded m", 0, LD(DW, R3, FP, -8), MAPV(R5, M_ARRAY, 0), ALUR(ADD, R5, R3), LD(B, R0, R5, 0), MOV(R0, 0), EXIT),
 T("unwritten stack as a pointer", SK, "R3 invalid mem access 'scalar'", 0, LD(DW, R3, FP, -8), LD(B, R0, R3, 0), MOV(R0, 0), EXIT),
 T("unwritten byte under a number", SK, NULL, 0, ST(B, FP, -8, 1), LD(DW, R0, FP, -8), EXIT),
 T("unwritten stack at a variable place", SK, NULL, 0, LD(W, R3, R1, 0), ALU(AND, R3, 8), MOVR(R4, FP), ALU(ADD, R4, -16), ALUR(ADD, R4, R3), LD(DW, R0, R4, 0), EXIT),
@@ -19,9 +19,9 @@ T("linked: a sum of a sum", SK, "R5 unbounded memory access", 0, LD(W, R3, R1, 0
 T("linked: a difference", SK, "R5 min value is negative", 0, LD(W, R3, R1, 0), MOVR(R4, R3), ALU(ADD, R4, -1), JMP(JGT, R3, 8, 4), MAPV(R5, M_ARRAY, 0), ALUR(ADD, R5, R4), LD(B, R0, R5, 0), MOV(R0, 0), EXIT),
 T("linked: a sum in 32 bits", SK, NULL, 0, LD(W, R3, R1, 0), MOVR(R4, R3), ALU32(ADD, R4, 4), JMP(JGT, R3, 8, 4), MAPV(R5, M_ARRAY, 0), ALUR(ADD, R5, R4), LD(B, R0, R5, 0), MOV(R0, 0), EXIT),
 T("linked: a sum in 32 bits tells of its copy", SK, NULL, 0, LD(W, R3, R1, 0), MOVR(R4, R3), ALU32(ADD, R4, 4), JMP(JLT, R4, 4, 5), JMP(JGT, R4, 40, 4), MAPV(R5, M_ARRAY, 0), ALUR(ADD, R5, R3), LD(B, R0, R5, 0), MOV(R0, 0), EXIT),
-T("linked: a sum in 32 bits tells nothing of upper halves", SK, "register with unbounded min value is not allowed", W, CALL(ktime_get_ns), MOVR(R3, R0), MOVR(R4, R3), ALU32(ADD, R4, 4), JMP(JLT, R4, 4, 5), JMP(JGT, R4, 40, 4), MAPV(R5, M_ARRAY, 0), ALUR(ADD, R5, R3), LD(B, R0, R5, 0), MOV(R0, 0), EXIT),
+T("linked: a sum in 32 bits tells nothing of upper halves", SK, "register with unbounded min value is not allowed", 0, CALL(ktime_get_ns), MOVR(R3, R0), MOVR(R4, R3), ALU32(ADD, R4, 4), JMP(JLT, R4, 4, 5), JMP(JGT, R4, 40, 4), MAPV(R5, M_ARRAY, 0), ALUR(ADD, R5, R3), LD(B, R0, R5, 0), MOV(R0, 0), EXIT),
 T("linked: a subtraction", SK, NULL, 0, LD(W, R3, R1, 0), MOVR(R4, R3), ALU(SUB, R4, 4), JMP(JGT, R3, 40, 5), JMP(JLT, R3, 4, 4), MAPV(R5, M_ARRAY, 0), ALUR(ADD, R5, R4), LD(B, R0, R5, 0), MOV(R0, 0), EXIT),
-T("linked: sums in 32 and in 64 bits", SK, "R5 ", W, LD(W, R3, R1, 0), MOVR(R4, R3), MOVR(R2, R3), ALU32(ADD, R4, -4), ALU(ADD, R2, -4), JMP(JGT, R4, 40, 5), MAPV(R5, M_ARRAY, 0), ALUR(ADD, R5, R2), LD(B, R0, R5, 0), MOV(R0, 0), EXIT),
+T("linked: sums in 32 and in 64 bits", SK, "R5 ", 0, LD(W, R3, R1, 0), MOVR(R4, R3), MOVR(R2, R3), ALU32(ADD, R4, -4), ALU(ADD, R2, -4), JMP(JGT, R4, 40, 5), MAPV(R5, M_ARRAY, 0), ALUR(ADD, R5, R2), LD(B, R0, R5, 0), MOV(R0, 0), EXIT),
 T("paths: linked by a sum on one", SK, "R5 unbounded memory access", 0, LD(W, R3, R1, 8), START, MOV(R4, 0), MOV(R7, 0), JMP(JEQ, R8, 0, 3), MOVR(R4, R3), ALU(ADD, R4, 1), JA(2), MOVR(R7, R3), ALU(ADD, R7, 1), FILL, JMP(JGT, R4, 15, 6), INDEX(R3), MOV(R0, 0), EXIT),
 T("paths: linked by different sums", SK, "R5 max value is outside of the allowed memory range", 0, LD(W, R3, R1, 8), START, MOVR(R4, R3), JMP(JEQ, R8, 0, 2), ALU(ADD, R4, 1), JA(1), ALU(ADD, R4, 9), FILL, JMP(JGT, R3, 39, 6), INDEX(R4), MOV(R0, 0), EXIT),
 
@@ -48,11 +48,11 @@ T("paths: value that store-release spills", SK, TOO_FAR, 0, START, EITHER(MOV(R3
 T("may_goto ends a loop", SK, NULL, 0, MOV(R0, 0), MAYGOTO(2), ALU(ADD, R0, 1), JA(-3), EXIT),
 T("may_goto in a loop with an exit", SK, NULL, 0, MOV(R6, 0), MAYGOTO(3), ALU(ADD, R6, 1), JMP(JEQ, R6, 1000, 1), JA(-4), MOV(R0, 0), EXIT),
 T("may_goto jumps back", SK, NULL, 0, MOV(R0, 0), JA(1), EXIT, MAYGOTO(-2), JA(-2)),
-T("may_goto jumps to itself", SK, "infinite loop detected", W, MOV(R0, 0), MAYGOTO(-1), EXIT),
+T("may_goto jumps to itself", SK, "infinite loop detected", 0, MOV(R0, 0), MAYGOTO(-1), EXIT),
 T("loop beside a may_goto", SK, "infinite loop detected", 0, MOV(R0, 0), MAYGOTO(0), JA(-2)),
 T("loop that a may_goto jump makes", SK, "infinite loop detected", 0, MOV(R0, 0), MAYGOTO(1), EXIT, JA(-3)),
-T("may_goto with an imm", SK, "invalid may_goto imm", W, MOV(R0, 0), I(BPF_JMP | 0xe0, 0, 0, 1, 3), MOV(R0, 0), EXIT),
-T("may_goto with a dst", SK, "invalid may_goto imm", W, MOV(R0, 0), I(BPF_JMP | 0xe0, 1, 0, 1, 0), MOV(R0, 0), EXIT),
+T("may_goto with an imm", SK, "invalid may_goto imm", 0, MOV(R0, 0), I(BPF_JMP | 0xe0, 0, 0, 1, 3), MOV(R0, 0), EXIT),
+T("may_goto with a dst", SK, "invalid may_goto imm", 0, MOV(R0, 0), I(BPF_JMP | 0xe0, 1, 0, 1, 0), MOV(R0, 0), EXIT),
 T("may_goto out of range", SK, "jump out of range from insn 1 to 7", 0, MOV(R0, 0), MAYGOTO(5), EXIT),
 T("may_goto: value that grows", SK, "value_size=48 off=48 size=1", 0, MOV(R3, 0), MAYGOTO(2), ALU(ADD, R3, 1), JA(-3), INDEX(R3)),
 T("may_goto: value that changes", SK, TOO_FAR, 0, MOV(R3, 4), MAYGOTO(2), MOV(R3, 100), JA(-3), INDEX(R3)),

@@ -59,6 +59,8 @@ static const struct test tests[] = {
 #include "cases-calls.h"
 #include "cases-pruning.h"
 #include "cases-soundness.h"
+#include "cases-bounds.h"
+#include "cases-rules.h"
 #include "cases-new.h"
 };
 
