@@ -60,6 +60,7 @@ static const struct test tests[] = {
 #include "cases-pruning.h"
 #include "cases-soundness.h"
 #include "cases-bounds.h"
+#include "cases-arith.h"
 #include "cases-rules.h"
 #include "cases-new.h"
 };
