@@ -146,7 +146,8 @@ static inline int kt_load(enum side side, const struct kt_case *c, bool gpl)
 
 	REQUIRE(cnt <= 512);
 	memcpy(insns, c->insns, c->cnt * sizeof(insns[0]));
-	memcpy(insns + c->cnt, c->callback, c->callback_cnt * sizeof(insns[0]));
+	if (c->callback_cnt)
+		memcpy(insns + c->cnt, c->callback, c->callback_cnt * sizeof(insns[0]));
 	for (uint32_t i = 0; i < cnt; i++) {
 		if (insns[i].code == (BPF_LD | BPF_IMM | BPF_DW)) {
 			if (insns[i].src_reg == BPF_PSEUDO_MAP_FD ||
