@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* x86-64: arithmetic. */
+#include "base/atomic.h"
 #include "vm/jit_x86.h"
 
 #if VM_HAVE_JIT
@@ -7,12 +8,14 @@
 static bool has_bmi2(void)
 {
 	static int known; /* the same answer for everybody */
+	int is = load_relaxed(&known);
 
-	if (!known) {
+	if (!is) {
 		__builtin_cpu_init();
-		known = __builtin_cpu_supports("bmi2") ? 2 : 1;
+		is = __builtin_cpu_supports("bmi2") ? 2 : 1;
+		store_relaxed(&known, is);
 	}
-	return known == 2;
+	return is == 2;
 }
 
 /* dst = dst SHIFT src; n: 4 shl, 5 shr, 7 sar. The machine masks the count as BPF does. */
