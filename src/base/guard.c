@@ -28,8 +28,9 @@ bool fault_guard_resume(void *ucontext)
 		return false;
 #if defined(__x86_64__)
 	greg_t *regs = ((ucontext_t *)ucontext)->uc_mcontext.gregs;
-	/* Below the red zone, aligned as after a call. */
-	regs[REG_RSP] = ((regs[REG_RSP] - 256) & ~(greg_t)15) - 8;
+	/* On the stack of who waits: what faulted may have come to the end of it, and what lies
+	 * behind that is somebody else's. */
+	regs[REG_RSP] = (greg_t)(uintptr_t)fault_guard_top->regs[2];
 	regs[REG_RIP] = (greg_t)(uintptr_t)fault_guard_throw;
 	regs[REG_EFL] &= ~(greg_t)0x400; /* direction flag: the ABI wants it clear */
 	return true;

@@ -12,6 +12,7 @@
 #include "base/bits.h"
 #include "base/errors.h"
 #include "base/guard.h"
+#include "base/rawsys.h"
 
 /*
  * The kernel's struct sigaction: the handlers are installed by the raw system
@@ -32,8 +33,8 @@ struct kernel_sigaction {
 static const int guarded[] = {SIGSEGV, SIGBUS};
 /* What the application asked for; written by uaccess_sigaction(). */
 static struct sigaction chained[ARRAY_SIZE(guarded)];
-static uint32_t chain_lock;
-static uint32_t installed; /* 0 no, 1 being done, 2 yes */
+static uint32_t chain_lock; /* the pid of who holds it: a forked child may take its parent's */
+static bool installed;
 
 #if defined(__x86_64__)
 
@@ -286,17 +287,37 @@ static long raw_sigaction(int sig, const struct kernel_sigaction *act, struct ke
 	return ret;
 }
 
+/* Held for a copy only, with no fault possible inside, and without signals: a handler may
+ * call sigaction(2). */
+static uint64_t chain_take(void)
+{
+	const uint64_t all = UINT64_MAX;
+	const uint32_t pid = (uint32_t)raw_getpid();
+	uint32_t held = 0;
+	uint64_t mask = 0;
+
+	raw_sigprocmask(SIG_SETMASK, &all, &mask);
+	while (!cas_acquire(&chain_lock, &held, pid)) {
+		if (held && held != pid && cas_acquire(&chain_lock, &held, pid))
+			break;
+		held = 0;
+		cpu_relax();
+	}
+	return mask;
+}
+
+static void chain_give(uint64_t mask)
+{
+	store_release(&chain_lock, 0);
+	raw_sigprocmask(SIG_SETMASK, &mask, NULL);
+}
+
 static void chain_read(int index, struct sigaction *act)
 {
-	uint32_t unlocked = 0;
+	const uint64_t mask = chain_take();
 
-	/* Held for a copy only, with no fault possible inside; a signal
-	 * handler of the same thread cannot meet it held, as SIGSEGV and
-	 * SIGBUS are not raised in between. */
-	while (!cas_acquire(&chain_lock, &unlocked, 1))
-		unlocked = 0;
 	*act = chained[index];
-	store_release(&chain_lock, 0);
+	chain_give(mask);
 }
 
 static bool (*fixup)(void *context);
@@ -359,26 +380,26 @@ static long install(int sig, int extra_flags)
 
 int uaccess_init(void)
 {
-	uint32_t state = 0;
+	uint64_t mask;
 	unsigned int i;
 
-	if (load_acquire(&installed) == 2)
+	if (load_acquire(&installed))
 		return 0;
-	if (!cas_acquire(&installed, &state, 1)) {
-		while (load_acquire(&installed) == 1)
-			cpu_relax();
-		return 0;
-	}
-	for (i = 0; i < ARRAY_SIZE(guarded); i++) {
+	mask = chain_take();
+	for (i = 0; !load_relaxed(&installed) && i < ARRAY_SIZE(guarded); i++) {
 		struct kernel_sigaction old = {0};
 
 		raw_sigaction(guarded[i], NULL, &old);
+		/* the child of a fork in the middle of this has some of them */
+		if (old.handler == on_fault)
+			continue;
 		chained[i].sa_sigaction = old.handler;
 		chained[i].sa_flags = (int)(old.flags & ~(unsigned long)SA_RESTORER);
 		memcpy(&chained[i].sa_mask, &old.mask, sizeof(old.mask));
 		install(guarded[i], 0);
 	}
-	store_release(&installed, 2);
+	store_release(&installed, true);
+	chain_give(mask);
 	return 0;
 }
 
@@ -386,7 +407,7 @@ int uaccess_sigaction(int sig, const struct sigaction *act, struct sigaction *ol
 {
 	int index = guarded_index(sig);
 	struct sigaction now, then;
-	uint32_t unlocked = 0;
+	uint64_t mask;
 
 	if (index < 0)
 		return -EINVAL;
@@ -394,12 +415,11 @@ int uaccess_sigaction(int sig, const struct sigaction *act, struct sigaction *ol
 	/* The caller's pointers are touched outside the lock. */
 	if (act)
 		now = *act;
-	while (!cas_acquire(&chain_lock, &unlocked, 1))
-		unlocked = 0;
+	mask = chain_take();
 	then = chained[index];
 	if (act)
 		chained[index] = now;
-	store_release(&chain_lock, 0);
+	chain_give(mask);
 	/* The default action may have put SIG_DFL back in the kernel. */
 	if (act)
 		install(sig, now.sa_flags & SA_RESTART);

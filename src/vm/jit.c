@@ -231,6 +231,7 @@ static int pass(struct jit *j)
 		if (j->flags[i] & JIT_FUNC) {
 			j->funcs[j->func].start = j->pos;
 			jit_prologue(j);
+			j->body = j->pos;
 		}
 		if (j->flags[i] & JIT_DEAD)
 			continue;

@@ -41,6 +41,7 @@ struct jit {
 	uint32_t func_cnt;
 	uint32_t func; /* the one being emitted */
 	/* of the function being emitted; the back end's */
+	uint32_t body;	/* where it goes on behind its prologue */
 	uint32_t depth; /* bytes of stack */
 	uint16_t used;	/* BPF registers */
 	bool calls;	/* it calls something */

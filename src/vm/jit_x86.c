@@ -177,10 +177,16 @@ static void jump_back(struct jit *j, int cc, uint32_t to)
  */
 static void jump_to(struct jit *j, int cc, uint32_t i, int64_t to)
 {
-	if (to > i)
+	/* a function is entered once, wherever its loops begin */
+	if (j->flags[to] & JIT_FUNC) {
+		if (to != j->funcs[j->func].insn)
+			j->err = -EOPNOTSUPP;
+		jump_back(j, cc, j->body);
+	} else if (to > i) {
 		jump(j, cc, (int64_t)j->at[to] - j->at[i + 1]);
-	else
+	} else {
 		jump_back(j, cc, j->at[to]);
+	}
 }
 
 void x86_blind(struct jit *j, uint32_t i, uint8_t reg, uint64_t v, bool wide)

@@ -24,7 +24,8 @@ static uintptr_t map_function(const struct map *m, int32_t id)
 {
 	switch (id) {
 	case BPF_FUNC_map_update_elem:
-		return (uintptr_t)m->ops->update;
+		/* what is written over a timer takes more than the operation */
+		return map_has_timers(&m->attr) ? 0 : (uintptr_t)m->ops->update;
 	case BPF_FUNC_map_delete_elem:
 		return (uintptr_t)m->ops->delete;
 	case BPF_FUNC_map_push_elem:

@@ -61,9 +61,11 @@ struct served {
 static struct pool entry_pool = POOL_OF(struct entry);
 static struct pool served_pool = POOL_OF(struct served);
 
+/* The process whose all this is: a forked child begins anew. Negative while it does. */
+static pid_t owner;
+
 static struct {
 	pthread_mutex_t lock;
-	pid_t pid; /* whose all this is: a forked child begins anew */
 	pthread_t thread;
 	bool started;
 	struct entry **heap;
@@ -301,14 +303,38 @@ static void wake(void)
 
 /* ---- programs ---- */
 
-/* In a child of fork nothing of this is its own. */
-static void begin_anew(void)
+static bool is_own(void)
 {
-	if (t.pid == getpid())
-		return;
-	memset(&t, 0, sizeof(t));
-	pthread_mutex_init(&t.lock, NULL);
-	t.pid = getpid();
+	return load_acquire(&owner) == getpid();
+}
+
+/* In a child of fork nothing of this is its own. One of its threads begins anew, and the
+ * others wait; false: in a signal handler on top of that. */
+static bool begin_anew(void)
+{
+	const pid_t pid = getpid();
+	pid_t seen = load_acquire(&owner);
+
+	if (seen == pid)
+		return true;
+	if (inside)
+		return false;
+	inside = true;
+	fence_compiler();
+	while (seen != pid) {
+		if (seen != -pid && cas_acquire(&owner, &seen, -pid)) {
+			memset(&t, 0, sizeof(t));
+			pthread_mutex_init(&t.lock, NULL);
+			store_release(&owner, pid);
+			break;
+		}
+		cpu_relax();
+		/* Pairs with the store above. */
+		seen = load_acquire(&owner);
+	}
+	fence_compiler();
+	inside = false;
+	return true;
 }
 
 static int start_thread(void)
@@ -334,8 +360,7 @@ int timer_serve(struct vm_prog *p)
 	struct served *s;
 	int err = 0;
 
-	begin_anew();
-	if (!lock())
+	if (!begin_anew() || !lock())
 		return -EBUSY;
 	for (s = t.served; s && s->prog != p; s = s->next)
 		;
@@ -359,8 +384,7 @@ struct vm_prog *timer_server(uint32_t tag)
 	struct vm_prog *p = NULL;
 	uint32_t first;
 
-	begin_anew();
-	if (!lock())
+	if (!begin_anew() || !lock())
 		return NULL;
 	for (struct served *s = t.served; s && !p; s = s->next) {
 		memcpy(&first, s->prog->tag, sizeof(first));
@@ -400,7 +424,7 @@ void timer_forget(struct vm_prog *p)
 {
 	struct served **link;
 
-	if (!load_relaxed(&t.served) || t.pid != getpid() || !lock())
+	if (!load_relaxed(&t.served) || !is_own() || !lock())
 		return;
 	for (link = &t.served; *link && (*link)->prog != p;)
 		link = &(*link)->next;
@@ -476,7 +500,7 @@ void timer_disarm(const struct timer_cell *cell)
 {
 	struct entry *e;
 
-	if (t.pid != getpid() || !lock())
+	if (!is_own() || !lock())
 		return;
 	e = find(cell);
 	if (e)
@@ -486,12 +510,12 @@ void timer_disarm(const struct timer_cell *cell)
 
 bool timer_is_self(const struct timer_cell *cell)
 {
-	return t.started && t.pid == getpid() && pthread_equal(t.thread, pthread_self()) &&
+	return t.started && is_own() && pthread_equal(t.thread, pthread_self()) &&
 	       t.running && t.running->cell == cell;
 }
 
 void timer_wait(const struct timer_cell *cell)
 {
-	if (t.pid == getpid() && t.started && !pthread_equal(t.thread, pthread_self()) && !inside)
+	if (is_own() && t.started && !pthread_equal(t.thread, pthread_self()) && !inside)
 		wait_while(cell_runs, cell);
 }

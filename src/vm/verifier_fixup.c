@@ -21,8 +21,10 @@ static int32_t moved(const struct compaction *c, uint32_t from, int64_t target)
 	return (int32_t)c->to[target] - (int32_t)c->to[from] - 1;
 }
 
-static void fix_target(const struct compaction *c, struct bpf_insn *insn, uint32_t i)
+static void fix_target(const struct verifier *v, const struct compaction *c, uint32_t i)
 {
+	struct bpf_insn *insn = &v->prog->insns[i];
+
 	switch (insn_form(insn->code)) {
 	case INSN_JA:
 	case INSN_JCOND:
@@ -39,8 +41,8 @@ static void fix_target(const struct compaction *c, struct bpf_insn *insn, uint32
 	case INSN_LD_IMM64:
 		if (insn->src_reg != BPF_PSEUDO_FUNC)
 			break;
-		/* a function that nobody calls back */
-		if (!c->keep[(int64_t)i + 1 + insn->imm])
+		/* a function that nobody calls back (of others the first may go: a jump) */
+		if (!v->aux[(int64_t)i + 1 + insn->imm].seen)
 			insn->src_reg = insn->imm = 0;
 		else
 			insn->imm = moved(c, i, (int64_t)i + 1 + insn->imm);
@@ -56,7 +58,7 @@ static void move_insns(struct verifier *v, const struct compaction *c)
 
 	for (uint32_t i = 0; i < v->cnt; i++)
 		if (c->keep[i])
-			fix_target(c, &insns[i], i);
+			fix_target(v, c, i);
 	for (uint32_t i = 0; i < v->cnt; i++) {
 		struct vm_aux *a = &v->aux[c->to[i]];
 

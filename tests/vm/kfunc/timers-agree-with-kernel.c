@@ -189,9 +189,17 @@ static const struct bpf_insn cancels_itself[] = {
 	MOVR(R6, R3), MOVR(R1, R3), ALU(ADD, R1, AT_T), CALL(timer_cancel), STX(DW, R6, R0, AT_B),
 	ST(DW, R6, 0, 20), RET(0)};
 
+/* The element with key 0 is written whole, the bytes of its timer too. */
+#define FILL(off) ST(DW, FP, off, 0x5a5a5a5a)
+#define WRITE                                                                                      \
+	FILL(-56), FILL(-48), FILL(-40), FILL(-32), FILL(-24), FILL(-16), FILL(-8),                \
+		ST(W, FP, -60, 0), MAP(R1, KM_EXTRA), LEA(R2, -60), LEA(R3, -56), MOV(R4, 0),      \
+		CALL(map_update_elem)
+
 static const struct kt_case cases[] = {
 	TCASE("init, callback, start", SK, 0, count_up, BEGIN, INIT(1), MIX, SETCB, MIX, START(1 << 30, 0), MIX, CANCEL, MIX, CANCEL, MIX, END),
 	TCASE("init twice", SK, 0, count_up, BEGIN, INIT(1), MIX, INIT(1), MIX, SETCB, END),
+	TCASE("written by a program", SK, 0, count_up, BEGIN, WRITE, MIX, INIT(1), MIX, SETCB, MIX, CANCEL, MIX, END),
 	TCASE("clocks", SK, 0, count_up, BEGIN, INIT(2), MIX, INIT(7), MIX, INIT(0), MIX, SETCB, END),
 	TCASE("boot time", SK, 0, count_up, BEGIN, INIT(7), MIX, SETCB, MIX, END),
 	TCASE("bad clock", SK, 0, count_up, BEGIN, INIT(100), MIX, SETCB, MIX, START(0, 0), MIX, CANCEL, MIX, END),

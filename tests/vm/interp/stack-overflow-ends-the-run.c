@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A run that comes to the end of a small thread's stack (33 tail calls out of functions need
+ * some 80 KiB) ends as by any fault, where the client has a stack for signals; and what lies
+ * behind the guard page stays as it is.
+ */
+#include <pthread.h>
+#include <signal.h>
+#include <sys/mman.h>
+
+#include "prog.h"
+
+#define BEHIND 65536
+#define GUARD 4096
+#define STACK 49152
+#define CNT(a) (sizeof(a) / sizeof((a)[0]))
+
+static struct vm_prog *again;
+
+static struct vm_prog *target(struct map *m, uint32_t index)
+{
+	return again;
+}
+
+static void *run(void *ret)
+{
+	static char alternate[65536];
+	const stack_t signals = {.ss_sp = alternate, .ss_size = sizeof(alternate)};
+	uint64_t ctx = 0, r0;
+
+	REQUIRE(!sigaltstack(&signals, NULL));
+	*(int *)ret = vm_run(again, &ctx, NULL, &r0);
+	return NULL;
+}
+
+/* f calls g, which calls h, which calls the program. */
+static void overflow(enum vm_engine engine)
+{
+	struct bpf_insn insns[] = {
+		INSN(BPF_ST | BPF_DW | BPF_MEM, 10, 0, -512, 1), CALL_LOCAL(1), EXIT(),
+		INSN(BPF_ST | BPF_DW | BPF_MEM, 10, 0, -512, 1), CALL_LOCAL(1), EXIT(),
+		INSN(BPF_ST | BPF_DW | BPF_MEM, 10, 0, -512, 1), CALL_LOCAL(1), EXIT(),
+		INSN(BPF_ST | BPF_DW | BPF_MEM, 10, 0, -512, 1), MOV64_K(2, 0), MOV64_K(3, 0),
+		CALL(BPF_FUNC_tail_call), MOV64_K(0, 7), EXIT()};
+	const size_t size = BEHIND + GUARD + STACK;
+	uint8_t *mem = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	pthread_attr_t attr;
+	pthread_t thread;
+	int ret = 0, changed = 0;
+
+	REQUIRE(mem != MAP_FAILED);
+	memset(mem, 0x5a, BEHIND);
+	REQUIRE(!mprotect(mem + BEHIND, GUARD, PROT_NONE));
+	again = prog_new(BPF_PROG_TYPE_SOCKET_FILTER, insns, CNT(insns));
+	again->engine = engine;
+	pthread_attr_init(&attr);
+	REQUIRE(!pthread_attr_setstack(&attr, mem + BEHIND + GUARD, STACK));
+	REQUIRE(!pthread_create(&thread, &attr, run, &ret));
+	pthread_join(thread, NULL);
+	CHECK_EQ(ret, -EFAULT);
+	for (int i = 0; i < BEHIND; i++)
+		changed += mem[i] != 0x5a;
+	CHECK_EQ(changed, 0);
+	vm_prog_free(again);
+	munmap(mem, size);
+}
+
+int main(void)
+{
+	uaccess_init();
+	vm_set_tail_call(target);
+	vm_set_trace_fd(-1);
+	overflow(VM_ENGINE_INTERP);
+	overflow(VM_ENGINE_JIT);
+	return check_done();
+}
