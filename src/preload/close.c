@@ -185,3 +185,6 @@ EXPORT int login_tty(int fd)
 /* libc's second names for the same calls. */
 EXPORT int __close(int fd) __attribute__((alias("close")));
 EXPORT int __dup2(int from, int to) __attribute__((alias("dup2")));
+
+int served_dup2(int from, int to) __attribute__((alias("dup2")));
+int served_dup3(int from, int to, int flags) __attribute__((alias("dup3")));

@@ -98,3 +98,6 @@ EXPORT void *mmap(void *addr, size_t len, int prot, int flags, int fd, off_t off
 		return REAL(mmap)(addr, len, prot, flags, fd, off);
 	return (void *)edge(map_object(addr, len, prot, flags, fd, off));
 }
+
+void *served_mmap(void *addr, size_t len, int prot, int flags, int fd, off_t off)
+	__attribute__((alias("mmap")));

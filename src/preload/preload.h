@@ -82,6 +82,12 @@ void fd_class_reset_range(unsigned int first, unsigned int last);
 void fd_before_close(int fd);
 void fd_after_close(int fd);
 
+/* dup2(), dup3() and mmap() as programs have them: by their own names, calls from inside the
+ * library go to wrap.c. */
+int served_dup2(int from, int to);
+int served_dup3(int from, int to, int flags);
+void *served_mmap(void *addr, size_t len, int prot, int flags, int fd, off_t off);
+
 /* fd is about to be closed: what stands for it in poll(2) and epoll(7). */
 void standin_drop(int fd);
 void poll_drop(int fd);

@@ -66,12 +66,12 @@ EXPORT long syscall(long n, ...)
 		return close_range(a, b, c);
 #ifdef SYS_dup2
 	case SYS_dup2:
-		return dup2(a, b);
+		return served_dup2(a, b);
 #endif
 	case SYS_dup3:
-		return dup3(a, b, c);
+		return served_dup3(a, b, c);
 	case SYS_mmap:
-		return (long)mmap((void *)a, b, c, d, e, f);
+		return (long)served_mmap((void *)a, b, c, d, e, f);
 	case SYS_epoll_ctl:
 		return epoll_ctl(a, b, c, (void *)d);
 #ifdef SYS_epoll_wait
