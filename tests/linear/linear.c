@@ -115,18 +115,59 @@ static bool same_state(const struct linear_state *a, const struct linear_state *
 	return a->n == b->n && !memcmp(a->value, b->value, a->n * sizeof(a->value[0]));
 }
 
+/* A set: `at` has its members, `found` their places + 1 by hash, of this round. */
 struct configs {
 	struct config *at;
-	uint32_t n;
+	uint32_t n, round;
+	struct {
+		uint32_t round, place;
+	} * found;
 };
+
+#define FOUND (2 * CONFIGS_MAX)
+
+static bool configs_make(struct configs *c)
+{
+	*c = (struct configs){.at = malloc(CONFIGS_MAX * sizeof(*c->at)), .round = 1};
+	c->found = calloc(FOUND, sizeof(*c->found));
+	return c->at && c->found;
+}
+
+static void configs_free(struct configs *c)
+{
+	free(c->at);
+	free(c->found);
+}
+
+static void configs_empty(struct configs *c)
+{
+	c->n = 0;
+	c->round++;
+}
+
+static uint32_t config_hash(const struct config *one)
+{
+	uint64_t h = one->done * 0x9e3779b97f4a7c15ull + one->state.n;
+
+	for (uint32_t i = 0; i < one->state.n; i++)
+		h = (h ^ h >> 29 ^ (uint64_t)one->state.value[i]) * 0x9e3779b97f4a7c15ull;
+	return (uint32_t)(h >> 32);
+}
 
 static bool add(struct configs *c, const struct config *one)
 {
-	for (uint32_t i = 0; i < c->n; i++)
-		if (c->at[i].done == one->done && same_state(&c->at[i].state, &one->state))
+	uint32_t f = config_hash(one) % FOUND;
+
+	for (; c->found[f].round == c->round; f = (f + 1) % FOUND) {
+		const struct config *is = &c->at[c->found[f].place];
+
+		if (is->done == one->done && same_state(&is->state, &one->state))
 			return true;
+	}
 	if (c->n == CONFIGS_MAX)
 		return false;
+	c->found[f].round = c->round;
+	c->found[f].place = c->n;
 	c->at[c->n++] = *one;
 	return true;
 }
@@ -135,7 +176,7 @@ static bool add(struct configs *c, const struct config *one)
 static int settle(struct configs *now, struct configs *after, uint32_t slot, uint64_t open,
 		  const struct linear_event **in, linear_step step, uint32_t room)
 {
-	after->n = 0;
+	configs_empty(after);
 	for (uint32_t i = 0; i < now->n; i++) { /* grows meanwhile */
 		struct config c = now->at[i];
 
@@ -161,19 +202,20 @@ long linear_check(const struct linear_event *events, size_t n, linear_step step,
 		  const struct linear_state *start, uint32_t room)
 {
 	struct moment *moments = malloc(2 * n * sizeof(*moments) + 1);
-	struct configs now = {malloc(CONFIGS_MAX * sizeof(struct config)), 1};
-	struct configs after = {malloc(CONFIGS_MAX * sizeof(struct config)), 0};
+	const struct config first = {.state = *start};
+	struct configs now, after;
+	bool made = configs_make(&now) & configs_make(&after);
 	const struct linear_event *in[SLOTS] = {0};
 	uint8_t *slots = malloc(n + 1);
 	uint64_t open = 0;
 	size_t count = 0;
 	long bad = -1;
 
-	if (!moments || !now.at || !after.at || !slots) {
+	if (!moments || !made || !slots) {
 		bad = -2;
 		goto out;
 	}
-	now.at[0] = (struct config){.state = *start};
+	add(&now, &first);
 	for (size_t i = 0; i < n; i++) {
 		moments[count++] = (struct moment){events[i].call, false, (uint32_t)i};
 		if (events[i].ret_time)
@@ -211,8 +253,8 @@ long linear_check(const struct linear_event *events, size_t n, linear_step step,
 	}
 out:
 	free(moments);
-	free(now.at);
-	free(after.at);
+	configs_free(&now);
+	configs_free(&after);
 	free(slots);
 	return bad;
 }
