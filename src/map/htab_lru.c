@@ -57,11 +57,11 @@ static bool order_unlink(struct map *m, struct lru_order *o, uint32_t index1)
 	    (older ? older->newer & ~LRU_NODE_ACTIVE : list->oldest) != index1)
 		return false;
 	if (newer)
-		newer->older = older1;
+		store_relaxed(&newer->older, older1);
 	else
 		list->newest = older1;
 	if (older)
-		older->newer = newer1 | bit;
+		store_relaxed(&older->newer, newer1 | bit);
 	else
 		list->oldest = newer1;
 	list->count--;
@@ -77,10 +77,10 @@ static bool order_push(struct map *m, struct lru_order *o, enum lru_list_id id, 
 
 	if (newest1 > m->htab.elems || newest1 == index1)
 		return false;
-	node->newer = bit;
-	node->older = newest1;
+	store_relaxed(&node->newer, bit);
+	store_relaxed(&node->older, newest1);
 	if (newest1)
-		htab_lru_node(m, newest1 - 1)->newer = index1 | bit;
+		store_relaxed(&htab_lru_node(m, newest1 - 1)->newer, index1 | bit);
 	else
 		list->oldest = index1;
 	list->newest = index1;
@@ -223,7 +223,7 @@ static inline bool order_pop(struct map *m, struct lru_list *list, uint32_t inde
 	list->oldest = newer1;
 	list->count--;
 	if (likely(newer1))
-		htab_lru_node(m, newer1 - 1)->older = 0;
+		store_relaxed(&htab_lru_node(m, newer1 - 1)->older, 0);
 	else
 		list->newest = 0;
 	return true;

@@ -129,7 +129,8 @@ int htab_lru_populate(struct map *m, uint64_t first, uint32_t n);
 
 /* The rest is called under the stripe's lock, but where it is said. */
 
-/* An update replaces this element: what its order needs is fetched. */
+/* An update replaces this element: what its order needs is fetched. (Before the lock: a hint,
+ * while others store.) */
 static inline void htab_lru_fetch(const struct map *m, uint32_t index)
 {
 	const struct lru_node *node = htab_lru_node(m, index);
