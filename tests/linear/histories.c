@@ -441,6 +441,9 @@ static void check_key(uint8_t key)
 			if (histories[w]->event[i].key == key)
 				all[n++] = histories[w]->event[i];
 	bad = linear_check(all, n, subject->step, &empty, subject->max);
+	/* each operation that a death cut short doubles what may be */
+	if (bad == -2 && !check_failures)
+		SKIP("%s, key %u: too many operations were cut short to tell", subject->name, key);
 	if (bad != -1)
 		fprintf(stderr, "%s, key %u, %zu operations: not linearizable (%ld)\n",
 			subject->name, key, n, bad);

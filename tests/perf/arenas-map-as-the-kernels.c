@@ -212,6 +212,9 @@ int main(void)
 {
 	const char *ops = getenv("SHMAP_TEST_OPS");
 
+#ifdef __SANITIZE_THREAD__
+	SKIP("TSan has memory of its own where the arenas are to be");
+#endif
 	check_private_rundir();
 	REQUIRE(signal(SIGSEGV, on_fault) != SIG_ERR && signal(SIGBUS, on_fault) != SIG_ERR);
 	for (long i = ops ? atol(ops) : 2000; i > 0 && !check_failures; i--)
