@@ -549,6 +549,8 @@ static void perf_audit(const struct death_subject *s)
 			death_violation("no lease among the dead");
 		perf_event_output(&event[cpu], lease_cpu(), &part, 1);
 		lease_release();
+		/* (nothing is put out where the lease is another CPU's: then who waits repairs) */
+		perf_event_poll(&event[cpu]);
 		if (st->lock || (lease_possible_cpus() == 1 && st->lost != st->reported))
 			death_violation("event %u: lock %#x, %llu lost, %llu told", cpu, st->lock,
 					(unsigned long long)st->lost,
