@@ -61,7 +61,7 @@ static void route(uint32_t index, void *key)
  * Owners of local storages: fds that both sides are given. The kernel lets bpf(2) at them by
  * sockets, files and pidfds.
  */
-#define OWNERS_MAX 10000
+#define OWNERS_MAX 4000 /* of each kind: RLIMIT_NOFILE may be 20000 */
 
 static int owner_fd[3][OWNERS_MAX];
 enum { SOCKETS, FILES, TASKS };
