@@ -9,7 +9,6 @@
  */
 #include "btf/old_maps.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -34,18 +33,6 @@ enum field {
 
 #define NEEDED_FIELDS 4
 
-static int fail(char *why, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-
-static int fail(char *why, const char *fmt, ...)
-{
-	va_list args;
-
-	va_start(args, fmt);
-	vsnprintf(why, OLD_OBJECT_WHY, fmt, args);
-	va_end(args);
-	return -EINVAL;
-}
-
 static bool holds_maps(uint32_t type)
 {
 	return type == BPF_MAP_TYPE_ARRAY_OF_MAPS || type == BPF_MAP_TYPE_HASH_OF_MAPS;
@@ -59,25 +46,26 @@ static int read_fields(const struct old_maps *maps, const struct old_map *m, uin
 
 	memset(field, 0, known);
 	if (m->size < NEEDED_FIELDS * sizeof(field[0]))
-		return fail(why,
-			    "the definition of the map %s has %u bytes; a struct bpf_map_def has "
-			    "at least 16: type, key_size, value_size, max_entries",
-			    m->name, m->size);
+		return old_object_fail(
+			why,
+			"the definition of the map %s has %u bytes; a struct bpf_map_def has "
+			"at least 16: type, key_size, value_size, max_entries",
+			m->name, m->size);
 	memcpy(field, m->def, m->size < known ? m->size : known);
 	for (uint32_t i = known; i < m->size; i++)
 		if (m->def[i])
-			return fail(
+			return old_object_fail(
 				why,
 				"the definition of the map %s has a field at byte %u that is not "
 				"known here, and it is not 0",
 				m->name, i);
 	if (!holds_maps(field[F_TYPE]) && field[F_INNER_MAP_IDX])
-		return fail(why,
-			    "the definition of the map %s has %u in its sixth field "
-			    "(inner_map_idx), which only maps of maps have",
-			    m->name, field[F_INNER_MAP_IDX]);
+		return old_object_fail(why,
+				       "the definition of the map %s has %u in its sixth field "
+				       "(inner_map_idx), which only maps of maps have",
+				       m->name, field[F_INNER_MAP_IDX]);
 	if (holds_maps(field[F_TYPE]) && field[F_INNER_MAP_IDX] >= maps->cnt)
-		return fail(
+		return old_object_fail(
 			why,
 			"the map %s names map %u as its inner map (inner_map_idx); there are %u, "
 			"counted from 0",
@@ -165,10 +153,11 @@ static int sized(struct builder *b, const struct old_map *m, bool key, uint32_t 
 		long long have = btf__resolve_size(b->btf, type);
 
 		if (have != size)
-			return fail(b->why,
-				    "BPF_ANNOTATE_KV_PAIR says that a %s of the map %s has %lld "
-				    "bytes, its definition %u",
-				    key ? "key" : "value", m->name, have, size);
+			return old_object_fail(
+				b->why,
+				"BPF_ANNOTATE_KV_PAIR says that a %s of the map %s has %lld "
+				"bytes, its definition %u",
+				key ? "key" : "value", m->name, have, size);
 		out->name = key ? "key" : "value";
 		out->type = btf__add_ptr(b->btf, type);
 	} else {
@@ -200,10 +189,11 @@ static int add_definition(struct builder *b, const struct old_map *m, bool inner
 	if (err)
 		return err;
 	if (inner && holds_maps(field[F_TYPE]))
-		return fail(b->why,
-			    "the map %s, which another names as its inner map (inner_map_idx), is "
-			    "a map of maps itself",
-			    m->name);
+		return old_object_fail(
+			b->why,
+			"the map %s, which another names as its inner map (inner_map_idx), is "
+			"a map of maps itself",
+			m->name);
 	members[n++] = (struct member){"type", add_uint(b, field[F_TYPE])};
 	err = sized(b, m, true, field[F_KEY_SIZE], &members[n++]);
 	if (!err)
@@ -303,7 +293,7 @@ int old_maps_btf(const struct old_maps *maps, const void *old, uint32_t old_size
 	why[0] = 0;
 	b.btf = old ? btf__new(old, old_size) : btf__new_empty();
 	if (!b.btf)
-		return fail(why, "its BTF cannot be read: %s", strerror(errno));
+		return old_object_fail(why, "its BTF cannot be read: %s", strerror(errno));
 	err = build(&b);
 	raw = err ? NULL : btf__raw_data(b.btf, out_size);
 	if (!err) {
@@ -315,6 +305,7 @@ int old_maps_btf(const struct old_maps *maps, const void *old, uint32_t old_size
 	}
 	btf__free(b.btf);
 	if (err && !why[0])
-		fail(why, "the definitions of its maps cannot be put into BTF: %s", strerror(-err));
+		old_object_fail(why, "the definitions of its maps cannot be put into BTF: %s",
+				strerror(-err));
 	return err;
 }

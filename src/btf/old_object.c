@@ -41,9 +41,7 @@ struct elf {
 	size_t strings_size;
 };
 
-static int fail(char *why, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-
-static int fail(char *why, const char *fmt, ...)
+int old_object_fail(char *why, const char *fmt, ...)
 {
 	va_list args;
 
@@ -202,7 +200,7 @@ static int find_maps(const struct elf *e, struct old_maps *maps, char *why)
 		if (!is_map_symbol(e, sym))
 			continue;
 		if (maps->cnt == OLD_MAPS_MAX)
-			return fail(why, "more than %d maps", OLD_MAPS_MAX);
+			return old_object_fail(why, "more than %d maps", OLD_MAPS_MAX);
 		m = &maps->map[maps->cnt++];
 		m->section = sym->st_shndx;
 		m->symbol = i;
@@ -211,11 +209,13 @@ static int find_maps(const struct elf *e, struct old_maps *maps, char *why)
 		m->name = string_at(e->strings, e->strings_size, sym->st_name);
 		sh = &e->sh[m->section];
 		if (!m->name || !section_inside(e, sh) || m->from >= sh->sh_size)
-			return fail(why, "a symbol of the section '%s' lies outside of it",
-				    section_name(e, m->section));
+			return old_object_fail(why,
+					       "a symbol of the section '%s' lies outside of it",
+					       section_name(e, m->section));
 	}
 	if (!maps->cnt)
-		return fail(why, "a section 'maps' without a map: its variables have no symbols");
+		return old_object_fail(
+			why, "a section 'maps' without a map: its variables have no symbols");
 	qsort(maps->map, maps->cnt, sizeof(maps->map[0]), by_place);
 	for (uint32_t i = 0; i < maps->cnt; i++) {
 		struct old_map *m = &maps->map[i], *next = m + 1;
@@ -420,9 +420,9 @@ static int convert(const struct elf *e, struct old_maps *maps, struct file *f, c
 	int err;
 
 	if (both && e->sh[both].sh_size)
-		return fail(why,
-			    "it has maps in the section 'maps', as until libbpf 0.8, and others "
-			    "in '.maps'; define all of them in one way");
+		return old_object_fail(
+			why, "it has maps in the section 'maps', as until libbpf 0.8, and others "
+			     "in '.maps'; define all of them in one way");
 	err = find_maps(e, maps, why);
 	if (err)
 		return err;
@@ -443,7 +443,7 @@ static int convert(const struct elf *e, struct old_maps *maps, struct file *f, c
 	}
 	free(btf);
 	if (err)
-		fail(why, "no memory");
+		old_object_fail(why, "no memory");
 	return err;
 }
 
@@ -463,7 +463,7 @@ int old_object_convert(const void *data, size_t size, void **out, size_t *out_si
 		return 0;
 	maps = calloc(1, sizeof(*maps));
 	if (!maps) {
-		fail(why, "no memory");
+		old_object_fail(why, "no memory");
 		return -ENOMEM;
 	}
 	err = convert(&e, maps, &f, why);

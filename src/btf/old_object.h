@@ -34,4 +34,7 @@ bool old_section_type(const char *section, uint32_t *prog_type, uint32_t *attach
 /* The whole file, malloc()ed, with *size; NULL and errno. Only regular files up to 256 MiB. */
 void *old_object_read(const char *path, size_t *size);
 
+/* Writes the sentence to why (OLD_OBJECT_WHY bytes): -EINVAL. */
+int old_object_fail(char *why, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
 #endif

@@ -205,6 +205,18 @@ INLINE int quick_write(struct map *m, const struct htab_shape s, const void *use
 	return quick_change(m, s, key, htab_key_hash_of(m, key, s.key_size), value, flags);
 }
 
+/* Where a key is that is to go, and what its order needs; false: not in plain sight. */
+INLINE bool spot_of(struct map *m, const struct htab_shape s, const void *key, struct spot *at)
+{
+	if (!spot_guess(m, s, key, htab_key_hash_of(m, key, s.key_size), at) || !at->link)
+		return false;
+	if (s.lru) {
+		prefetch_write(htab_lru_order(m, at->stripe));
+		htab_lru_fetch(m, link_index1(at->link) - 1);
+	}
+	return true;
+}
+
 INLINE int quick_erase(struct map *m, const struct htab_shape s, const void *user_key)
 {
 	struct spot at;
@@ -213,12 +225,8 @@ INLINE int quick_erase(struct map *m, const struct htab_shape s, const void *use
 
 	if (unlikely(!htab_key_get(key, user_key, s.key_size)))
 		return -EFAULT;
-	if (!spot_guess(m, s, key, htab_key_hash_of(m, key, s.key_size), &at) || !at.link)
+	if (!spot_of(m, s, key, &at))
 		return htab_erase_any(m, key);
-	if (s.lru) {
-		prefetch_write(htab_lru_order(m, at.stripe));
-		htab_lru_fetch(m, link_index1(at.link) - 1);
-	}
 	ret = spot_lock(m, &at);
 	if (unlikely(ret))
 		return ret;
@@ -236,12 +244,8 @@ INLINE int quick_take(struct map *m, const struct htab_shape s, const void *key,
 	uint32_t i, cpu;
 	int ret;
 
-	if (!spot_guess(m, s, key, htab_key_hash_of(m, key, s.key_size), &at) || !at.link)
+	if (!spot_of(m, s, key, &at))
 		return htab_take(m, key, copy, 0, NULL);
-	if (s.lru) {
-		prefetch_write(htab_lru_order(m, at.stripe));
-		htab_lru_fetch(m, link_index1(at.link) - 1);
-	}
 	ret = spot_lock(m, &at);
 	if (unlikely(ret))
 		return ret;

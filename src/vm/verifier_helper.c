@@ -131,17 +131,10 @@ static bool takes_words(const struct helper_proto *p)
 	return p->id == BPF_FUNC_snprintf || p->id == BPF_FUNC_trace_vprintk;
 }
 
-static int check_size(struct verifier *v, struct call *c, int regno, enum helper_arg mem,
-		      bool zero_ok)
+int check_size_range(struct verifier *v, int regno, bool zero_ok)
 {
 	const struct reg *r = &cur_regs(v)[regno];
-	const bool write = mem == HARG_MEM_WRITE || mem == HARG_MEM_WRITE_OR_NULL;
-	int err;
 
-	if (r->kind != REG_SCALAR)
-		return wrong_type(v, regno, "scalar");
-	/* the size decides what is touched, whatever comes of it */
-	flow_need_reg(v, v->cur->cur, regno);
 	if (r->smin < 0) {
 		verbose(v, "R%d min value is negative, either use unsigned or 'var &= const'\n",
 			regno);
@@ -158,6 +151,23 @@ static int check_size(struct verifier *v, struct call *c, int regno, enum helper
 			regno);
 		return -EACCES;
 	}
+	return 0;
+}
+
+static int check_size(struct verifier *v, struct call *c, int regno, enum helper_arg mem,
+		      bool zero_ok)
+{
+	const struct reg *r = &cur_regs(v)[regno];
+	const bool write = mem == HARG_MEM_WRITE || mem == HARG_MEM_WRITE_OR_NULL;
+	int err;
+
+	if (r->kind != REG_SCALAR)
+		return wrong_type(v, regno, "scalar");
+	/* the size decides what is touched, whatever comes of it */
+	flow_need_reg(v, v->cur->cur, regno);
+	err = check_size_range(v, regno, zero_ok);
+	if (err)
+		return err;
 	c->max_size = r->umax;
 	err = check_helper_mem(v, c, regno - 1, r->umax, write,
 			       write && tnum_is_const(r->var_off) && fills_all(c->proto), zero_ok);

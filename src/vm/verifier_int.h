@@ -550,6 +550,8 @@ bool walk_is_rcu(const struct verifier *v, const struct reg *from, const char *t
 		 const char *member);
 
 /* verifier_helper.c */
+/* May R[regno], a number, be the size of some memory? */
+int check_size_range(struct verifier *v, int regno, bool zero_ok);
 int check_helper(struct verifier *v, const struct bpf_insn *insn, uint32_t *next);
 /* A new reference: its id, or -E2BIG. */
 int ref_acquire(struct verifier *v);

@@ -106,17 +106,9 @@ static int check_buffer(struct verifier *v, int regno)
 	int err;
 
 	flow_need_reg(v, v->cur->cur, regno);
-	if (r->smin < 0) {
-		verbose(v, "R%d min value is negative, either use unsigned or 'var &= const'\n",
-			regno);
-		return -EACCES;
-	}
-	if (r->umax >= VER_MAX_VAR_OFF) {
-		verbose(v,
-			"R%d unbounded memory access, use 'var &= const' or 'if (var < const)'\n",
-			regno);
-		return -EACCES;
-	}
+	err = check_size_range(v, regno, true);
+	if (err)
+		return err;
 	err = check_mem_access(v, regno - 1, (uint32_t)r->umax, false, false, true);
 	return err ? err : check_mem_access(v, regno - 1, (uint32_t)r->umax, true, false, true);
 }

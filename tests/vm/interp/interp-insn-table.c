@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Every instruction of RFC 9669 gives the RFC's result for edge values. */
+#include "../rfc9669_model.h"
 #include "prog.h"
 
 #define MIN64 0x8000000000000000ull
@@ -155,34 +156,6 @@ static const struct {
 	{0x80000000, -1}, {0xffffffff, -1}, {0x7fffffff, (int32_t)0x80000000},
 };
 
-static bool compare(uint8_t op, uint64_t ua, uint64_t ub, int64_t sa, int64_t sb)
-{
-	switch (op) {
-	case BPF_JEQ:
-		return ua == ub;
-	case BPF_JNE:
-		return ua != ub;
-	case BPF_JGT:
-		return ua > ub;
-	case BPF_JGE:
-		return ua >= ub;
-	case BPF_JLT:
-		return ua < ub;
-	case BPF_JLE:
-		return ua <= ub;
-	case BPF_JSET:
-		return (ua & ub) != 0;
-	case BPF_JSGT:
-		return sa > sb;
-	case BPF_JSGE:
-		return sa >= sb;
-	case BPF_JSLT:
-		return sa < sb;
-	default:
-		return sa <= sb;
-	}
-}
-
 static void test_jumps(void)
 {
 	static const uint8_t ops[] = {BPF_JEQ,	BPF_JNE,  BPF_JGT,  BPF_JGE,  BPF_JLT, BPF_JLE,
@@ -192,9 +165,8 @@ static void test_jumps(void)
 	for (i = 0; i < sizeof(ops); i++) {
 		for (j = 0; j < sizeof(pairs) / sizeof(pairs[0]); j++) {
 			uint64_t a = pairs[j].a, b = (uint64_t)(int64_t)pairs[j].b;
-			bool want64 = compare(ops[i], a, b, (int64_t)a, (int64_t)b);
-			bool want32 =
-				compare(ops[i], (uint32_t)a, (uint32_t)b, (int32_t)a, (int32_t)b);
+			bool want64 = rfc_taken(BPF_JMP | ops[i], a, b);
+			bool want32 = rfc_taken(BPF_JMP32 | ops[i], a, b);
 
 #define JUMP(code, src, imm)                                                                       \
 	RUN(NULL, LD_IMM64(1, a), LD_IMM64(2, b), MOV64_K(0, 1),                                   \

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "../rfc9669_model.h"
 #include "map/map.h"
 
 #define STEPS_MAX 4000
@@ -386,42 +387,6 @@ static bool run_atomic(struct checker *c, struct checked_frame *f, const struct 
 	return true;
 }
 
-static bool jumps(const struct bpf_insn *in, uint64_t a, uint64_t b)
-{
-	if (INSN_CLASS(in->code) == BPF_JMP32) {
-		const uint8_t op = INSN_OP(in->code);
-		const bool sx =
-			op == BPF_JSGT || op == BPF_JSGE || op == BPF_JSLT || op == BPF_JSLE;
-
-		a = sx ? (uint64_t)(int64_t)(int32_t)a : (uint32_t)a;
-		b = sx ? (uint64_t)(int64_t)(int32_t)b : (uint32_t)b;
-	}
-	switch (INSN_OP(in->code)) {
-	case BPF_JEQ:
-		return a == b;
-	case BPF_JNE:
-		return a != b;
-	case BPF_JGT:
-		return a > b;
-	case BPF_JGE:
-		return a >= b;
-	case BPF_JLT:
-		return a < b;
-	case BPF_JLE:
-		return a <= b;
-	case BPF_JSET:
-		return a & b;
-	case BPF_JSGT:
-		return (int64_t)a > (int64_t)b;
-	case BPF_JSGE:
-		return (int64_t)a >= (int64_t)b;
-	case BPF_JSLT:
-		return (int64_t)a < (int64_t)b;
-	default:
-		return (int64_t)a <= (int64_t)b;
-	}
-}
-
 /* The walk's node for c->pc after the node c->node. */
 static bool follow(struct checker *c)
 {
@@ -682,7 +647,7 @@ static bool one_step(struct checker *c, bool *done)
 		operands = 1 << in->dst_reg | (INSN_SRC(in->code) ? 1 << in->src_reg : 0);
 		if (f->taint & operands)
 			c->loose = true;
-		if (jumps(in, f->r[in->dst_reg],
+		if (rfc_taken(in->code, f->r[in->dst_reg],
 			  INSN_SRC(in->code) ? f->r[in->src_reg] : (uint64_t)(int64_t)in->imm))
 			c->pc += in->off;
 		break;

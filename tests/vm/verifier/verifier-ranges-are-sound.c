@@ -4,6 +4,7 @@
  * every value that the instruction gives for the operands believed before:
  * random ranges, random members of them, every operation and comparison.
  */
+#include "../rfc9669_model.h"
 #include "check.h"
 #include "vm/verifier_int.h"
 
@@ -136,40 +137,6 @@ static uint64_t execute(uint8_t op, uint64_t a, uint64_t b, bool is32, bool is_s
 	return is32 ? (uint32_t)r : r;
 }
 
-static bool holds(uint8_t op, uint64_t a, uint64_t b, bool is32)
-{
-	int64_t sa = a, sb = b;
-
-	if (is32) {
-		sa = (int32_t)a, sb = (int32_t)b;
-		a = (uint32_t)a, b = (uint32_t)b;
-	}
-	switch (op) {
-	case BPF_JEQ:
-		return a == b;
-	case BPF_JNE:
-		return a != b;
-	case BPF_JSET:
-		return a & b;
-	case BPF_JGT:
-		return a > b;
-	case BPF_JGE:
-		return a >= b;
-	case BPF_JLT:
-		return a < b;
-	case BPF_JLE:
-		return a <= b;
-	case BPF_JSGT:
-		return sa > sb;
-	case BPF_JSGE:
-		return sa >= sb;
-	case BPF_JSLT:
-		return sa < sb;
-	default:
-		return sa <= sb;
-	}
-}
-
 static void show(const char *what, const struct reg *r, uint64_t x)
 {
 	fprintf(stderr,
@@ -234,7 +201,7 @@ static void one_branch(void)
 	random_reg(&b, y);
 	sample(&a, &x);
 	sample(&b, &y);
-	truth = holds(ops[k], x, y, is32);
+	truth = rfc_taken((is32 ? BPF_JMP32 : BPF_JMP) | ops[k], x, y);
 	taken = branch_taken(&a, &b, ops[k], is32);
 	if (taken >= 0 && taken != truth) {
 		fprintf(stderr, "jump 0x%02x of 0x%llx, 0x%llx predicted %d\n", ops[k],
