@@ -21,8 +21,11 @@
  * (callbacks) taint their ancestors, which are then compared in full
  * (verifier_state.c).
  *
- * Slots are those of the instruction's own frame. What a callee does to its
- * caller's slots is planted at the call instruction, unconditionally.
+ * Slots are those of the instruction's own frame. That a callee reads its
+ * caller's slots is planted at the call instruction. What a load from them or a store to
+ * them needs is known there too (far_at): a slot that is precise after the call, or while
+ * the callee runs, is precise before it. Where an instruction is come to from several calls, that
+ * goes for the first; for the others the slots count as precise, whatever is done with them.
  */
 #include "vm/verifier_int.h"
 
@@ -61,6 +64,26 @@ static bool static_call(const struct verifier *v, uint32_t i)
 	       !v->subprogs[cfg_subprog_at(v, v->aux[i].call_pc)].global;
 }
 
+/* Is what this store puts into a caller's slot precise there? */
+static bool far_needs(const struct verifier *v, const struct flow *f)
+{
+	return f->far_spills && (v->info[f->far_at - 1].flow.slots_precise & f->far_spills);
+}
+
+/* The caller's slots that this load reads. */
+static void far_need(struct verifier *v, const struct flow *f)
+{
+	struct flow *call;
+
+	if (!f->far_fills)
+		return;
+	call = &v->info[f->far_at - 1].flow;
+	if ((call->slots_precise_seed & f->far_fills) != f->far_fills) {
+		call->slots_precise_seed |= f->far_fills;
+		enqueue(v, f->far_at - 1);
+	}
+}
+
 static uint16_t precise_before(struct verifier *v, uint32_t i, uint16_t after, uint64_t slots_after,
 			       uint64_t *slots)
 {
@@ -85,18 +108,22 @@ static uint16_t precise_before(struct verifier *v, uint32_t i, uint16_t after, u
 	case INSN_LDX:
 	case INSN_LDX_SX:
 		p &= ~d;
-		if (after & d)
+		if (after & d) {
 			*slots |= f->fills;
+			far_need(v, f);
+		}
 		break;
 	case INSN_STX:
-		if (slots_after & f->spills)
+		if ((slots_after & f->spills) || far_needs(v, f))
 			p |= s;
 		break;
 	case INSN_ATOMIC:
 		p &= ~writes;
-		if (after & writes)
+		if (after & writes) {
 			*slots |= f->fills;
-		if (insn_store_release(insn) && (slots_after & f->spills))
+			far_need(v, f);
+		}
+		if (insn_store_release(insn) && ((slots_after & f->spills) || far_needs(v, f)))
 			p |= s;
 		break;
 	case INSN_JCOND:
@@ -168,6 +195,10 @@ void flow_settle(struct verifier *v)
 		    (f->slots_precise | slots) == f->slots_precise &&
 		    (f->slots_live | live) == f->slots_live)
 			continue;
+		if (f->far_from && (f->slots_precise | slots) != f->slots_precise)
+			for (uint32_t c = 0; c < v->cnt; c++)
+				if (v->info[c].flow.far_at == i + 1)
+					enqueue(v, c);
 		f->precise |= before;
 		f->slots_precise |= slots;
 		f->slots_live |= live;
@@ -282,18 +313,43 @@ void flow_need_reg(struct verifier *v, uint32_t frame, int regno)
 	}
 }
 
-void flow_add_fill(struct verifier *v, uint64_t slots)
+/* Is that frame the one that this instruction's far slots are of? */
+static bool far_frame(struct verifier *v, uint32_t frame)
 {
-	if ((v->info[v->insn].flow.fills & slots) != slots) {
-		v->info[v->insn].flow.fills |= slots;
+	struct flow *f = &v->info[v->insn].flow;
+	uint32_t at = site_of(v, frame);
+
+	if (!f->far_at) {
+		f->far_at = at + 1;
+		v->info[at].flow.far_from = true;
+	}
+	return f->far_at == at + 1;
+}
+
+void flow_add_fill(struct verifier *v, uint32_t frame, uint64_t slots)
+{
+	struct flow *f = &v->info[v->insn].flow;
+	const bool own = frame == v->cur->cur;
+	uint64_t *fills = own ? &f->fills : &f->far_fills;
+
+	if (!own && !far_frame(v, frame)) {
+		flow_need_slots(v, frame, slots);
+	} else if ((*fills & slots) != slots) {
+		*fills |= slots;
 		enqueue(v, v->insn);
 	}
 }
 
-void flow_add_spill(struct verifier *v, uint64_t slots)
+void flow_add_spill(struct verifier *v, uint32_t frame, uint64_t slots, int regno)
 {
-	if ((v->info[v->insn].flow.spills & slots) != slots) {
-		v->info[v->insn].flow.spills |= slots;
+	struct flow *f = &v->info[v->insn].flow;
+	const bool own = frame == v->cur->cur;
+	uint64_t *spills = own ? &f->spills : &f->far_spills;
+
+	if (!own && !far_frame(v, frame)) {
+		flow_need_reg(v, v->cur->cur, regno);
+	} else if ((*spills & slots) != slots) {
+		*spills |= slots;
 		enqueue(v, v->insn);
 	}
 }
