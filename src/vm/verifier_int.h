@@ -42,8 +42,8 @@
 #include "vm/verifier_tnum.h"
 #include "vm/vm.h"
 
-#define VER_MAX_INSNS 1000000 /* instructions walked */
-#define VER_MAX_PATHS 8192    /* paths waiting to be walked */
+#define VER_MAX_INSNS 1000000	/* instructions walked */
+#define VER_MAX_PATHS 8192	/* paths waiting to be walked */
 #define VER_MAX_FRAMES 8
 #define VER_MAX_STACK 512
 #define VER_MAX_TAIL_STACK 256 /* of the callers of a function that tail calls */
@@ -56,7 +56,7 @@
 #define VER_REGS 11
 #define VER_FP 10
 
-#define RANGE_AT_END (-1) /* struct reg.range */
+#define RANGE_AT_END (-1)     /* struct reg.range */
 #define RANGE_BEYOND_END (-2)
 
 enum reg_kind {
@@ -70,15 +70,15 @@ enum reg_kind {
 	REG_PKT_META,
 	REG_PKT,
 	REG_PKT_END,
-	REG_BTF_ID, /* pointer into the kernel's data: loads only, by probing */
-	REG_MEM,    /* sized memory: ring buffer record, global function argument */
+	REG_BTF_ID,		/* pointer into the kernel's data: loads only, by probing */
+	REG_MEM,		/* sized memory: ring buffer record, global function argument */
 	REG_FUNC,
-	REG_SOCK_COMMON, /* a socket: for helpers only */
-	REG_SOCKET,	 /* a full one */
+	REG_SOCK_COMMON,	/* a socket: for helpers only */
+	REG_SOCKET,		/* a full one */
 	REG_TCP_SOCK,
 	REG_FLOW_KEYS,
-	REG_DYNPTR, /* a callback's; also what a dynptr's slots in the frame hold */
-	REG_ITER,   /* only what an iterator's slots in the frame hold */
+	REG_DYNPTR,		/* a callback's; also what a dynptr's slots in the frame hold */
+	REG_ITER,		/* only what an iterator's slots in the frame hold */
 };
 
 /*
@@ -89,31 +89,31 @@ enum reg_kind {
  * base + off + x, where x is described in the same way.
  */
 struct reg {
-	uint8_t kind;	  /* enum reg_kind */
-	bool or_null;	  /* may be 0 instead; no arithmetic until it is checked */
-	bool rdonly;	  /* REG_MEM: no stores */
-	bool trusted;	  /* REG_BTF_ID: a tracing argument; only for the log */
-	bool rcu, walked; /* REG_BTF_ID: loaded through another: valid all run long, or not */
-	bool ringbuf;	  /* REG_MEM: a reserved record */
-	uint8_t added;	  /* REG_SCALAR: a constant (off) was added to what id names: in
-			   * 64 bits, in 32 bits, or not (0) */
-	uint8_t frame;	  /* REG_STACK: whose frame */
-	uint8_t sub;	  /* REG_DYNPTR: enum dynptr_kind; REG_ITER: enum iter_kind */
-	bool drained;	  /* REG_ITER: next() has returned NULL */
-	bool pkt_slice;	  /* REG_MEM: of a packet's dynptr: goes when the packet changes */
+	uint8_t kind;		/* enum reg_kind */
+	bool or_null;		/* may be 0 instead; no arithmetic until it is checked */
+	bool rdonly;		/* REG_MEM: no stores */
+	bool trusted;		/* REG_BTF_ID: a tracing argument; only for the log */
+	bool rcu, walked;	/* REG_BTF_ID: loaded through another: valid all run long, or not */
+	bool ringbuf;		/* REG_MEM: a reserved record */
+	uint8_t added;		/* REG_SCALAR: a constant (off) was added to what id names: in
+				 * 64 bits, in 32 bits, or not (0) */
+	uint8_t frame;		/* REG_STACK: whose frame */
+	uint8_t sub;		/* REG_DYNPTR: enum dynptr_kind; REG_ITER: enum iter_kind */
+	bool drained;		/* REG_ITER: next() has returned NULL */
+	bool pkt_slice;		/* REG_MEM: of a packet's dynptr: goes when the packet changes */
 	int32_t off;
 	/* Packets: bytes from the base that were compared with the end, -1 (at end)
 	 * or -2 (beyond it). Iterators: how often next() was called. */
 	int32_t range;
-	uint32_t map;	   /* REG_MAP_*: see ver_map() */
-	uint32_t btf_id;   /* REG_BTF_ID: type in vmlinux */
-	uint32_t mem_size; /* REG_MEM */
-	uint32_t subprog;  /* REG_FUNC */
+	uint32_t map;		/* REG_MAP_*: see ver_map() */
+	uint32_t btf_id;	/* REG_BTF_ID: type in vmlinux */
+	uint32_t mem_size;	/* REG_MEM */
+	uint32_t subprog;	/* REG_FUNC */
 	/* Registers with the same nonzero id: scalars: the same value, plus the own
 	 * `off` where `added` says so; pointers: the same base, or the same null answer. */
 	uint32_t id;
-	uint32_t ref_id;    /* the acquired reference that it is */
-	uint32_t dynptr_id; /* REG_MEM: id of the dynptr that it is a part of */
+	uint32_t ref_id;	/* the acquired reference that it is */
+	uint32_t dynptr_id;	/* REG_MEM: id of the dynptr that it is a part of */
 	struct tnum var_off;
 	int64_t smin, smax;
 	uint64_t umin, umax;
@@ -126,12 +126,12 @@ enum slot_kind {
 	SLOT_SPILL,
 	SLOT_MISC,
 	SLOT_ZERO,
-	SLOT_DYNPTR, /* half of a dynptr: not read; a referenced one not written */
-	SLOT_ITER,   /* of an iterator: not read */
+	SLOT_DYNPTR,		/* half of a dynptr: not read; a referenced one not written */
+	SLOT_ITER,		/* of an iterator: not read */
 };
 
 struct slot {
-	uint8_t kind[VER_SLOT]; /* per byte; kind[0] is the lowest address */
+	uint8_t kind[VER_SLOT];	/* per byte; kind[0] is the lowest address */
 	struct reg spilled;	/* meaningful when kind[0] is SLOT_SPILL, _DYNPTR, _ITER */
 };
 
@@ -144,18 +144,18 @@ enum frame_callback {
 
 struct frame {
 	struct reg regs[VER_REGS];
-	struct slot *slots; /* slot i covers fp - 8 * (i + 1) */
+	struct slot *slots;	/* slot i covers fp - 8 * (i + 1) */
 	uint32_t slot_cnt;
 	uint32_t subprog;
-	uint32_t callsite; /* the call instruction in the caller */
-	uint32_t callback; /* enum frame_callback: how this frame came to be */
-	uint32_t ref_base; /* references held when it was entered */
+	uint32_t callsite;	/* the call instruction in the caller */
+	uint32_t callback;	/* enum frame_callback: how this frame came to be */
+	uint32_t ref_base;	/* references held when it was entered */
 	/* bpf_loop: rounds made on the way here; the helper makes no more than its count */
 	uint32_t callback_depth;
 	/* The loop that a call with a callback makes, while this frame makes one: another
 	 * number each time that the call is come to from before it. */
 	uint32_t loop;
-	bool called_back; /* it comes to the call from the callback's end */
+	bool called_back;	/* it comes to the call from the callback's end */
 };
 
 struct ref {
@@ -167,29 +167,29 @@ struct state {
 	struct frame *frames[VER_MAX_FRAMES];
 	uint32_t cur;
 	bool locked;
-	uint32_t lock_id; /* the map value's that holds the lock; 0: a map's only value */
+	uint32_t lock_id;	/* the map value's that holds the lock; 0: a map's only value */
 	uint32_t lock_map;
 	struct ref refs[VER_MAX_REFS];
 	uint32_t ref_cnt;
 	uint32_t rcu_locks, preempt_locks; /* sections that are open */
 
 	/* bookkeeping of the walk */
-	struct state *parent; /* the checkpoint before */
-	uint32_t rounds;      /* callbacks entered on the way here */
-	uint32_t may_gotos;   /* may_gotos passed without the jump */
-	uint32_t branches;    /* paths from here that are not finished; 0: fully explored */
-	uint32_t insn;	      /* where it was taken */
+	struct state *parent;	/* the checkpoint before */
+	uint32_t rounds;	/* callbacks entered on the way here */
+	uint32_t may_gotos;	/* may_gotos passed without the jump */
+	uint32_t branches;	/* paths from here that are not finished; 0: fully explored */
+	uint32_t insn;		/* where it was taken */
 	uint32_t miss, hit;
-	struct state *next; /* in the list of its instruction */
-	uint32_t trace;	    /* for ver_watch: what it noted last on this path */
-	bool unlinked;	    /* dropped from the list, kept for its children */
-	bool loops;	    /* some path below ended at a state not yet finished */
+	struct state *next;	/* in the list of its instruction */
+	uint32_t trace;		/* for ver_watch: what it noted last on this path */
+	bool unlinked;		/* dropped from the list, kept for its children */
+	bool loops;		/* some path below ended at a state not yet finished */
 };
 
 enum state_match {
-	MATCH_COVERED, /* what matters of cur is covered by old, fully explored */
-	MATCH_WITHIN,  /* all of cur lies within old */
-	MATCH_SAME,    /* cur is old */
+	MATCH_COVERED,		/* what matters of cur is covered by old, fully explored */
+	MATCH_WITHIN,		/* all of cur lies within old */
+	MATCH_SAME,		/* cur is old */
 };
 
 static inline struct frame *state_frame(const struct state *s)
@@ -199,18 +199,18 @@ static inline struct frame *state_frame(const struct state *s)
 
 struct subprog {
 	uint32_t start;
-	uint32_t stack; /* bytes used */
+	uint32_t stack;		/* bytes used */
 	/* per number of frames: the most stack of a way to it, its own included, + 1 */
 	uint16_t deepest[VER_MAX_FRAMES + 1];
-	const char *name; /* from BTF, or NULL */
-	uint32_t type_id; /* BTF FUNC, or 0 */
+	const char *name;	/* from BTF, or NULL */
+	uint32_t type_id;	/* BTF FUNC, or 0 */
 	bool global;
-	bool verified;	  /* global: checked by itself */
-	bool called;	  /* global: by reachable code */
-	bool is_callback; /* of a helper that calls it while the program waits */
-	bool async;	  /* of a timer */
+	bool verified;		/* global: checked by itself */
+	bool called;		/* global: by reachable code */
+	bool is_callback;	/* of a helper that calls it while the program waits */
+	bool async;		/* of a timer */
 	bool tail_call, ld_abs;
-	uint8_t changes_packet; /* 0: not asked yet, 1: no (or being asked), 2: yes */
+	uint8_t changes_packet;	/* 0: not asked yet, 1: no (or being asked), 2: yes */
 };
 
 /*
@@ -221,18 +221,18 @@ struct subprog {
  * which time no seed of those paths is missing (verifier_flow.c).
  */
 struct flow {
-	uint16_t live;	  /* registers read later */
-	uint16_t precise; /* registers whose exact range decided something later */
+	uint16_t live;		/* registers read later */
+	uint16_t precise;	/* registers whose exact range decided something later */
 	uint16_t precise_seed;
-	uint64_t slots_live; /* slots of the frame read later */
+	uint64_t slots_live;	/* slots of the frame read later */
 	uint64_t slots_live_seed;
 	uint64_t slots_precise;
 	uint64_t slots_precise_seed;
 	/* dynamic edges */
-	uint16_t linked; /* a comparison here refined these together */
+	uint16_t linked;	/* a comparison here refined these together */
 	uint64_t linked_slots;
-	uint64_t fills;	 /* slots that this load may read into dst */
-	uint64_t spills; /* slots that this store may write src to */
+	uint64_t fills;		/* slots that this load may read into dst */
+	uint64_t spills;	/* slots that this store may write src to */
 	/* the same of a caller's slots: that of the call far_at - 1, if not 0 */
 	uint32_t far_at;
 	bool far_from; /* some instruction's far_at is this one */
@@ -240,18 +240,18 @@ struct flow {
 };
 
 struct insn_state {
-	bool prune;	    /* states are compared here */
-	bool checkpoint;    /* and always kept */
-	bool callback_call; /* calls a helper that takes a callback */
-	bool iter_next;	    /* calls an iterator's next() */
-	bool called_back;   /* one of them is known */
+	bool prune;		/* states are compared here */
+	bool checkpoint;	/* and always kept */
+	bool callback_call;	/* calls a helper that takes a callback */
+	bool iter_next;		/* calls an iterator's next() */
+	bool called_back;	/* one of them is known */
 	bool jump_target;
 	uint32_t subprog;
-	uint32_t ptr_kind; /* reg_kind + 1 of a load/store base, to keep it one kind */
-	bool known;	   /* a load that always gives known_value (32 bits) */
+	uint32_t ptr_kind;	/* reg_kind + 1 of a load/store base, to keep it one kind */
+	bool known;		/* a load that always gives known_value (32 bits) */
 	uint32_t known_value;
 	struct flow flow;
-	struct state *states; /* checkpoints */
+	struct state *states;	/* checkpoints */
 };
 
 struct pending {
@@ -277,27 +277,27 @@ struct verifier {
 	uint32_t cnt;
 	struct vm_aux *aux;
 	struct insn_state *info;
-	uint32_t group; /* HPROG_* */
+	uint32_t group;		/* HPROG_* */
 	struct subprog subprogs[VER_MAX_SUBPROGS + 2];
 	uint32_t subprog_cnt;
 
-	uint32_t *pred_start; /* predecessors of i: preds[pred_start[i] .. pred_start[i + 1]) */
+	uint32_t *pred_start;	/* predecessors of i: preds[pred_start[i] .. pred_start[i + 1]) */
 	uint32_t *preds;
-	uint32_t *queue; /* of instructions whose facts changed */
+	uint32_t *queue;	/* of instructions whose facts changed */
 	uint32_t queue_len;
 	uint8_t *queued;
 
 	struct state *cur;
 	struct pending *paths;
 	uint32_t path_cnt;
-	struct state *dropped; /* checkpoints off their lists but still referred to */
+	struct state *dropped;	/* checkpoints off their lists but still referred to */
 	uint32_t id_gen;
 	uint32_t insn, prev_insn;
-	uint32_t in_global;	       /* the global function being checked, or 0 */
-	uint32_t last_line;	       /* index of the source line printed last, + 1 */
-	bool print_all;		       /* the next line shows the whole state */
-	uint16_t print_regs;	       /* registers to show after the instruction */
-	uint32_t print_from, print_to; /* log positions of the instruction's text */
+	uint32_t in_global;	/* the global function being checked, or 0 */
+	uint32_t last_line;	/* index of the source line printed last, + 1 */
+	bool print_all;		/* the next line shows the whole state */
+	uint16_t print_regs;	/* registers to show after the instruction */
+	uint32_t print_from, print_to;	/* log positions of the instruction's text */
 	uint64_t print_slots;
 
 	/* statistics */
@@ -328,7 +328,7 @@ static inline const struct map *ver_map(const struct verifier *v, uint32_t map)
  * where the path branched off, a checkpoint with VM_PC_NONE.
  */
 struct ver_watch {
-	void (*step)(struct verifier *v); /* v->cur stands before v->insn */
+	void (*step)(struct verifier *v);	/* v->cur stands before v->insn */
 	/* v->cur at v->insn is covered by that checkpoint: its path ends */
 	void (*covered)(struct verifier *v, const struct state *by, enum state_match how);
 	void (*root)(struct verifier *v, uint32_t subprog); /* a walk begins */
@@ -441,8 +441,8 @@ int check_alu(struct verifier *v, const struct bpf_insn *insn);
 int check_ptr_off(struct verifier *v, const struct reg *r, enum reg_kind kind);
 
 /* verifier_stack.c */
-int stack_write(struct verifier *v, const struct reg *ptr, int regno, int32_t off,
-		unsigned int size, int value_regno, const struct reg *imm);
+int stack_write(struct verifier *v, const struct reg *ptr, int regno, int32_t off, unsigned int size,
+		int value_regno, const struct reg *imm);
 int stack_read(struct verifier *v, const struct reg *ptr, int regno, int32_t off, unsigned int size,
 	       int dst_regno, bool sign_extend);
 /* Helper reads (or overwrites) [reg, reg + size). */
@@ -504,8 +504,8 @@ bool map_const_bytes(struct verifier *v, const struct reg *r, uint64_t off, uint
 
 /* verifier_ctx.c */
 struct ctx_access {
-	uint8_t field; /* enum vm_ctx_field */
-	uint8_t kind;  /* enum reg_kind of the value loaded */
+	uint8_t field;		/* enum vm_ctx_field */
+	uint8_t kind;		/* enum reg_kind of the value loaded */
 	uint32_t btf_id;
 	bool or_null, trusted, rcu, walked;
 };
@@ -563,8 +563,8 @@ int ref_acquire(struct verifier *v);
 int ref_release(struct verifier *v, uint32_t id);
 int check_ctx_arg(struct verifier *v, int regno);
 /* size bytes of memory at R[regno] that some function reads or writes. */
-int check_mem_access(struct verifier *v, int regno, uint32_t size, bool write, bool may_be_uninit,
-		     bool zero_ok);
+int check_mem_access(struct verifier *v, int regno, uint32_t size, bool write,
+		     bool may_be_uninit, bool zero_ok);
 
 /* verifier_timer.c */
 /* R[regno] is the timer (or work) of a map value: 0 and the map. */
