@@ -114,8 +114,15 @@ static int fill_cgroups(struct map *m, int fd, const struct row *row, uint32_t m
 
 		if (root < 0)
 			continue;
-		if (row->owned ? !sys_map_update(fd, &root, zeros, 0) : !fill_slots(fd, root, max))
+		if (!row->owned && !fill_slots(fd, root, max))
 			return 0;
+		if (row->owned) {
+			bool done = !sys_map_update(fd, &root, zeros, 0);
+
+			close_fd(root);
+			if (done)
+				return 0;
+		}
 	}
 	printf("%s: there is no cgroup to put in\n", row->name);
 	return 0;
