@@ -8,6 +8,7 @@
  * being waited for. The lock's holder then has to compare the slot's word only: it names
  * the element and its life, and an element keeps its key for its life.
  */
+#include "map/gate.h"
 #include "map/htab.h"
 #include "map/htab_commit.h"
 #include "map/htab_key.h"
@@ -69,6 +70,8 @@ INLINE int spot_lock(struct map *m, const struct spot *at)
 		htab_owner_died(m, at->stripe);
 		ret = 0;
 	}
+	if (unlikely(map_gate_shut(m)) && !ret)
+		ret = htab_gate_wait(m, at->stripe);
 	return ret;
 }
 
