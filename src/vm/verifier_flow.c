@@ -21,11 +21,10 @@
  * (callbacks) taint their ancestors, which are then compared in full
  * (verifier_state.c).
  *
- * Slots are those of the instruction's own frame. That a callee reads its
- * caller's slots is planted at the call instruction. What a load from them or a store to
- * them needs is known there too (far_at): a slot that is precise after the call, or while
- * the callee runs, is precise before it. Where an instruction is come to from several calls, that
- * goes for the first; for the others the slots count as precise, whatever is done with them.
+ * Slots are those of the instruction's own frame. What a callee reads of its
+ * caller's slots is planted at the call instruction. When the range of what it
+ * loads from there matters, so does the slot's before the call; when the range of a slot
+ * matters at the call (before it: and so after it, too), so does that of what is stored there.
  */
 #include "vm/verifier_int.h"
 
@@ -58,30 +57,40 @@ static uint64_t slots_killed(const struct bpf_insn *insn)
 	return 0;
 }
 
+/* Does the range matter of what instruction i stores into other frames? */
+static bool far_store_precise(const struct verifier *v, uint32_t i)
+{
+	const struct far_slots *far;
+
+	for (uint32_t n = v->info[i].flow.far; n; n = far->next) {
+		far = &v->far[n - 1];
+		if (far->store && (v->info[far->call].flow.slots_precise & far->slots))
+			return true;
+	}
+	return false;
+}
+
+/* The range matters of what instruction i loads: so do those of the slots of other frames. */
+static void flow_to_far(struct verifier *v, uint32_t i)
+{
+	const struct far_slots *far;
+
+	for (uint32_t n = v->info[i].flow.far; n; n = far->next) {
+		struct flow *f;
+
+		far = &v->far[n - 1];
+		f = &v->info[far->call].flow;
+		if (far->store || (f->slots_precise_seed & far->slots) == far->slots)
+			continue;
+		f->slots_precise_seed |= far->slots;
+		enqueue(v, far->call);
+	}
+}
+
 static bool static_call(const struct verifier *v, uint32_t i)
 {
 	return v->aux[i].call_pc != VM_PC_NONE &&
 	       !v->subprogs[cfg_subprog_at(v, v->aux[i].call_pc)].global;
-}
-
-/* Is what this store puts into a caller's slot precise there? */
-static bool far_needs(const struct verifier *v, const struct flow *f)
-{
-	return f->far_spills && (v->info[f->far_at - 1].flow.slots_precise & f->far_spills);
-}
-
-/* The caller's slots that this load reads. */
-static void far_need(struct verifier *v, const struct flow *f)
-{
-	struct flow *call;
-
-	if (!f->far_fills)
-		return;
-	call = &v->info[f->far_at - 1].flow;
-	if ((call->slots_precise_seed & f->far_fills) != f->far_fills) {
-		call->slots_precise_seed |= f->far_fills;
-		enqueue(v, f->far_at - 1);
-	}
 }
 
 static uint16_t precise_before(struct verifier *v, uint32_t i, uint16_t after, uint64_t slots_after,
@@ -110,20 +119,21 @@ static uint16_t precise_before(struct verifier *v, uint32_t i, uint16_t after, u
 		p &= ~d;
 		if (after & d) {
 			*slots |= f->fills;
-			far_need(v, f);
+			flow_to_far(v, i);
 		}
 		break;
 	case INSN_STX:
-		if ((slots_after & f->spills) || far_needs(v, f))
+		if ((slots_after & f->spills) || far_store_precise(v, i))
 			p |= s;
 		break;
 	case INSN_ATOMIC:
 		p &= ~writes;
 		if (after & writes) {
 			*slots |= f->fills;
-			far_need(v, f);
+			flow_to_far(v, i);
 		}
-		if (insn_store_release(insn) && ((slots_after & f->spills) || far_needs(v, f)))
+		if (insn_store_release(insn) &&
+		    ((slots_after & f->spills) || far_store_precise(v, i)))
 			p |= s;
 		break;
 	case INSN_JCOND:
@@ -195,11 +205,11 @@ void flow_settle(struct verifier *v)
 		    (f->slots_precise | slots) == f->slots_precise &&
 		    (f->slots_live | live) == f->slots_live)
 			continue;
-		if (f->far_from && (f->slots_precise | slots) != f->slots_precise)
-			for (uint32_t c = 0; c < v->cnt; c++)
-				if (v->info[c].flow.far_at == i + 1)
-					enqueue(v, c);
 		f->precise |= before;
+		if (f->far_call && (f->slots_precise | slots) != f->slots_precise)
+			for (uint32_t n = 0; n < v->far_cnt; n++)
+				if (v->far[n].store && v->far[n].call == i)
+					enqueue(v, v->far[n].insn);
 		f->slots_precise |= slots;
 		f->slots_live |= live;
 		enqueue_preds(v, i);
@@ -274,6 +284,7 @@ void flow_free(struct verifier *v)
 	free(v->preds);
 	free(v->queue);
 	free(v->queued);
+	free(v->far);
 }
 
 /* Where the facts about `frame` of the current state are kept: at the current
@@ -313,45 +324,58 @@ void flow_need_reg(struct verifier *v, uint32_t frame, int regno)
 	}
 }
 
-/* Is that frame the one that this instruction's far slots are of? */
-static bool far_frame(struct verifier *v, uint32_t frame)
+static int add_far(struct verifier *v, uint32_t call, uint64_t slots, bool store)
 {
 	struct flow *f = &v->info[v->insn].flow;
-	uint32_t at = site_of(v, frame);
+	struct far_slots *far;
 
-	if (!f->far_at) {
-		f->far_at = at + 1;
-		v->info[at].flow.far_from = true;
+	for (uint32_t n = f->far; n; n = far->next) {
+		far = &v->far[n - 1];
+		if (far->call != call || far->store != store)
+			continue;
+		if ((far->slots & slots) != slots) {
+			far->slots |= slots;
+			enqueue(v, v->insn);
+		}
+		return 0;
 	}
-	return f->far_at == at + 1;
+	if (v->far_cnt == v->far_room) {
+		uint32_t room = v->far_room ? 2 * v->far_room : 16;
+
+		far = realloc(v->far, room * sizeof(*far));
+		if (!far)
+			return -ENOMEM;
+		v->far = far;
+		v->far_room = room;
+	}
+	v->far[v->far_cnt] = (struct far_slots){
+		.insn = v->insn, .call = call, .store = store, .slots = slots, .next = f->far};
+	f->far = ++v->far_cnt;
+	v->info[call].flow.far_call = true;
+	enqueue(v, v->insn);
+	return 0;
 }
 
-void flow_add_fill(struct verifier *v, uint32_t frame, uint64_t slots)
+int flow_add_fill(struct verifier *v, uint32_t frame, uint64_t slots)
 {
-	struct flow *f = &v->info[v->insn].flow;
-	const bool own = frame == v->cur->cur;
-	uint64_t *fills = own ? &f->fills : &f->far_fills;
-
-	if (!own && !far_frame(v, frame)) {
-		flow_need_slots(v, frame, slots);
-	} else if ((*fills & slots) != slots) {
-		*fills |= slots;
+	if (frame != v->cur->cur)
+		return add_far(v, site_of(v, frame), slots, false);
+	if ((v->info[v->insn].flow.fills & slots) != slots) {
+		v->info[v->insn].flow.fills |= slots;
 		enqueue(v, v->insn);
 	}
+	return 0;
 }
 
-void flow_add_spill(struct verifier *v, uint32_t frame, uint64_t slots, int regno)
+int flow_add_spill(struct verifier *v, uint32_t frame, uint64_t slots)
 {
-	struct flow *f = &v->info[v->insn].flow;
-	const bool own = frame == v->cur->cur;
-	uint64_t *spills = own ? &f->spills : &f->far_spills;
-
-	if (!own && !far_frame(v, frame)) {
-		flow_need_reg(v, v->cur->cur, regno);
-	} else if ((*spills & slots) != slots) {
-		*spills |= slots;
+	if (frame != v->cur->cur)
+		return add_far(v, site_of(v, frame), slots, true);
+	if ((v->info[v->insn].flow.spills & slots) != slots) {
+		v->info[v->insn].flow.spills |= slots;
 		enqueue(v, v->insn);
 	}
+	return 0;
 }
 
 void flow_add_linked(struct verifier *v, uint16_t regs, uint64_t slots)

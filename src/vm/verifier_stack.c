@@ -127,7 +127,9 @@ static int write_fixed(struct verifier *v, const struct reg *ptr, int64_t off, u
 		struct reg spilled = *value;
 
 		if (value->kind == REG_SCALAR && value_regno >= 0) {
-			flow_add_spill(v, ptr->frame, 1ULL << SLOT_OF(off), value_regno);
+			err = flow_add_spill(v, ptr->frame, 1ULL << SLOT_OF(off));
+			if (err)
+				return err;
 			/* register and slot hold one value: what a test tells of the one
 			 * holds for the other */
 			if (reg_width(value) <= size * 8) {
@@ -280,7 +282,9 @@ static int read_fixed(struct verifier *v, const struct reg *ptr, int regno, int6
 	if (whole || (size <= spill_size && BYTE_OF(off) == 0)) {
 		/* a register, or its low bytes */
 		if (s->spilled.kind == REG_SCALAR) {
-			flow_add_fill(v, ptr->frame, 1ULL << SLOT_OF(off));
+			err = flow_add_fill(v, ptr->frame, 1ULL << SLOT_OF(off));
+			if (err)
+				return err;
 			if (dst_regno >= 0 && (whole || (size == 4 && spill_size == 4 &&
 							 reg_width(&s->spilled) <= 32)))
 				scalar_name(v, &s->spilled);
@@ -295,8 +299,6 @@ static int read_fixed(struct verifier *v, const struct reg *ptr, int regno, int6
 	} else if (zero) {
 		reg_mark_const(&result, 0);
 	} else if (spill_size && spilled_zero(s, off, size)) {
-		if (ptr->frame == v->cur->cur)
-			flow_add_fill(v, ptr->frame, 1ULL << SLOT_OF(off));
 		flow_need_slots(v, ptr->frame, 1ULL << SLOT_OF(off));
 		reg_mark_const(&result, 0);
 	} else if (!sx) {
