@@ -242,6 +242,12 @@ struct map_ops {
  *
  * (those whose offset is not 0) has FUTEX_OWNER_DIED, lookup() is called instead. cpu is that
  * of the lease; a cpu of `cpus` or more has no values. cpus 0: not a per-CPU map.
+ *
+ * With slots not 0 the value of a key below slots is the object that the 64-bit word at
+ *
+ *	m->obj.base + slots_off + key * 8
+ *
+ * names, as objref_lookup() finds it by that key.
  */
 struct map_inline {
 	void *(*lookup)(struct map *m, const void *key); /* for this map; NULL: ops->lookup */
@@ -251,6 +257,8 @@ struct map_inline {
 	uint64_t guard_off, cpu_guard_off;
 	uint32_t guard_mask, guard_stride;
 	uint64_t cpu_guard_stride;
+	uint32_t slots;
+	uint64_t slots_off;
 };
 
 /* What a map counts, without being walked; what does not apply is 0. */
