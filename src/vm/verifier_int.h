@@ -328,6 +328,7 @@ struct ver_watch {
 	/* v->cur at v->insn is covered by that checkpoint: its path ends */
 	void (*covered)(struct verifier *v, const struct state *by, enum state_match how);
 	void (*root)(struct verifier *v, uint32_t subprog); /* a walk begins */
+	uint32_t max_walked; /* instructions; 0: as many as ever */
 };
 extern const struct ver_watch *ver_watch;
 
