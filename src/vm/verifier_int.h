@@ -97,7 +97,8 @@ struct reg {
 	bool ringbuf;		/* REG_MEM: a reserved record */
 	uint8_t added;		/* REG_SCALAR: a constant (off) was added to what id names: in
 				 * 64 bits, in 32 bits, or not (0) */
-	uint8_t frame;		/* REG_STACK: whose frame */
+	/* REG_STACK: whose frame; REG_MEM: + 1, it may lie in that frame; 0: in none */
+	uint8_t frame;
 	uint8_t sub;		/* REG_DYNPTR: enum dynptr_kind; REG_ITER: enum iter_kind */
 	bool drained;		/* REG_ITER: next() has returned NULL */
 	bool pkt_slice;		/* REG_MEM: of a packet's dynptr: goes when the packet changes */
@@ -549,6 +550,9 @@ int check_object_arg(struct verifier *v, int regno, const char *type);
 int check_sock_arg(struct verifier *v, int regno, bool btf);
 bool walk_is_rcu(const struct verifier *v, const struct reg *from, const char *type,
 		 const char *member);
+
+/* verifier_dynptr.c: slices that may lie in the frame that has been left are gone */
+void slices_leave_frame(struct verifier *v, uint32_t frame);
 
 /* verifier_helper.c */
 /* May R[regno], a number, be the size of some memory? */

@@ -36,7 +36,7 @@ static char log_[VT_LOG], klog[VT_LOG];
 int main(void)
 {
 	const char *ops = getenv("SHMAP_TEST_OPS"), *first = getenv("SHMAP_TEST_SEED");
-	const long n = ops ? atol(ops) : 1500, start = first ? atol(first) : 1;
+	const long n = ops ? atol(ops) : 800, start = first ? atol(first) : 1;
 	long both = 0, stricter = 0, refused = 0, laxer = 0, defects = 0;
 
 	if (!vt_kernel_works())
