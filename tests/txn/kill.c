@@ -323,7 +323,7 @@ static enum kill_outcome check_finished(void *arg)
 }
 
 static const struct kill_case cases[] = {
-	{"commit", NULL, setup, warm, op_commit, NULL, check, 250},
+	{"commit", NULL, setup, warm, op_commit, NULL, check, 150},
 	{"snapshot", NULL, setup, warm, op_snapshot, NULL, check_snapshot, 60},
 	{"finish/by-lookup", NULL, setup_dead, NULL, op_finish, NULL, check_finished, 60},
 	{"finish/by-update", NULL, setup_dead, NULL, op_finish_by_update, NULL, check_finished,
