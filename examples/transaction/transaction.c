@@ -6,6 +6,7 @@
  */
 #include <bpf/bpf.h>
 #include <errno.h>
+#include <limits.h>
 #include <linux/bpf.h>
 #include <shmap.h>
 #include <signal.h>
@@ -130,7 +131,7 @@ int main(void)
 
 	/* killed wherever it is; who comes next finishes or forgets what it was about */
 	for (int i = 0; i < LOOKS; i++) {
-		pid = start(i, -1);
+		pid = start(i, LONG_MAX);
 		usleep(1000);
 		snap = shmap_snapshot(accounts);
 		good += snap >= 0 && sum(snap) == ACCOUNTS * 1000;
