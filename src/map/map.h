@@ -38,17 +38,17 @@ struct map_attr {
 	uint32_t key_size;
 	uint32_t value_size;
 	uint32_t max_entries;
-	uint32_t map_flags; /* as given, BPF_F_RDONLY/WRONLY stripped */
+	uint32_t map_flags;		/* as given, BPF_F_RDONLY/WRONLY stripped */
 	uint32_t numa_node;
 	uint64_t map_extra;
 	char name[MAP_NAME_LEN];
-	uint32_t btf_id; /* 0: none */
+	uint32_t btf_id;		/* 0: none */
 	uint32_t btf_key_type_id;
 	uint32_t btf_value_type_id;
 	uint32_t btf_vmlinux_value_type_id;
-	int32_t spin_lock_off;	/* of struct bpf_spin_lock in the value, or -1 */
-	uint32_t possible_cpus; /* at creation: per-CPU values are that wide */
-	uint64_t hash_seed;	/* hash family; chosen when the map is formatted */
+	int32_t spin_lock_off;		/* of struct bpf_spin_lock in the value, or -1 */
+	uint32_t possible_cpus;		/* at creation: per-CPU values are that wide */
+	uint64_t hash_seed;		/* hash family; chosen when the map is formatted */
 	struct map_inner inner;
 	/* of struct bpf_timer and struct bpf_wq in the value, + 1; 0: none */
 	uint32_t timer_at, wq_at;
@@ -68,11 +68,14 @@ int map_hide_timers(const struct map_attr *attr, void *user_value);
 
 /* Mutable, shared, in the trailer's body after map_attr (offset 1024 of it). */
 struct map_shared {
-	uint32_t frozen;  /* 0 -> 1 once */
-	uint32_t writers; /* writable user mmaps (BPF_MAP_FREEZE: EBUSY); see sys/ */
-	uint32_t changes; /* reserved for notification */
-	uint32_t damaged; /* set when a walk met an impossible link */
-	uint64_t owner;	  /* prog array: what its programs are like; objref.h */
+	uint32_t frozen;		/* 0 -> 1 once */
+	uint32_t writers;		/* writable user mmaps (BPF_MAP_FREEZE: EBUSY); see sys/ */
+	uint32_t changes;		/* reserved for notification */
+	uint32_t damaged;		/* set when a walk met an impossible link */
+	uint64_t owner;			/* prog array: what its programs are like; objref.h */
+	uint32_t gate;			/* who keeps writers out (gate.h); 0: nobody */
+	uint32_t pad;
+	uint64_t commits;		/* transactions on this map; odd: one is being applied */
 };
 
 struct map_header {
@@ -97,13 +100,14 @@ struct map_quick {
 };
 
 struct map_batch;
+struct gate_ops;	/* map/gate.h: snapshots and transactions */
 struct map_inline;
 struct map_stats;
-struct ring_ops;    /* map/ring.h: RINGBUF, USER_RINGBUF */
-struct objref_ops;  /* map/objref.h: values are other objects (maps, programs) */
-struct perf_ops;    /* map/perf.h: PERF_EVENT_ARRAY */
-struct stack_ops;   /* map/stack_trace.h */
-struct storage_ops; /* map/storage.h: values that belong to a task, file, socket, cgroup */
+struct ring_ops;	/* map/ring.h: RINGBUF, USER_RINGBUF */
+struct objref_ops;	/* map/objref.h: values are other objects (maps, programs) */
+struct perf_ops;	/* map/perf.h: PERF_EVENT_ARRAY */
+struct stack_ops;	/* map/stack_trace.h */
+struct storage_ops;	/* map/storage.h: values that belong to a task, file, socket, cgroup */
 
 /*
  * What a map type does. Keys are private memory of key_size bytes (NULL where
@@ -116,7 +120,7 @@ struct storage_ops; /* map/storage.h: values that belong to a task, file, socket
  */
 struct map_ops {
 	uint32_t type;
-	const char *name; /* as bpftool prints it */
+	const char *name;		/* as bpftool prints it */
 
 	/* Pure: the kernel's checks of MAP_CREATE for this type, in its order. */
 	int (*alloc_check)(const struct map_attr *attr);
@@ -156,6 +160,7 @@ struct map_ops {
 	const struct perf_ops *perf;
 	const struct stack_ops *stack;
 	const struct storage_ops *storage;
+	const struct gate_ops *gate;
 
 	/* The helpers (enum bpf_func_id) that take this type of map, beside those that
 	 * the functions above stand for; 0 ends the list. NULL: none. */
@@ -216,15 +221,15 @@ struct map_ops {
 	void *(*direct_value)(struct map *m);
 	/* For who makes code of lookups in this one map; NULL: there is nothing to say. */
 	void (*inlined)(const struct map *m, struct map_inline *in);
-	bool lock_allowed; /* may hold struct bpf_spin_lock */
+	bool lock_allowed;		/* may hold struct bpf_spin_lock */
 	bool per_cpu;
-	bool evicts; /* hash family: a full map makes room by itself (LRU) */
+	bool evicts;			/* hash family: a full map makes room by itself (LRU) */
 	bool inner_allowed;
-	bool sparse;	    /* memory comes by use: the file may be larger than that */
-	bool not_sleepable; /* sleepable programs may not use it */
-	bool needs_jit;	    /* programs that use it cannot be interpreted */
-	bool inner_entries; /* as an inner map: max_entries is compared too */
-	bool sums_elems;    /* bpf_map_sum_elem_count() counts its elements */
+	bool sparse;			/* memory comes by use: the file may be larger than that */
+	bool not_sleepable;		/* sleepable programs may not use it */
+	bool needs_jit;			/* programs that use it cannot be interpreted */
+	bool inner_entries;		/* as an inner map: max_entries is compared too */
+	bool sums_elems;		/* bpf_map_sum_elem_count() counts its elements */
 };
 
 /*
@@ -253,39 +258,40 @@ struct map_inline {
 
 /* What a map counts, without being walked; what does not apply is 0. */
 struct map_stats {
-	uint64_t entries;   /* live now */
-	uint64_t evictions; /* elements that gave way to others (LRU) */
-	uint64_t failed;    /* updates refused for want of room */
-	uint64_t lost;	    /* ring buffers: records refused or overwritten */
+	uint64_t entries;	/* live now */
+	uint64_t evictions;	/* elements that gave way to others (LRU) */
+	uint64_t failed;	/* updates refused for want of room */
+	uint64_t lost;		/* ring buffers: records refused or overwritten */
 };
 
 /* One batch command; user pointers, as in union bpf_attr. */
 struct map_batch {
 	void *in_batch, *out_batch;
 	void *keys, *values;
-	uint32_t count; /* in: room; out: done */
+	uint32_t count;			/* in: room; out: done */
 	uint64_t elem_flags, flags;
 };
 
 struct map {
 	const struct map_ops *ops;
 	struct map_quick quick;
-	struct map_attr attr; /* checked private copy */
+	struct map_attr attr;		/* checked private copy */
 	struct object obj;
 	struct map_shared *shared;
-	uint32_t user_value_size;   /* what bpf(2) copies: round_up(value, 8) * cpus for per-CPU */
-	uint32_t elem_size;	    /* round_up(value_size, 8) */
-	uint32_t refs;		    /* of this process's holders; see map_get/map_put */
-	bool writable;		    /* shorthand for obj.writable */
-	const struct map *inner;    /* maps of maps: ops and attr of what they hold, or NULL */
-	struct objref_local *slots; /* values are objects: this process's part; objref.c */
-	uint64_t objref_off;	    /* and where the file keeps what they need */
-	union {			    /* geometry, private, by type */
+	uint32_t user_value_size;	/* what bpf(2) copies: round_up(value, 8) * cpus for per-CPU */
+	uint32_t elem_size;		/* round_up(value_size, 8) */
+	uint32_t refs;			/* of this process's holders; see map_get/map_put */
+	bool writable;			/* shorthand for obj.writable */
+	bool home;			/* known to be of this runtime directory; gate.c */
+	const struct map *inner;	/* maps of maps: ops and attr of what they hold, or NULL */
+	struct objref_local *slots;	/* values are objects: this process's part; objref.c */
+	uint64_t objref_off;		/* and where the file keeps what they need */
+	union {				/* geometry, private, by type */
 		struct {
 			uint8_t *data;	/* two views of the data, one behind the other */
 			uint64_t mask;	/* bytes of data - 1 */
 			uint32_t slot;	/* in the process's table of rings, + 1 */
-			uint32_t named; /* enum ring_named */
+			uint32_t named;	/* enum ring_named */
 		} ring;
 		struct {
 			uint64_t redo_off;
@@ -313,7 +319,7 @@ struct map {
 			uint32_t buckets, elem_stride;
 		} stack;
 		struct {
-			struct map *table;	  /* storage.c: the hash table in the file */
+			struct map *table; /* storage.c: the hash table in the file */
 			uint32_t writes, look_at; /* when to look for owners that are gone */
 		} storage;
 		struct {
@@ -350,10 +356,18 @@ int map_check(const struct map_attr *attr);
  */
 int map_create(const struct map_attr *attr, int btf_fd, struct map **out, int *fd);
 
+/*
+ * A snapshot in the making: a map like m, frozen, whose data bytes the caller fills in before
+ * map_copy_end(), which, when it fails, has discarded it. 0 or -errno.
+ */
+int map_copy_begin(const struct map *m, struct map **out, int *fd);
+int map_copy_end(struct map *copy, int btf_fd, int *fd);
+void map_copy_discard(struct map *copy, int *fd);
+
 /* Opens the map behind fd (maps the file; checks header). One ref. */
 int map_open(int fd, struct map **out);
 void map_get(struct map *m);
-void map_put(struct map *m); /* the last ref unmaps */
+void map_put(struct map *m);		/* the last ref unmaps */
 /* Lets go of the file ahead of that. Of an only reference, by which nothing is used any more;
  * async-signal-safe. */
 void map_unmap(struct map *m);
