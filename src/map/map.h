@@ -172,9 +172,12 @@ struct map_ops {
 	/* Counts without walking: 0, or -errno. NULL: a type that counts nothing. */
 	int (*stats)(struct map *m, struct map_stats *stats);
 
-	/* bpf_spin_lock() of the value took the lock over from a dead holder: finishes
-	 * what an update under BPF_F_LOCK left. Called with the lock held; may be NULL. */
-	void (*lock_died)(struct map *m, void *value);
+	/* bpf_spin_lock() of the value: takes the lock, finishes or undoes what a dead holder
+	 * left, and keeps the value as it is, so that the next holder can put it back if this
+	 * one dies. start: where to look for room first (the CPU). *kept is for
+	 * map_section_end(), and NULL where nothing is kept. 0 or -EBUSY. NULL: a type
+	 * without locks. */
+	int (*section_begin)(struct map *m, void *value, uint32_t start, void **kept);
 
 	/* Batches; NULL where the kernel has none (-ENOTSUPP). See struct map_batch. */
 	int (*lookup_batch)(struct map *m, struct map_batch *b);
@@ -390,5 +393,8 @@ static inline uint32_t map_user_value_size(const struct map *m)
 {
 	return m->user_value_size;
 }
+
+/* Before bpf_spin_unlock() lets the lock go: what the holder has stored stands. */
+void map_section_end(void *kept);
 
 #endif
