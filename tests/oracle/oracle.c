@@ -3,7 +3,7 @@
  * oracle TYPE [programs | evictions]: random bpf(2) operations on maps of one type, on
  * the kernel and on shmap; or programs that use the map; or LRU maps that evict.
  *
- *   SHMAP_TEST_OPS   how many (100000; programs: 20000)
+ *   SHMAP_TEST_OPS   how many (100000; programs, ring buffers, maps of maps: 20000)
  *   SHMAP_TEST_SEED  where the sequence starts
  *   SHMAP_TEST_JOBS  processes that share them, each with maps and a sequence of its own
  *                    (1; maps of maps: 16)
@@ -344,7 +344,7 @@ int main(int argc, char **argv)
 	seed = seed_text ? strtoull(seed_text, NULL, 0) : 20240607;
 	sides[KERNEL] = kernel_side;
 	sides[SHMAP] = shmap_side;
-	if (!ops_text && waits)
+	if (!ops_text && (waits || is_ring(type)))
 		ops = 20000;
 	if (!strcmp(mode, "evictions")) {
 		rng = (seed + type) * 0x9e3779b97f4a7c15ull + 1;
