@@ -309,6 +309,7 @@ static int place(struct jit *j, struct jit_image *image)
 		image->room = used;
 	}
 	memcpy(image->code, j->buf, len);
+	memset(image->code + len, JIT_PADDING, image->room - len);
 	image->len = len;
 	return jit_mem_seal(image->code, image->room, image);
 }
