@@ -7,6 +7,7 @@
 
 #include "base/errors.h"
 #include "base/uaccess.h"
+#include "map/gate.h"
 #include "map/generic_batch.h"
 #include "sys/command.h"
 #include "sys/fd.h"
@@ -61,6 +62,8 @@ static long batch_run(struct fd_op *op, uint32_t access, batch_fn fn, const unio
 	if (!err && b.count)
 		err = uaccess_copy(count, &b.count, sizeof(b.count));
 	if (!err) {
+		if (unlikely(fd_gate_shut(op->ref)))
+			map_gate_settle(op->ref->map);
 		if (op->ref->special && fn == op->ref->map->ops->update_batch)
 			fn = generic_update_batch;
 		err = fn(op->ref->map, &b);

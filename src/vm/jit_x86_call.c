@@ -11,41 +11,6 @@
 
 #define VC(member) ((int32_t)offsetof(struct vm_context, member))
 
-/* The map that R1 of the call is on every path, or NULL. */
-static struct map *known_map(const struct jit *j, uint32_t i)
-{
-	uint32_t index = j->p->aux ? j->p->aux[i].map_index : VM_MAP_UNKNOWN;
-
-	return index < j->p->map_cnt ? j->p->maps[index] : NULL;
-}
-
-/* The map of maps that R1 of the call was looked up in on every path: what its maps are like. */
-static const struct map *known_inner(const struct jit *j, uint32_t i)
-{
-	uint32_t index = j->p->aux ? j->p->aux[i].inner_of : VM_MAP_UNKNOWN;
-
-	return index < j->p->map_cnt ? j->p->maps[index]->inner : NULL;
-}
-
-/* The operation of a known map that a helper is, with the same arguments; NULL: none. */
-static uintptr_t map_function(const struct map *m, int32_t id)
-{
-	switch (id) {
-	case BPF_FUNC_map_update_elem:
-		/* what is written over a timer takes more than the operation */
-		return map_has_timers(&m->attr) ? 0 : (uintptr_t)m->ops->update;
-	case BPF_FUNC_map_delete_elem:
-		return (uintptr_t)m->ops->delete;
-	case BPF_FUNC_map_push_elem:
-		return (uintptr_t)m->ops->push;
-	case BPF_FUNC_map_pop_elem:
-		return (uintptr_t)m->ops->take;
-	case BPF_FUNC_map_peek_elem:
-		return (uintptr_t)m->ops->peek;
-	}
-	return 0;
-}
-
 static void call_helper(struct jit *j, uintptr_t fn)
 {
 	mov_rr(j, true, R9, REG_VC);
@@ -96,16 +61,15 @@ static void helper(struct jit *j, uint32_t i)
 {
 	/* a kfunc's number may be a helper's as well */
 	int32_t id = j->p->insns[i].src_reg ? BPF_FUNC_unspec : j->p->insns[i].imm;
-	const struct map *known = known_map(j, i), *m = known ? known : known_inner(j, i);
-	uintptr_t direct = m ? map_function(m, id) : 0;
+	const struct map *m = jit_known_kind(j, i);
+	uintptr_t direct = m ? jit_map_function(m, id) : 0;
 
 	if (direct) {
 		x86_call(j, direct);
 		return;
 	}
-	if (id == BPF_FUNC_loop && j->p->aux && j->p->aux[i].callback_pc < j->cnt &&
-	    j->flags[j->p->aux[i].callback_pc] & JIT_FUNC) {
-		loop(j, j->p->aux[i].callback_pc);
+	if (id == BPF_FUNC_loop && jit_loop_callback(j, i)) {
+		loop(j, jit_loop_callback(j, i));
 		return;
 	}
 	if (x86_inline_helper(j, id))
@@ -119,34 +83,12 @@ static void helper(struct jit *j, uint32_t i)
 	call_helper(j, (uintptr_t)j->ins[i].fn);
 }
 
-/*
- * `out` like t, with the places that follow from its attributes: where things are in the files of
- * maps that are just like it. t or NULL.
- */
-static const struct map *laid_out(const struct map *t, struct map *out)
-{
-	uint64_t size, prealloc;
-
-	if (!t)
-		return NULL;
-	*out = *t;
-	return t->ops->layout(out, &size, &prealloc) ? NULL : out;
-}
-
 static void lookup(struct jit *j, uint32_t i)
 {
-	const struct map *m = known_map(j, i);
-	struct map_inline in = {0};
-	struct map like;
+	struct map_inline in;
+	const struct map *m = jit_known_lookup(j, i, &in);
 
-	if (!m)
-		m = laid_out(known_inner(j, i), &like);
-	if (m && m->ops->inlined)
-		m->ops->inlined(m, &in);
-	if (m == &like &&
-	    (!m->ops->inner_entries || m->attr.map_flags & BPF_F_INNER_MAP || in.cpus || in.slots))
-		in = (struct map_inline){.lookup = in.lookup};
-	if (in.slots && x86_can_inline_object(&in))
+	if (x86_can_inline_object(&in))
 		x86_inline_object(j, m, &in);
 	else if (x86_can_inline(&in))
 		x86_inline_lookup(j, m, &in);
