@@ -64,7 +64,7 @@ static void helper(struct jit *j, uint32_t i)
 {
 	/* a kfunc's number may be a helper's as well */
 	int32_t id = j->p->insns[i].src_reg ? BPF_FUNC_unspec : j->p->insns[i].imm;
-	const struct map *m = jit_known_map(j, i);
+	const struct map *m = jit_known_kind(j, i);
 	uintptr_t direct = m ? jit_map_function(m, id) : 0;
 
 	if (direct)
@@ -77,11 +77,9 @@ static void helper(struct jit *j, uint32_t i)
 
 static void lookup(struct jit *j, uint32_t i)
 {
-	struct map *m = jit_known_map(j, i);
-	struct map_inline in = {0};
+	struct map_inline in;
+	const struct map *m = jit_known_lookup(j, i, &in);
 
-	if (m && m->ops->inlined)
-		m->ops->inlined(m, &in);
 	if (a64_can_inline(&in))
 		a64_inline_lookup(j, m, &in);
 	else if (m)

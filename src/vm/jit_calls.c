@@ -14,6 +14,47 @@ struct map *jit_known_map(const struct jit *j, uint32_t i)
 	return index < j->p->map_cnt ? j->p->maps[index] : NULL;
 }
 
+/* What the maps are like that R1 of the call is out of on every path, or NULL. */
+static const struct map *known_inner(const struct jit *j, uint32_t i)
+{
+	uint32_t index = j->p->aux ? j->p->aux[i].inner_of : VM_MAP_UNKNOWN;
+
+	return index < j->p->map_cnt ? j->p->maps[index]->inner : NULL;
+}
+
+const struct map *jit_known_kind(const struct jit *j, uint32_t i)
+{
+	const struct map *m = jit_known_map(j, i);
+
+	return m ? m : known_inner(j, i);
+}
+
+const struct map *jit_known_lookup(const struct jit *j, uint32_t i, struct map_inline *in)
+{
+	const struct map *m = jit_known_map(j, i), *inner;
+	uint64_t size, prealloc;
+	struct map like;
+
+	*in = (struct map_inline){0};
+	if (m) {
+		if (m->ops->inlined)
+			m->ops->inlined(m, in);
+		return m;
+	}
+	inner = known_inner(j, i);
+	if (!inner || !inner->ops->inlined)
+		return inner;
+	/* where things are follows from the attributes, if they are the same in all */
+	like = *inner;
+	if (inner->ops->layout(&like, &size, &prealloc))
+		return inner;
+	inner->ops->inlined(&like, in);
+	if (!inner->ops->inner_entries || inner->attr.map_flags & BPF_F_INNER_MAP || in->cpus ||
+	    in->slots)
+		*in = (struct map_inline){.lookup = in->lookup};
+	return inner;
+}
+
 uintptr_t jit_map_function(const struct map *m, int32_t id)
 {
 	switch (id) {
