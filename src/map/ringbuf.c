@@ -489,4 +489,5 @@ const struct map_ops ringbuf_map_ops = {
 	.recover = ringbuf_recover,
 	.validate = ringbuf_validate,
 	.inner_allowed = true,
+	.check_late = true,
 };

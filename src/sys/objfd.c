@@ -7,10 +7,15 @@
 #include "base/uaccess.h"
 #include "sys/objfd.h"
 
+#include <fcntl.h>
+
 int objfd_id(int fd, enum object_kind kind, uint32_t *id)
 {
 	int got = object_identify(fd, id, NULL, NULL);
 
+	/* nothing can be done with an fd that is only a path's */
+	if (got == -EINVAL && raw_fcntl(fd, F_GETFL, 0) & O_PATH)
+		got = -EBADF;
 	if (got < 0)
 		return got;
 	/* an object without an id is a perf event (perf.c): no link yet */

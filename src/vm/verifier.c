@@ -267,6 +267,9 @@ static int check_insn(struct verifier *v, uint32_t *next, bool *done)
 /* Walks all paths from v->cur at v->insn. */
 static int walk(struct verifier *v)
 {
+	const uint32_t max =
+		ver_watch && ver_watch->max_walked ? ver_watch->max_walked : VER_MAX_INSNS;
+
 	v->prev_insn = VM_PC_NONE;
 	v->print_all = true;
 	for (;;) {
@@ -274,7 +277,7 @@ static int walk(struct verifier *v)
 		bool done;
 		int err;
 
-		if (++v->walked > VER_MAX_INSNS) {
+		if (++v->walked > max) {
 			verbose(v, "BPF program is too large. Processed %u insn\n", v->walked);
 			return -E2BIG;
 		}
@@ -450,7 +453,8 @@ int vm_verify(struct vm_prog *p, struct vm_log *log)
 	if (!v->aux || !v->info)
 		goto out;
 	for (uint32_t i = 0; i < v->cnt; i++)
-		v->aux[i].map_index = v->aux[i].callback_pc = v->aux[i].call_pc = VM_PC_NONE;
+		v->aux[i].map_index = v->aux[i].inner_of = v->aux[i].callback_pc =
+			v->aux[i].call_pc = VM_PC_NONE;
 	err = prepare(v);
 	if (!err)
 		err = walk_all(v);

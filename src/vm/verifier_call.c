@@ -243,6 +243,7 @@ static int return_to_caller(struct verifier *v, uint32_t *next)
 		verbose(v, "\n");
 	}
 	v->cur->frames[v->cur->cur--] = NULL;
+	slices_leave_frame(v, v->cur->cur + 1);
 	if (f->callback) {
 		const struct state *before;
 		uint32_t rounds;

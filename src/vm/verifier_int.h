@@ -97,7 +97,8 @@ struct reg {
 	bool ringbuf;		/* REG_MEM: a reserved record */
 	uint8_t added;		/* REG_SCALAR: a constant (off) was added to what id names: in
 				 * 64 bits, in 32 bits, or not (0) */
-	uint8_t frame;		/* REG_STACK: whose frame */
+	/* REG_STACK: whose frame; REG_MEM: + 1, it may lie in that frame; 0: in none */
+	uint8_t frame;
 	uint8_t sub;		/* REG_DYNPTR: enum dynptr_kind; REG_ITER: enum iter_kind */
 	bool drained;		/* REG_ITER: next() has returned NULL */
 	bool pkt_slice;		/* REG_MEM: of a packet's dynptr: goes when the packet changes */
@@ -341,6 +342,7 @@ struct ver_watch {
 	/* v->cur at v->insn is covered by that checkpoint: its path ends */
 	void (*covered)(struct verifier *v, const struct state *by, enum state_match how);
 	void (*root)(struct verifier *v, uint32_t subprog); /* a walk begins */
+	uint32_t max_walked; /* instructions; 0: as many as ever */
 };
 extern const struct ver_watch *ver_watch;
 
@@ -562,6 +564,9 @@ int check_object_arg(struct verifier *v, int regno, const char *type);
 int check_sock_arg(struct verifier *v, int regno, bool btf);
 bool walk_is_rcu(const struct verifier *v, const struct reg *from, const char *type,
 		 const char *member);
+
+/* verifier_dynptr.c: slices that may lie in the frame that has been left are gone */
+void slices_leave_frame(struct verifier *v, uint32_t frame);
 
 /* verifier_helper.c */
 /* May R[regno], a number, be the size of some memory? */
