@@ -64,8 +64,7 @@ static void helper(struct jit *j, uint32_t i)
 {
 	/* a kfunc's number may be a helper's as well */
 	int32_t id = j->p->insns[i].src_reg ? BPF_FUNC_unspec : j->p->insns[i].imm;
-	const struct map *m = jit_known_map(j, i);
-	uintptr_t direct = m ? jit_map_function(m, id) : 0;
+	uintptr_t direct = jit_map_function(j, i, id);
 
 	if (direct)
 		call_for_r0(j, direct);
@@ -77,12 +76,13 @@ static void helper(struct jit *j, uint32_t i)
 
 static void lookup(struct jit *j, uint32_t i)
 {
-	struct map *m = jit_known_map(j, i);
-	struct map_inline in = {0};
+	struct map_inline in;
+	struct map like;
+	const struct map *m = jit_lookup_map(j, i, &like, &in);
 
-	if (m && m->ops->inlined)
-		m->ops->inlined(m, &in);
-	if (a64_can_inline(&in))
+	if (in.slots)
+		a64_inline_object(j, m, &in);
+	else if (a64_can_inline(&in))
 		a64_inline_lookup(j, m, &in);
 	else if (m)
 		call_for_r0(j, (uintptr_t)(in.lookup ? in.lookup : m->ops->lookup));
