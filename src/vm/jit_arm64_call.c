@@ -64,8 +64,7 @@ static void helper(struct jit *j, uint32_t i)
 {
 	/* a kfunc's number may be a helper's as well */
 	int32_t id = j->p->insns[i].src_reg ? BPF_FUNC_unspec : j->p->insns[i].imm;
-	const struct map *m = jit_known_kind(j, i);
-	uintptr_t direct = m ? jit_map_function(m, id) : 0;
+	uintptr_t direct = jit_map_function(j, i, id);
 
 	if (direct)
 		call_for_r0(j, direct);
@@ -78,9 +77,12 @@ static void helper(struct jit *j, uint32_t i)
 static void lookup(struct jit *j, uint32_t i)
 {
 	struct map_inline in;
-	const struct map *m = jit_known_lookup(j, i, &in);
+	struct map like;
+	const struct map *m = jit_lookup_map(j, i, &like, &in);
 
-	if (a64_can_inline(&in))
+	if (in.slots)
+		a64_inline_object(j, m, &in);
+	else if (a64_can_inline(&in))
 		a64_inline_lookup(j, m, &in);
 	else if (m)
 		call_for_r0(j, (uintptr_t)(in.lookup ? in.lookup : m->ops->lookup));

@@ -61,8 +61,7 @@ static void helper(struct jit *j, uint32_t i)
 {
 	/* a kfunc's number may be a helper's as well */
 	int32_t id = j->p->insns[i].src_reg ? BPF_FUNC_unspec : j->p->insns[i].imm;
-	const struct map *m = jit_known_kind(j, i);
-	uintptr_t direct = m ? jit_map_function(m, id) : 0;
+	uintptr_t direct = jit_map_function(j, i, id);
 
 	if (direct) {
 		x86_call(j, direct);
@@ -86,9 +85,10 @@ static void helper(struct jit *j, uint32_t i)
 static void lookup(struct jit *j, uint32_t i)
 {
 	struct map_inline in;
-	const struct map *m = jit_known_lookup(j, i, &in);
+	struct map like;
+	const struct map *m = jit_lookup_map(j, i, &like, &in);
 
-	if (x86_can_inline_object(&in))
+	if (in.slots && x86_can_inline_object(&in))
 		x86_inline_object(j, m, &in);
 	else if (x86_can_inline(&in))
 		x86_inline_lookup(j, m, &in);
