@@ -130,8 +130,7 @@ static void array_store_small(struct map *m, uint32_t index, const void *value)
 
 /*
  * Takes the lock in the value; first finishes what a holder that died in
- * array_write_locked() left. (A program that died in its own critical section
- * left what it left, as its stores are in place.) 0 or -EBUSY.
+ * array_write_locked() left, or undoes what one that died in its section did. 0 or -EBUSY.
  */
 static int array_lock(struct map *m, uint32_t index)
 {
@@ -143,17 +142,6 @@ static int array_lock(struct map *m, uint32_t index)
 	if (unlikely(err == LOCK_OWNER_DIED))
 		redo_claims_settle(m, &c, index, array_apply);
 	return 0;
-}
-
-/* vm's bpf_spin_lock() took the lock at value + spin_lock_off over from the dead. */
-static void array_lock_died(struct map *m, void *value)
-{
-	uint64_t off = (uint8_t *)value - m->obj.base;
-	struct redo_claims c = array_claims(m);
-
-	if ((uint8_t *)value < m->obj.base || off / m->elem_size >= m->attr.max_entries)
-		return;
-	redo_claims_settle(m, &c, off / m->elem_size, array_apply);
 }
 
 /*
@@ -184,6 +172,28 @@ static void array_reclaim(struct map *m)
 			continue;
 		redo_claims_settle(m, &c, tag - 1, array_apply);
 		lock_release(word);
+	}
+}
+
+static int array_section_begin(struct map *m, void *value, uint32_t start, void **kept)
+{
+	uint64_t index = (uint64_t)((uint8_t *)value - m->obj.base) / m->elem_size;
+	struct redo_claims c = array_claims(m);
+	int err, tries = 0;
+
+	*kept = NULL;
+	if (unlikely((uint8_t *)value < m->obj.base || index >= m->attr.max_entries))
+		return lock_acquire((uint32_t *)((uint8_t *)value + m->attr.spin_lock_off));
+	for (;;) {
+		err = array_lock(m, (uint32_t)index);
+		if (err || !c.count || m->attr.value_size > REDO_KEEP_MAX)
+			return err;
+		*kept = redo_claims_keep(&c, index, start, value, m->attr.value_size);
+		/* More sections than records: without, rather than waiting for them. */
+		if (likely(*kept) || tries++)
+			return 0;
+		lock_release(array_lock_word(m, (uint32_t)index));
+		array_reclaim(m);
 	}
 }
 
@@ -732,7 +742,7 @@ const struct map_ops array_map_ops = {
 	.delete = array_delete,
 	.for_each = array_for_each,
 	.stats = array_stats,
-	.lock_died = array_lock_died,
+	.section_begin = array_section_begin,
 	.lookup_batch = generic_lookup_batch,
 	.update_batch = generic_update_batch,
 	.mmap_check = array_mmap_check,

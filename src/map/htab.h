@@ -392,7 +392,7 @@ int htab_settle(struct map *m, uint32_t index);
 int htab_take_copy(struct map *m, uint32_t index, uint8_t *copy, uint64_t flags);
 /* After that, without a lock: waits for the holder. *until: 0 at first. 0 or -EBUSY. */
 int htab_wait_unheld(struct map *m, uint32_t index, uint64_t *until);
-void htab_lock_died(struct map *m, void *value);
+int htab_section_begin(struct map *m, void *value, uint32_t start, void **kept);
 void htab_reclaim(struct map *m);
 bool htab_elem_busy(struct map *m, uint32_t index);
 bool htab_writer_died(const struct map *m, uint32_t index);

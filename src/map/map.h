@@ -172,9 +172,12 @@ struct map_ops {
 	/* Counts without walking: 0, or -errno. NULL: a type that counts nothing. */
 	int (*stats)(struct map *m, struct map_stats *stats);
 
-	/* bpf_spin_lock() of the value took the lock over from a dead holder: finishes
-	 * what an update under BPF_F_LOCK left. Called with the lock held; may be NULL. */
-	void (*lock_died)(struct map *m, void *value);
+	/* bpf_spin_lock() of the value: takes the lock, finishes or undoes what a dead holder
+	 * left, and keeps the value as it is, so that the next holder can put it back if this
+	 * one dies. start: where to look for room first (the CPU). *kept is for
+	 * map_section_end(), and NULL where nothing is kept. 0 or -EBUSY. NULL: a type
+	 * without locks. */
+	int (*section_begin)(struct map *m, void *value, uint32_t start, void **kept);
 
 	/* Batches; NULL where the kernel has none (-ENOTSUPP). See struct map_batch. */
 	int (*lookup_batch)(struct map *m, struct map_batch *b);
@@ -245,6 +248,12 @@ struct map_ops {
  *
  * (those whose offset is not 0) has FUTEX_OWNER_DIED, lookup() is called instead. cpu is that
  * of the lease; a cpu of `cpus` or more has no values. cpus 0: not a per-CPU map.
+ *
+ * With slots not 0 the value of a key below slots is the object that the 64-bit word at
+ *
+ *	m->obj.base + slots_off + key * 8
+ *
+ * names, as objref_lookup() finds it by that key.
  */
 struct map_inline {
 	void *(*lookup)(struct map *m, const void *key); /* for this map; NULL: ops->lookup */
@@ -254,6 +263,8 @@ struct map_inline {
 	uint64_t guard_off, cpu_guard_off;
 	uint32_t guard_mask, guard_stride;
 	uint64_t cpu_guard_stride;
+	uint32_t slots;
+	uint64_t slots_off;
 };
 
 /* What a map counts, without being walked; what does not apply is 0. */
@@ -386,5 +397,8 @@ static inline uint32_t map_user_value_size(const struct map *m)
 {
 	return m->user_value_size;
 }
+
+/* Before bpf_spin_unlock() lets the lock go: what the holder has stored stands. */
+void map_section_end(void *kept);
 
 #endif

@@ -28,6 +28,7 @@
 #ifndef MADV_COLLAPSE
 #define MADV_COLLAPSE 25
 #endif
+#define POPULATE_MAX (16 * SHMAP_PAGE)
 #define COLLAPSE_FAILURES 8 /* then a process tries no more */
 
 _Static_assert(sizeof(struct object_trailer) == OBJECT_TRAILER_SIZE, "trailer is one page");
@@ -91,9 +92,9 @@ static int allocate(int fd, uint64_t offset, uint64_t len)
 
 /*
  * A large file is mapped where its huge pages can be: an address that is as far into a
- * huge page as the offset.
+ * huge page as the offset. flags: besides MAP_SHARED.
  */
-static void *map_file(size_t size, int prot, int fd)
+static void *map_file(size_t size, int prot, int fd, int flags)
 {
 	uint8_t *space, *base;
 	size_t before;
@@ -103,7 +104,8 @@ static void *map_file(size_t size, int prot, int fd)
 				 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 		if (!raw_is_error(space)) {
 			before = -(uintptr_t)space & (OBJECT_HUGE - 1);
-			base = raw_mmap(space + before, size, prot, MAP_SHARED | MAP_FIXED, fd, 0);
+			base = raw_mmap(space + before, size, prot, MAP_SHARED | MAP_FIXED | flags,
+					fd, 0);
 			if (raw_is_error(base)) {
 				raw_munmap(space, size + OBJECT_HUGE);
 				return base;
@@ -114,7 +116,7 @@ static void *map_file(size_t size, int prot, int fd)
 			return base;
 		}
 	}
-	return raw_mmap(NULL, size, prot, MAP_SHARED, fd, 0);
+	return raw_mmap(NULL, size, prot, MAP_SHARED | flags, fd, 0);
 }
 
 /* Unnamed, held, sized, allocated. The fd or -errno. */
@@ -128,14 +130,18 @@ static int make_file(uint64_t size, uint64_t prealloc, struct stat *st)
 	/* The reference comes before the name: no collector ever sees the
 	 * anchor without it while we live. Nobody else has this description. */
 	ret = raw_flock(fd, LOCK_SH | LOCK_NB);
-	if (!ret)
+	if (!ret && round_up_u64(prealloc, SHMAP_PAGE) == size - OBJECT_TRAILER_SIZE) {
+		/* all of it: that sizes it, too */
+		ret = allocate(fd, 0, size);
+	} else if (!ret) {
 		ret = raw_ftruncate(fd, size);
-	if (ret == -EFBIG)
-		ret = -ENOMEM;
-	if (!ret)
-		ret = allocate(fd, size - OBJECT_TRAILER_SIZE, OBJECT_TRAILER_SIZE);
-	if (!ret)
-		ret = allocate(fd, 0, prealloc);
+		if (ret == -EFBIG)
+			ret = -ENOMEM;
+		if (!ret)
+			ret = allocate(fd, size - OBJECT_TRAILER_SIZE, OBJECT_TRAILER_SIZE);
+		if (!ret)
+			ret = allocate(fd, 0, prealloc);
+	}
 	if (!ret)
 		ret = raw_fstat(fd, st);
 	if (!ret && (st->st_mode & 0777) != 0600) /* an unusual umask */
@@ -178,7 +184,9 @@ int object_create(enum object_kind kind, size_t data_size, size_t prealloc, stru
 	if (ret < 0)
 		return ret;
 	*fd = ret;
-	base = map_file(size, PROT_READ | PROT_WRITE, *fd);
+	/* A few pages that are there already: mapped at once, not by a fault each. */
+	base = map_file(size, PROT_READ | PROT_WRITE, *fd,
+			size <= POPULATE_MAX && prealloc == data_size ? MAP_POPULATE : 0);
 	if (raw_is_error(base)) {
 		raw_close(*fd);
 		return -ENOMEM;
@@ -428,7 +436,7 @@ int object_map(int fd, struct object *obj)
 	if (ret)
 		goto out;
 	prot = access == O_RDONLY ? PROT_READ : PROT_READ | PROT_WRITE;
-	base = map_file(head.size, prot, rfd);
+	base = map_file(head.size, prot, rfd, 0);
 	if (raw_is_error(base)) {
 		ret = (int)(intptr_t)base;
 		goto out;

@@ -13,6 +13,7 @@
 #include "map/objref.h"
 #include "sys/btf_obj.h"
 #include "sys/check.h"
+#include "sys/fd.h"
 #include "sys/objfd.h"
 #include "sys/prog.h"
 #include "sys/prog_cache.h"
@@ -556,6 +557,7 @@ static long load_run(struct prog_load *l, unsigned int size)
 	fd = load_publish(l, &sp->obj);
 	/* whoever runs it through this fd need not verify it once more */
 	if (fd >= 0) {
+		fd_install_object(fd, OBJECT_PROG, sp->obj.id);
 		prog_cache_keep(fd, l->p, noted);
 		l->p = NULL;
 	}

@@ -5,8 +5,8 @@
  * The driver passes over the program until no instruction moves any more: the
  * first pass knows nothing of forward jumps and takes the long form, each later one
  * has the places that the one before found. Code only gets shorter from pass to
- * pass, so this ends. The last pass, with the address that the code will have, must
- * find each instruction where the one before put it.
+ * pass, so this ends: with the pass that finds each instruction where the one before put
+ * it. All but the first know the address that the code will have.
  */
 #ifndef SHMAP_VM_JIT_INT_H
 #define SHMAP_VM_JIT_INT_H

@@ -459,7 +459,8 @@ int vm_verify(struct vm_prog *p, struct vm_log *log)
 	if (!v->aux || !v->info)
 		goto out;
 	for (uint32_t i = 0; i < v->cnt; i++)
-		v->aux[i].map_index = v->aux[i].callback_pc = v->aux[i].call_pc = VM_PC_NONE;
+		v->aux[i].map_index = v->aux[i].inner_of = v->aux[i].callback_pc =
+			v->aux[i].call_pc = VM_PC_NONE;
 	err = prepare(v);
 	if (!err)
 		err = walk_all(v);
