@@ -219,6 +219,9 @@ struct map_ops {
 
 	/* Access by direct map value (BPF_PSEUDO_MAP_VALUE): address of offset 0, or NULL. */
 	void *(*direct_value)(struct map *m);
+	/* The same of a frozen map, in a copy of this process's own, which nobody else changes
+	 * and which all of its programs see from now on; NULL: no memory. */
+	const void *(*sealed_value)(struct map *m);
 	/* For who makes code of lookups in this one map; NULL: there is nothing to say. */
 	void (*inlined)(const struct map *m, struct map_inline *in);
 	bool lock_allowed;		/* may hold struct bpf_spin_lock */
@@ -292,6 +295,7 @@ struct map {
 	bool writable;			/* shorthand for obj.writable */
 	bool home;			/* known to be of this runtime directory; gate.c */
 	const struct map *inner;	/* maps of maps: ops and attr of what they hold, or NULL */
+	uint8_t *sealed;		/* sealed_value()'s copy, or NULL */
 	struct objref_local *slots;	/* values are objects: this process's part; objref.c */
 	uint64_t objref_off;		/* and where the file keeps what they need */
 	union {				/* geometry, private, by type */
