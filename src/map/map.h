@@ -101,6 +101,7 @@ struct map_quick {
 
 struct map_batch;
 struct gate_ops;	/* map/gate.h: snapshots and transactions */
+struct htab_many;
 struct map_inline;
 struct map_stats;
 struct ring_ops;	/* map/ring.h: RINGBUF, USER_RINGBUF */
@@ -320,11 +321,11 @@ struct map {
 			uint64_t claim_off; /* what stands behind the elements */
 			uint64_t lru_off;   /* htab_lru.h; 0: a map that does not evict */
 			uint64_t seed;
-			/* update of a key whose hash is known, for m's shape; or NULL */
-			int (*hashed)(struct map *m, const void *key, uint64_t hash,
-				      const void *value);
-			/* lookup and delete, likewise; copy: private, up to the next 8 bytes */
+			bool programs; /* others know that programs look things up here */
+			/* lookup and delete for m's shape, or NULL; copy: private, up to the next 8 bytes */
 			int (*take)(struct map *m, const void *key, uint64_t *copy);
+			/* update of many; htab.h */
+			int (*many)(struct map *m, struct htab_many *w, uint32_t *done);
 		} htab;
 		struct {
 			uint64_t elem_off;
