@@ -25,7 +25,7 @@ struct open_map;
 struct fd_ref {
 	struct map *map;
 	struct map_quick quick; /* what the fd's open mode allows of them */
-	const uint32_t *frozen;
+	const struct map_shared *shared;
 	uint32_t key_size, value_size; /* as bpf(2) copies them */
 	uint32_t access;	       /* FD_READ | FD_WRITE, by the fd's open mode */
 	bool special;		       /* or timers; see map_has_timers() */

@@ -5,6 +5,7 @@
 #if VM_HAVE_JIT
 
 #include "base/errors.h"
+#include "map/change.h"
 #include "vm/helpers.h"
 #include "vm/jit_x86_call.h"
 #include "vm/verifier.h"
@@ -90,7 +91,21 @@ static void helper(struct jit *j, uint32_t i)
 	int32_t id = j->p->insns[i].src_reg ? BPF_FUNC_unspec : j->p->insns[i].imm;
 	const struct map *m = known_map(j, i);
 	uintptr_t direct = m ? map_function(m, id) : 0;
+	uint32_t slow, done;
 
+	if (direct && id != BPF_FUNC_map_peek_elem) {
+		/* A lock or a listener: the helper deals with them. */
+		mov_imm(j, R10, (uintptr_t)&m->shared->gate);
+		op_mem(j, false, 0xf6, 0, R10, 0); /* test byte [r10], .. */
+		e8(j, MAP_LOCKS | MAP_WATCHED);
+		slow = short_jump(j, JCC8(CC_NE));
+		x86_call(j, direct);
+		done = short_jump(j, JMP8);
+		here(j, slow);
+		call_helper(j, (uintptr_t)j->ins[i].fn);
+		here(j, done);
+		return;
+	}
 	if (direct) {
 		x86_call(j, direct);
 		return;
