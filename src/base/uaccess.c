@@ -4,7 +4,6 @@
 #include <stdint.h>
 #include <string.h>
 #include <sys/syscall.h>
-#include <sys/uio.h>
 #include <ucontext.h>
 #include <unistd.h>
 
@@ -144,8 +143,104 @@ __asm__(".pushsection .text\n"
 	".size uaccess_restore, .-uaccess_restore\n"
 	".popsection\n");
 
+#else
+
+/*
+ * As above. Of a pair of registers each half is one load or store. The kernel returns from a
+ * handler by a place of its own.
+ */
+__asm__(".pushsection .text\n"
+	".balign 64\n"
+	".globl uaccess_begin, uaccess_end, uaccess_fault\n"
+	".hidden uaccess_begin, uaccess_end, uaccess_fault\n"
+	"uaccess_begin:\n"
+
+	".globl uaccess_copy_raw\n.hidden uaccess_copy_raw\n"
+	".type uaccess_copy_raw, @function\n"
+	"uaccess_copy_raw:\n"
+	"	.cfi_startproc\n"
+	"	hint #34\n" /* bti c */
+	"1:	subs x2, x2, #64\n"
+	"	b.lo 2f\n"
+	"	ldp x3, x4, [x1], #16\n"
+	"	ldp x5, x6, [x1], #16\n"
+	"	ldp x7, x8, [x1], #16\n"
+	"	ldp x9, x10, [x1], #16\n"
+	"	stp x3, x4, [x0], #16\n"
+	"	stp x5, x6, [x0], #16\n"
+	"	stp x7, x8, [x0], #16\n"
+	"	stp x9, x10, [x0], #16\n"
+	"	b 1b\n"
+	"2:	tbz x2, #5, 3f\n" /* the lower bits are still what is left */
+	"	ldp x3, x4, [x1], #16\n"
+	"	ldp x5, x6, [x1], #16\n"
+	"	stp x3, x4, [x0], #16\n"
+	"	stp x5, x6, [x0], #16\n"
+	"3:	tbz x2, #4, 4f\n"
+	"	ldp x3, x4, [x1], #16\n"
+	"	stp x3, x4, [x0], #16\n"
+	"4:	tbz x2, #3, 5f\n"
+	"	ldr x3, [x1], #8\n"
+	"	str x3, [x0], #8\n"
+	"5:	tbz x2, #2, 6f\n"
+	"	ldr w3, [x1], #4\n"
+	"	str w3, [x0], #4\n"
+	"6:	tbz x2, #1, 7f\n"
+	"	ldrh w3, [x1], #2\n"
+	"	strh w3, [x0], #2\n"
+	"7:	tbz x2, #0, 8f\n"
+	"	ldrb w3, [x1]\n"
+	"	strb w3, [x0]\n"
+	"8:	mov x0, #0\n"
+	"	ret\n"
+	"	.cfi_endproc\n"
+	".size uaccess_copy_raw, .-uaccess_copy_raw\n"
+
+	".globl uaccess_zero_raw\n.hidden uaccess_zero_raw\n"
+	".type uaccess_zero_raw, @function\n"
+	"uaccess_zero_raw:\n"
+	"	.cfi_startproc\n"
+	"	hint #34\n"
+	"1:	subs x1, x1, #8\n"
+	"	b.lo 2f\n"
+	"	str xzr, [x0], #8\n"
+	"	b 1b\n"
+	"2:	add x1, x1, #8\n"
+	"3:	cbz x1, 4f\n"
+	"	strb wzr, [x0], #1\n"
+	"	sub x1, x1, #1\n"
+	"	b 3b\n"
+	"4:	mov x0, #0\n"
+	"	ret\n"
+	"	.cfi_endproc\n"
+	".size uaccess_zero_raw, .-uaccess_zero_raw\n"
+
+	/* x0 dst, x1 src, x2 size */
+	".globl uaccess_string_raw\n.hidden uaccess_string_raw\n"
+	".type uaccess_string_raw, @function\n"
+	"uaccess_string_raw:\n"
+	"	.cfi_startproc\n"
+	"	hint #34\n"
+	"	mov x3, #0\n"
+	"1:	cmp x3, x2\n"
+	"	b.hs 2f\n"
+	"	ldrb w4, [x1, x3]\n"
+	"	strb w4, [x0, x3]\n"
+	"	add x3, x3, #1\n"
+	"	cbnz w4, 1b\n"
+	"2:	mov x0, x3\n"
+	"	ret\n"
+	"	.cfi_endproc\n"
+	".size uaccess_string_raw, .-uaccess_string_raw\n"
+	"uaccess_end:\n"
+
+	"uaccess_fault:\n"
+	"	mov x0, #-14\n" /* -EFAULT */
+	"	ret\n"
+	".popsection\n");
+#endif
+
 extern const char uaccess_begin[], uaccess_end[], uaccess_fault[];
-void uaccess_restore(void);
 int uaccess_copy_raw(void *dst, const void *src, size_t n);
 int uaccess_zero_raw(void *dst, size_t n);
 long uaccess_string_raw(char *dst, const char *src, size_t size);
@@ -183,79 +278,35 @@ extern const struct table_entry uaccess_table_end[] __asm__("__stop_uaccess_tabl
 
 static bool fault_resume(void *context)
 {
-	greg_t *regs = ((ucontext_t *)context)->uc_mcontext.gregs;
-	uintptr_t ip = (uintptr_t)regs[REG_RIP];
+	mcontext_t *m = &((ucontext_t *)context)->uc_mcontext;
+#if defined(__x86_64__)
+	greg_t *at = &m->gregs[REG_RIP];
+#else
+	__u64 *at = &m->pc;
+#endif
+	uintptr_t ip = (uintptr_t)*at;
 	const struct table_entry *t;
 
 	if (ip >= (uintptr_t)uaccess_begin && ip < (uintptr_t)uaccess_end) {
-		regs[REG_RIP] = (greg_t)(uintptr_t)uaccess_fault;
+		*at = (uintptr_t)uaccess_fault;
 		return true;
 	}
 	for (t = uaccess_table_begin; t < uaccess_table_end; t++) {
 		if (ip != (uintptr_t)&t->insn + (intptr_t)t->insn)
 			continue;
-		regs[REG_RIP] = (greg_t)((uintptr_t)&t->fault + (intptr_t)t->fault);
+		*at = (uintptr_t)&t->fault + (uintptr_t)(intptr_t)t->fault;
 		return true;
 	}
 	return false;
 }
 
+#if defined(__x86_64__)
+void uaccess_restore(void);
 #define RESTORER uaccess_restore
-
+#define RESTORER_FLAG SA_RESTORER
 #else
-
-/* Elsewhere the kernel checks the addresses for us: one system call a copy. */
-static int copy_by_kernel(void *dst, const void *src, size_t n)
-{
-	struct iovec local = {dst, n}, remote = {(void *)src, n};
-	long pid = syscall(SYS_getpid);
-
-	if (!n)
-		return 0;
-	return syscall(SYS_process_vm_readv, pid, &local, 1UL, &remote, 1UL, 0UL) == (long)n
-		       ? 0
-		       : -EFAULT;
-}
-
-int uaccess_copy(void *dst, const void *src, size_t n)
-{
-	return copy_by_kernel(dst, src, n);
-}
-
-int uaccess_zero(void *dst, size_t n)
-{
-	static const char zeros[256];
-	size_t part;
-
-	for (; n; n -= part, dst = (char *)dst + part) {
-		part = n < sizeof(zeros) ? n : sizeof(zeros);
-		if (copy_by_kernel(dst, zeros, part))
-			return -EFAULT;
-	}
-	return 0;
-}
-
-long uaccess_copy_string(char *dst, const char *src, size_t size)
-{
-	size_t i;
-
-	for (i = 0; i < size; i++) {
-		if (copy_by_kernel(dst + i, src + i, 1))
-			return -EFAULT;
-		if (!dst[i])
-			return (long)i + 1;
-	}
-	if (size)
-		dst[size - 1] = '\0';
-	return -E2BIG;
-}
-
-static bool fault_resume(void *context)
-{
-	return false;
-}
-
 #define RESTORER NULL
+#define RESTORER_FLAG 0
 #endif
 
 static int guarded_index(int sig)
@@ -371,7 +422,7 @@ static long install(int sig, int extra_flags)
 {
 	struct kernel_sigaction act = {
 		.handler = on_fault,
-		.flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER | SA_RESTORER | extra_flags,
+		.flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER | RESTORER_FLAG | extra_flags,
 		.restorer = RESTORER,
 	};
 

@@ -30,6 +30,7 @@
 
 #include "base/errors.h"
 #include "map/array_common.h"
+#include "map/gate.h"
 #include "map/generic_batch.h"
 #include "map/redo.h"
 #include "map/value.h"
@@ -203,6 +204,13 @@ static int array_write_locked(struct map *m, uint32_t index, const void *value)
 		err = array_lock(m, index);
 		if (err)
 			return err;
+		if (unlikely(map_gate_shut(m))) {
+			lock_release(array_lock_word(m, index));
+			err = map_gate_wait(m);
+			if (err)
+				return err;
+			continue;
+		}
 		if (!c.count) {
 			array_store_small(m, index, value);
 			err = 0;
@@ -236,6 +244,12 @@ static int array_write(struct map *m, const void *key, const void *value, uint64
 		err = m->array.redo_count ? redo_recover(m, array_record(m, index), array_apply, -1)
 					  : 0;
 		return err ? err : array_write_locked(m, index, value);
+	}
+	/* Before a single store; the others look again under their locks. */
+	while (unlikely(map_gate_shut(m))) {
+		err = map_gate_wait(m);
+		if (err)
+			return err;
 	}
 	if (m->attr.value_size == 8 && !array_has_lock(m)) {
 		uint64_t v;
@@ -549,9 +563,127 @@ static void *array_direct_value(struct map *m)
 	return m->attr.max_entries == 1 ? m->obj.base : NULL;
 }
 
+/* ---- snapshots and transactions: gate.h ---- */
+
+static int array_drain(struct map *m, const void *key)
+{
+	uint32_t i, from = key ? array_index(key) : 0, upto = key ? from + 1 : m->array.redo_count;
+	int err;
+
+	/* A holder of the lock in a value looked at the gate before it wrote. */
+	if (key && array_has_lock(m)) {
+		err = array_lock(m, from);
+		if (err)
+			return err;
+		lock_release(array_lock_word(m, from));
+	}
+	for (i = from; m->array.redo_count && i < upto; i++) {
+		err = redo_lock(m, array_record(m, i), array_apply, -1);
+		if (err)
+			return err;
+		lock_release(&array_record(m, i)->lock);
+	}
+	return 0;
+}
+
+static int array_copy_locked(struct map *m, struct map *copy)
+{
+	uint32_t i;
+	int err = 0;
+
+	for (i = 0; array_has_lock(m) && i < m->attr.max_entries; i++) {
+		err = array_lock(m, i);
+		if (err)
+			return err;
+		array_apply(copy, i, array_slot(m, i), -1);
+		lock_release(array_lock_word(m, i));
+	}
+	return err;
+}
+
+static void array_copied(struct map *copy)
+{
+	struct redo_claims c = array_claims(copy);
+	uint32_t i;
+
+	for (i = 0; i < copy->array.redo_count; i++)
+		array_record(copy, i)->lock = 0, array_record(copy, i)->tag = 0;
+	for (i = 0; i < c.count; i++)
+		redo_claim_at(&c, i)->lock = 0, redo_claim_at(&c, i)->tag = 0;
+	for (i = 0; array_has_lock(copy) && i < copy->attr.max_entries; i++)
+		*array_lock_word(copy, i) = 0;
+}
+
+static int array_modify(struct map *m, const void *key, void *copy, int (*fn)(void *, void *),
+			void *arg)
+{
+	uint32_t index = array_index(key);
+	struct redo_claims c = array_claims(m);
+	int64_t until = 0;
+	int err;
+
+	if (index >= m->attr.max_entries)
+		return -ENOENT;
+	err = m->array.redo_count ? redo_recover(m, array_record(m, index), array_apply, -1) : 0;
+	while (!err) {
+		err = array_lock(m, index);
+		if (err)
+			return err;
+		if (unlikely(map_gate_shut(m))) {
+			lock_release(array_lock_word(m, index));
+			err = map_gate_wait(m);
+			continue;
+		}
+		value_copy_out(copy, array_slot(m, index), m->attr.value_size,
+			       m->attr.spin_lock_off);
+		err = fn(copy, arg) ? -ECANCELED : 0;
+		if (!err && !c.count)
+			array_store_small(m, index, copy);
+		else if (!err)
+			err = redo_claims_write(m, &c, index, copy, m->attr.value_size,
+						array_apply)
+				      ? -EAGAIN
+				      : 0;
+		lock_release(array_lock_word(m, index));
+		if (err != -EAGAIN || !c.count)
+			return err;
+		array_reclaim(m);
+		if (!until)
+			until = array_seconds() + LOCK_WAIT_SECONDS;
+		else if (array_seconds() > until)
+			return -EBUSY;
+		sched_yield();
+		err = 0;
+	}
+	return err;
+}
+
+static int array_check(const struct map *m, const void *key, bool put)
+{
+	if (!put)
+		return -EINVAL;
+	return array_index(key) < m->attr.max_entries ? 0 : -E2BIG;
+}
+
+/* Every value has its place already. */
+static int array_reserve(struct map *m, const struct gate_need *need, uint32_t n)
+{
+	return 0;
+}
+
+static const struct gate_ops array_gate_ops = {
+	.drain = array_drain,
+	.copy_locked = array_copy_locked,
+	.copied = array_copied,
+	.check = array_check,
+	.reserve = array_reserve,
+	.modify = array_modify,
+};
+
 const struct map_ops array_map_ops = {
 	.type = BPF_MAP_TYPE_ARRAY,
 	.name = "array",
+	.gate = &array_gate_ops,
 	.alloc_check = array_alloc_check,
 	.layout = array_layout,
 	.format = array_format,

@@ -34,9 +34,9 @@ static struct writer *self_or_take(int *err)
 	return w;
 }
 
-int change_begin(struct map *m, struct map_changing *c)
+/* A free mark of the thread's. *nested: it is in the middle of another change. */
+static int find_mark(struct map_changing *c, bool *nested)
 {
-	const uint32_t id = m->obj.id;
 	struct writer *w;
 	unsigned int k, outer;
 	int err;
@@ -51,16 +51,28 @@ int change_begin(struct map *m, struct map_changing *c)
 	if (k == WRITER_MAPS)
 		return -EBUSY;
 	c->mark = &w->map[k];
+	*nested = k > outer;
+	return 0;
+}
+
+int change_begin(struct map *m, struct map_changing *c)
+{
+	const uint32_t id = m->obj.id;
+	bool nested;
+	int err = find_mark(c, &nested);
+
+	if (err)
+		return err;
 	for (;;) {
 		/* Full fence: partner of the one in map_lock(). */
 		exchange_seq_cst(c->mark, id);
 		fence_after_rmw();
-		if (!(load_relaxed(&m->shared->gate) & MAP_LOCKS) ||
+		if (!(load_relaxed(&m->shared->hooks) & MAP_LOCKS) ||
 		    !qlock_others(&m->shared->lock))
 			return 0;
 		store_release(c->mark, 0);
 		/* Who has the lock may wait for what this thread is in the middle of. */
-		if (k > outer || lease_held() || thread_self.in_lock)
+		if (nested || lease_held() || thread_self.in_lock)
 			return -EBUSY;
 		err = qlock_acquire(&m->shared->lock, id, true, QLOCK_FOREVER);
 		if (err < 0)
@@ -79,19 +91,66 @@ void change_end(struct map *m, struct map_changing *c, enum map_change kind, con
 {
 	/* Partner of the barrier in notice_listen(), where the kernel has none. */
 	fence_seq_cst();
-	if (changes && load_relaxed(&m->shared->gate) & MAP_WATCHED)
+	if (changes && load_relaxed(&m->shared->hooks) & MAP_WATCHED)
 		change_noted(m, kind, user_key, changes);
 	store_release(c->mark, 0);
 	if (c->locked)
 		qlock_release(&m->shared->lock, m->obj.id);
 }
 
+/* The map that somebody else has locked, of several, or NULL. */
+static struct map *locked_one(struct map *const *m, uint32_t n)
+{
+	for (uint32_t i = 0; i < n; i++)
+		if (load_relaxed(&m[i]->shared->hooks) & MAP_LOCKS &&
+		    qlock_others(&m[i]->shared->lock))
+			return m[i];
+	return NULL;
+}
+
+int change_begin_maps(struct map *const *m, uint32_t n, struct map_changing *c)
+{
+	bool nested;
+	int err = find_mark(c, &nested);
+	struct map *locked;
+
+	if (err)
+		return err;
+	for (;;) {
+		exchange_seq_cst(c->mark, WRITER_ALL);
+		fence_after_rmw();
+		locked = locked_one(m, n);
+		if (!locked)
+			return 0;
+		store_release(c->mark, 0);
+		if (nested || lease_held() || thread_self.in_lock)
+			return -EBUSY;
+		/* One at a time, and none kept: no circle of those who wait. */
+		err = qlock_acquire(&locked->shared->lock, locked->obj.id, true, QLOCK_FOREVER);
+		if (err < 0)
+			return err;
+		qlock_release(&locked->shared->lock, locked->obj.id);
+	}
+}
+
+void change_end_maps(struct map *const *m, uint32_t n, struct map_changing *c, bool changed)
+{
+	fence_seq_cst();
+	for (uint32_t i = 0; changed && i < n; i++)
+		if (load_relaxed(&m[i]->shared->hooks) & MAP_WATCHED)
+			change_noted(m[i], MAP_CHANGE_MANY, NULL, 1);
+	store_release(c->mark, 0);
+}
+
 static bool marked(struct writer *w, uint32_t id)
 {
-	for (unsigned int k = 0; k < WRITER_MAPS; k++)
+	for (unsigned int k = 0; k < WRITER_MAPS; k++) {
 		/* Acquire: pairs with the release of the mark. */
-		if (load_acquire(&w->map[k]) == id)
+		uint32_t mark = load_acquire(&w->map[k]);
+
+		if (mark == id || mark == WRITER_ALL)
 			return true;
+	}
 	return false;
 }
 
@@ -136,7 +195,7 @@ int map_lock(struct map *m, uint64_t deadline)
 	if (ret < 0)
 		return ret;
 	if (!load_acquire(&s->lock_ready)) {
-		fetch_or_seq_cst(&s->gate, MAP_LOCKS);
+		fetch_or_seq_cst(&s->hooks, MAP_LOCKS);
 		/* Dying or failing here: the next one does it again. */
 		if (!writers_barrier()) {
 			qlock_release(&s->lock, m->obj.id);

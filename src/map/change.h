@@ -2,7 +2,7 @@
 /*
  * Before and after a change of a map: the lock of its contents, and who wants to know.
  *
- * map_shared.gate is 0 as long as nobody has locked the map or listens. Then a change by
+ * map_shared.hooks is 0 as long as nobody has locked the map or listens. Then a change by
  * bpf(2) costs two plain stores to the thread's own record (sync/writers.h) and the load of
  * a word that it has to look at anyway (is the map frozen?), and another one afterwards.
  *
@@ -70,7 +70,7 @@ static inline __attribute__((always_inline)) void
 change_end_quick(struct map *m, enum map_change kind, const void *user_key, bool changed)
 {
 	fence_compiler();
-	if (unlikely(load_relaxed(&m->shared->gate) & MAP_WATCHED) && changed)
+	if (unlikely(load_relaxed(&m->shared->hooks) & MAP_WATCHED) && changed)
 		change_noted(m, kind, user_key, 1);
 	/* Release: who waits for us sees the change. */
 	store_release(&thread_self.writer->map[0], 0);
@@ -83,6 +83,10 @@ int change_begin(struct map *m, struct map_changing *c);
 void change_end(struct map *m, struct map_changing *c, enum map_change kind, const void *user_key,
 		uint64_t changes);
 
+/* The same around changes of several maps together. */
+int change_begin_maps(struct map *const *m, uint32_t n, struct map_changing *c);
+void change_end_maps(struct map *const *m, uint32_t n, struct map_changing *c, bool changed);
+
 /* bpf_map_lock(), _unlock(). deadline: as qlock_acquire(). 0, QLOCK_OWNER_DIED, or -errno. */
 int map_lock(struct map *m, uint64_t deadline);
 int map_unlock(struct map *m);
@@ -90,7 +94,7 @@ int map_unlock(struct map *m);
 /* A helper of a program is about to change m: 0 or -EBUSY. */
 static inline int change_by_program(const struct map *m)
 {
-	return unlikely(load_relaxed(&m->shared->gate) & MAP_LOCKS) &&
+	return unlikely(load_relaxed(&m->shared->hooks) & MAP_LOCKS) &&
 			       qlock_others_live(&m->shared->lock)
 		       ? -EBUSY
 		       : 0;

@@ -239,6 +239,7 @@ int htab_recover(struct map *m)
 const struct map_ops htab_map_ops = {
 	.type = BPF_MAP_TYPE_HASH,
 	.name = "hash",
+	.gate = &htab_gate_ops,
 	.alloc_check = htab_alloc_check,
 	.layout = htab_layout,
 	.format = htab_format,

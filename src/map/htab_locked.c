@@ -19,6 +19,7 @@
 #include <time.h>
 
 #include "base/uaccess.h"
+#include "map/gate.h"
 #include "map/htab.h"
 #include "map/redo.h"
 
@@ -68,6 +69,11 @@ static int elem_lock(struct map *m, uint32_t index)
 		redo_claims_settle(m, &c, claim_id(index, load_acquire(&htab_elem(m, index)->gen)),
 				   apply);
 	return 0;
+}
+
+int htab_settle_locked(struct map *m, uint32_t index)
+{
+	return elem_lock(m, index);
 }
 
 int htab_settle(struct map *m, uint32_t index)
@@ -184,6 +190,13 @@ int htab_write_locked(struct map *m, uint32_t index, uint32_t gen, const void *v
 		ret = elem_lock(m, index);
 		if (ret)
 			return ret;
+		if (unlikely(map_gate_shut(m))) {
+			lock_release(lock_word(m, index));
+			ret = map_gate_wait(m);
+			if (ret)
+				return ret;
+			continue;
+		}
 		if (load_acquire(&htab_elem(m, index)->gen) != gen)
 			ret = 0;
 		else
@@ -192,6 +205,59 @@ int htab_write_locked(struct map *m, uint32_t index, uint32_t gen, const void *v
 				      ? -EAGAIN
 				      : 1;
 		lock_release(lock_word(m, index));
+		if (ret != -EAGAIN)
+			return ret;
+		htab_reclaim(m);
+		if (!until)
+			until = seconds() + LOCK_WAIT_SECONDS;
+		else if (seconds() > until)
+			return -EBUSY;
+		sched_yield();
+	}
+}
+
+/* The callback's part of htab_modify(), under the element's lock. */
+static int modify_locked(struct map *m, const struct htab_hit *hit, void *copy,
+			 int (*fn)(void *, void *), void *arg)
+{
+	struct redo_claims c = claims(m);
+	int ret;
+
+	if (load_acquire(&htab_elem(m, hit->index)->gen) != hit->gen)
+		return -ESTALE;
+	htab_copy_out(m, htab_value(m, hit->index, 0), copy);
+	ret = fn(copy, arg);
+	if (ret)
+		return -ECANCELED;
+	return redo_claims_write(m, &c, claim_id(hit->index, hit->gen), copy, m->attr.value_size,
+				 apply);
+}
+
+int htab_modify(struct map *m, const void *key, void *copy, int (*fn)(void *, void *), void *arg)
+{
+	uint64_t hash = htab_hash(m, key);
+	struct htab_hit hit;
+	time_t until = 0;
+	int ret;
+
+	for (;;) {
+		ret = htab_search(m, key, hash, &hit);
+		if (ret <= 0)
+			return ret ? ret : -ENOENT;
+		ret = elem_lock(m, hit.index);
+		if (ret)
+			return ret;
+		if (unlikely(map_gate_shut(m))) {
+			lock_release(lock_word(m, hit.index));
+			ret = map_gate_wait(m);
+			if (ret)
+				return ret;
+			continue;
+		}
+		ret = modify_locked(m, &hit, copy, fn, arg);
+		lock_release(lock_word(m, hit.index));
+		if (ret == -ESTALE)
+			continue;
 		if (ret != -EAGAIN)
 			return ret;
 		htab_reclaim(m);

@@ -4,10 +4,12 @@
  * in a slot of its bucket, or is new and there is a slot for it. Everything else is
  * htab_change.c's, whose steps these are, with sizes that the compiler knows.
  *
- * The key is looked for before the lock is taken, so that its lines come while others are
- * being waited for. The lock's holder then has to compare the slot's word only: it names
- * the element and its life, and an element keeps its key for its life.
+ * The lock comes first, and what is waited for after it: a compare-and-swap lets no later load
+ * pass, so what stood before it would be waited for by every operation in turn, while
+ * what follows it goes on together with the beginning of the next operation. Before it the
+ * lines are asked for whose place the hash alone says.
  */
+#include "map/gate.h"
 #include "map/htab.h"
 #include "map/htab_commit.h"
 #include "map/htab_key.h"
@@ -16,48 +18,30 @@
 
 #define INLINE static inline __attribute__((always_inline))
 
-/* A key's place. link 0: it was in no slot. */
+/* A key's place. */
 struct spot {
 	struct stripe *st;
 	struct bucket *b;
 	uint64_t *where;
 	uint64_t link, tag;
 	struct elem *e;
-	uint32_t bucket, stripe, gen;
+	uint32_t bucket, stripe;
 };
 
-/* Without the lock: a guess. False: the bucket has no page yet. */
-INLINE bool spot_guess(struct map *m, const struct htab_shape s, const void *key, uint64_t hash,
-		       struct spot *at)
+/* False: the bucket has no page yet. */
+INLINE bool spot_begin(struct map *m, const struct htab_shape s, uint64_t hash, struct spot *at)
 {
-	struct htab_hit hit;
-	unsigned int found;
-
 	at->bucket = htab_key_bucket(m, hash);
 	at->stripe = at->bucket & (m->htab.stripes - 1);
 	at->tag = htab_key_tag(hash);
 	at->b = htab_bucket(m, at->bucket);
 	at->st = htab_stripe(m, at->stripe);
-	at->link = 0;
-	at->e = NULL;
-	at->where = at->b->slot;
 	if (unlikely(!htab_bucket_there(m, at->bucket)))
 		return false;
 	prefetch_write(at->b);
 	prefetch_write(at->st);
-	for (found = htab_slots_tagged(at->b, at->tag); found; found &= found - 1) {
-		at->where = &at->b->slot[__builtin_ctz(found)];
-		at->link = load_acquire(at->where);
-		if (unlikely(htab_follow(m, at->link, &hit) != FOLLOW_ELEM))
-			return false;
-		prefetch_write(hit.e);
-		at->e = hit.e;
-		at->gen = hit.gen;
-		if (likely(htab_key_same_of(m, hit.e->key, key, s.key_size)))
-			return true;
-		at->link = 0;
-		at->e = NULL;
-	}
+	if (s.lru)
+		prefetch_write(htab_lru_order(m, at->stripe));
 	return true;
 }
 
@@ -69,24 +53,39 @@ INLINE int spot_lock(struct map *m, const struct spot *at)
 		htab_owner_died(m, at->stripe);
 		ret = 0;
 	}
+	if (unlikely(map_gate_shut(m)) && !ret)
+		ret = htab_gate_wait(m, at->stripe);
 	return ret;
 }
 
-/* Under the lock: is the key there still? The element was compared after its generation
- * had been read, and is in the same life. */
-INLINE bool spot_holds(const struct spot *at)
+enum spot_is { SPOT_HELD, SPOT_FREE, SPOT_UNKNOWN };
+
+/* Under the lock: the key's slot; or, when it is nowhere in the bucket, that it is not. */
+INLINE enum spot_is spot_find(struct map *m, const struct htab_shape s, const void *key,
+			      struct spot *at)
 {
-	return likely(load_relaxed(at->where) == at->link && load_relaxed(&at->e->gen) == at->gen);
+	struct htab_hit hit;
+	unsigned int found;
+
+	for (found = htab_slots_tagged(at->b, at->tag); found; found &= found - 1) {
+		at->where = &at->b->slot[__builtin_ctz(found)];
+		at->link = load_relaxed(at->where);
+		if (unlikely(htab_follow(m, at->link, &hit) != FOLLOW_ELEM))
+			return SPOT_UNKNOWN;
+		at->e = hit.e;
+		if (likely(htab_key_same_of(m, hit.e->key, key, s.key_size)))
+			return SPOT_HELD;
+	}
+	at->link = 0;
+	at->e = NULL;
+	return likely(!load_relaxed(&at->b->chain)) ? SPOT_FREE : SPOT_UNKNOWN;
 }
 
-/* Under the lock: is the key nowhere in the bucket, and which slot would it get? */
-INLINE bool spot_free(struct spot *at)
+/* Which slot would it get? */
+INLINE bool spot_slot(struct spot *at)
 {
-	unsigned int taken = htab_slots_taken(at->b), slot;
+	unsigned int slot = (unsigned int)__builtin_ctz(~htab_slots_taken(at->b));
 
-	if (unlikely(htab_slots_tagged(at->b, at->tag) || load_relaxed(&at->b->chain)))
-		return false;
-	slot = (unsigned int)__builtin_ctz(~taken);
 	at->where = &at->b->slot[slot];
 	return likely(slot < HTAB_SLOTS && !load_relaxed(at->where));
 }
@@ -110,19 +109,36 @@ INLINE void spot_commit(struct map *m, const struct htab_shape s, const struct s
 		htab_lru_changed(m, at->stripe, e ? a->index + 1 : 0, in.elem1, live_delta < 0);
 }
 
-/* Takes the head of the free list, or what htab_alloc() gives. */
-INLINE struct elem *quick_alloc(struct map *m, const struct spot *at, struct htab_alloc *a)
+/* Fills and commits: in place of at->e, or at a new place. */
+INLINE void spot_fill(struct map *m, const struct htab_shape s, const struct spot *at,
+		      const struct htab_alloc *a, const void *key, const void *value, bool held)
 {
-	uint32_t free1 = heads_free(at->st->heads), stamp = 0;
+	struct elem *e = htab_elem(m, a->index);
+
+	htab_elem_fill(m, s, e, a->index, key, value, -1);
+	spot_commit(m, s, at, a, e, held ? 0 : 1);
+}
+
+/* The head of the free list, if there is one. */
+INLINE bool quick_free(struct map *m, const struct spot *at, struct htab_alloc *a)
+{
+	uint32_t free1 = heads_free(at->st->heads);
 	struct elem *e = htab_elem_at(m, free1);
 
-	if (likely(e && !(e->gen & 1))) {
-		a->index = free1 - 1;
-		a->from = INTENT_FREE;
-		a->rest1 = (uint32_t)e->next;
-		return e;
-	}
-	return htab_alloc(m, at->stripe, false, a, &stamp) ? NULL : htab_elem(m, a->index);
+	if (unlikely(!e || e->gen & 1))
+		return false;
+	a->index = free1 - 1;
+	a->from = INTENT_FREE;
+	a->rest1 = (uint32_t)e->next;
+	return true;
+}
+
+/* Takes the head of the free list, or what htab_alloc() gives. */
+INLINE bool quick_alloc(struct map *m, const struct spot *at, struct htab_alloc *a)
+{
+	uint32_t stamp = 0;
+
+	return likely(quick_free(m, at, a)) || !htab_alloc(m, at->stripe, false, a, &stamp);
 }
 
 /* hash, key and value: private memory. */
@@ -131,55 +147,53 @@ INLINE int quick_change(struct map *m, const struct htab_shape s, const void *ke
 {
 	struct htab_alloc a;
 	struct spot at;
-	struct elem *e;
 	uint32_t free1, cpu, victims;
+	enum spot_is is;
 	bool evict;
 	int ret;
 
-	if (unlikely(flags > BPF_EXIST || !spot_guess(m, s, key, hash, &at)))
+	if (unlikely(flags > BPF_EXIST || !spot_begin(m, s, hash, &at)))
 		goto general;
 	free1 = heads_free(load_relaxed(&at.st->heads));
-	e = htab_elem_at(m, free1);
-	if (likely(e)) {
-		prefetch_write(e);
-		for (cpu = 0; s.per_cpu && cpu < m->attr.possible_cpus && cpu < 4; cpu++)
-			prefetch_write(htab_value(m, free1 - 1, cpu));
-	}
-	if (s.lru) {
-		prefetch_write(htab_lru_order(m, at.stripe));
-		if (at.link)
-			htab_lru_fetch(m, link_index1(at.link) - 1);
-	}
+	/* wherever it leads: a fetch harms nobody */
+	prefetch_write(htab_elem(m, free1 - 1));
+	for (cpu = 0; s.per_cpu && cpu < m->attr.possible_cpus && cpu < 4; cpu++)
+		prefetch_write(htab_value(m, free1 - 1, cpu));
 
 	ret = spot_lock(m, &at);
 	if (unlikely(ret))
 		return ret;
-	evict = false;
-	if (at.link) {
-		if (!spot_holds(&at))
-			goto unlock;
+	is = spot_find(m, s, key, &at);
+	if (likely(is == SPOT_HELD)) {
+		if (s.lru)
+			htab_lru_fetch(m, link_index1(at.link) - 1);
 		ret = -EEXIST;
 		if (unlikely(flags & BPF_NOEXIST))
 			goto unlock;
-	} else {
 		ret = 0;
-		if (unlikely(!spot_free(&at) || flags & BPF_EXIST))
+		if (likely(quick_free(m, &at, &a)))
+			spot_fill(m, s, &at, &a, key, value, true);
+		else if (quick_alloc(m, &at, &a))
+			spot_fill(m, s, &at, &a, key, value, true);
+		else
 			goto unlock;
-		evict = at.st->live >= at.st->quota;
-		if (unlikely(evict && !(s.lru && htab_lru_may_evict(m, at.stripe))))
-			goto unlock;
+		ret = 1;
+		goto unlock;
 	}
 	ret = 0;
-	e = quick_alloc(m, &at, &a);
-	if (unlikely(!e))
+	if (unlikely(is == SPOT_UNKNOWN || flags & BPF_EXIST || !spot_slot(&at)))
+		goto unlock;
+	evict = at.st->live >= at.st->quota;
+	if (unlikely(evict && !(s.lru && htab_lru_may_evict(m, at.stripe))))
+		goto unlock;
+	if (unlikely(!quick_alloc(m, &at, &a)))
 		goto unlock;
 	/* Into limbo, in front of what a.from LIMBO would take. A slot that it makes free in
 	 * this very bucket may be passed by. */
 	if (s.lru && evict &&
 	    (a.from == INTENT_LIMBO || htab_lru_evict(m, at.stripe, &a, &victims)))
 		goto unlock;
-	htab_elem_fill(m, s, e, a.index, key, value, -1);
-	spot_commit(m, s, &at, &a, e, at.link ? 0 : 1);
+	spot_fill(m, s, &at, &a, key, value, false);
 	ret = 1;
 unlock:
 	lock_release(&at.st->lock);
@@ -205,52 +219,44 @@ INLINE int quick_write(struct map *m, const struct htab_shape s, const void *use
 	return quick_change(m, s, key, htab_key_hash_of(m, key, s.key_size), value, flags);
 }
 
-/* Where a key is that is to go, and what its order needs; false: not in plain sight. */
-INLINE bool spot_of(struct map *m, const struct htab_shape s, const void *key, struct spot *at)
-{
-	if (!spot_guess(m, s, key, htab_key_hash_of(m, key, s.key_size), at) || !at->link)
-		return false;
-	if (s.lru) {
-		prefetch_write(htab_lru_order(m, at->stripe));
-		htab_lru_fetch(m, link_index1(at->link) - 1);
-	}
-	return true;
-}
-
 INLINE int quick_erase(struct map *m, const struct htab_shape s, const void *user_key)
 {
 	struct spot at;
 	uint64_t key[2];
+	enum spot_is is;
 	int ret;
 
 	if (unlikely(!htab_key_get(key, user_key, s.key_size)))
 		return -EFAULT;
-	if (!spot_of(m, s, key, &at))
-		return htab_erase_any(m, key);
+	if (unlikely(!spot_begin(m, s, htab_key_hash_of(m, key, s.key_size), &at)))
+		return -ENOENT;
 	ret = spot_lock(m, &at);
 	if (unlikely(ret))
 		return ret;
-	ret = spot_holds(&at);
-	if (likely(ret))
+	is = spot_find(m, s, key, &at);
+	if (likely(is == SPOT_HELD))
 		spot_commit(m, s, &at, NULL, NULL, -1);
 	lock_release(&at.st->lock);
-	return likely(ret) ? 0 : htab_erase_any(m, key);
+	if (likely(is == SPOT_HELD))
+		return 0;
+	return is == SPOT_FREE ? -ENOENT : htab_erase_any(m, key);
 }
 
 /* key: private memory; copy: room for the value. */
 INLINE int quick_take(struct map *m, const struct htab_shape s, const void *key, uint64_t *copy)
 {
 	struct spot at;
+	enum spot_is is;
 	uint32_t i, cpu;
 	int ret;
 
-	if (!spot_of(m, s, key, &at))
-		return htab_take(m, key, copy, 0, NULL);
+	if (unlikely(!spot_begin(m, s, htab_key_hash_of(m, key, s.key_size), &at)))
+		return -ENOENT;
 	ret = spot_lock(m, &at);
 	if (unlikely(ret))
 		return ret;
-	ret = spot_holds(&at);
-	if (likely(ret)) {
+	is = spot_find(m, s, key, &at);
+	if (likely(is == SPOT_HELD)) {
 		if (!s.per_cpu) {
 			const uint64_t *from = (const uint64_t *)htab_plain_value(m, at.e);
 
@@ -265,7 +271,9 @@ INLINE int quick_take(struct map *m, const struct htab_shape s, const void *key,
 		spot_commit(m, s, &at, NULL, NULL, -1);
 	}
 	lock_release(&at.st->lock);
-	return likely(ret) ? 0 : htab_take(m, key, copy, 0, NULL);
+	if (likely(is == SPOT_HELD))
+		return 0;
+	return is == SPOT_FREE ? -ENOENT : htab_take(m, key, copy, 0, NULL);
 }
 
 #define QUICK(name, ...)                                                                           \

@@ -175,7 +175,8 @@ int map_check(const struct map_attr *attr)
 	return map_prepare(attr, &m, &data_size, &prealloc);
 }
 
-int map_create(const struct map_attr *attr, int btf_fd, struct map **out, int *fd)
+/* Begins a map: a mapped file, not formatted, which nobody can find yet. */
+static int map_begin(const struct map_attr *attr, struct map **out, int *fd)
 {
 	uint64_t data_size = 0, prealloc = 0;
 	struct map_header *header;
@@ -199,20 +200,42 @@ int map_create(const struct map_attr *attr, int btf_fd, struct map **out, int *f
 		err = writers_open();
 	if (!err)
 		err = object_create(OBJECT_MAP, m->notice_off + NOTICE_SIZE, prealloc, &m->obj, fd);
-	if (err)
-		goto free_map;
+	if (err) {
+		*fd = -1;
+		pool_free(&map_pool, m);
+		return err;
+	}
 	m->writable = m->obj.writable;
 	header = map_file_header(m);
 	m->shared = &header->shared;
 	header->attr = m->attr;
-	if (m->ops->objref && m->ops->objref->users)
-		err = raw_fchmod(*fd, 0600 | OBJECT_USERS);
-	if (!err)
-		err = m->ops->format(m);
-	if (!err && m->ops->open)
-		err = m->ops->open(m);
-	if (err)
-		goto unmap;
+	*out = m;
+	return 0;
+}
+
+/* The end of one that failed. opened: ops->open() has succeeded. */
+static void map_discard(struct map *m, bool opened, int *fd)
+{
+	if (opened && m->ops->close)
+		m->ops->close(m);
+	map_unmap(m);
+	raw_close(*fd);
+	/* an anchor that was made before object_ref() failed */
+	if (m->obj.id)
+		object_collect(OBJECT_MAP, m->obj.id);
+	*fd = -1;
+	pool_free(&map_pool, m);
+}
+
+/* Opens it for this process and lets all find it. */
+static int map_publish(struct map *m, int btf_fd, int *fd)
+{
+	int err = m->ops->open ? m->ops->open(m) : 0;
+
+	if (err) {
+		map_discard(m, false, fd);
+		return err;
+	}
 	if (btf_fd >= 0) {
 		err = object_publish_unready(&m->obj, *fd);
 		if (!err)
@@ -223,22 +246,50 @@ int map_create(const struct map_attr *attr, int btf_fd, struct map **out, int *f
 		err = object_publish(&m->obj, *fd);
 	}
 	if (err)
-		goto close;
-	*out = m;
-	return 0;
-close:
-	if (m->ops->close)
-		m->ops->close(m);
-unmap:
-	map_unmap(m);
-	raw_close(*fd);
-	/* an anchor that was made before object_ref() failed */
-	if (m->obj.id)
-		object_collect(OBJECT_MAP, m->obj.id);
-free_map:
-	*fd = -1;
-	pool_free(&map_pool, m);
+		map_discard(m, true, fd);
 	return err;
+}
+
+int map_create(const struct map_attr *attr, int btf_fd, struct map **out, int *fd)
+{
+	struct map *m;
+	int err = map_begin(attr, &m, fd);
+
+	if (err)
+		return err;
+	if (m->ops->objref && m->ops->objref->users)
+		err = raw_fchmod(*fd, 0600 | OBJECT_USERS);
+	if (!err)
+		err = m->ops->format(m);
+	if (err) {
+		map_discard(m, false, fd);
+		return err;
+	}
+	err = map_publish(m, btf_fd, fd);
+	if (!err)
+		*out = m;
+	return err;
+}
+
+int map_copy_begin(const struct map *m, struct map **out, int *fd)
+{
+	struct map_attr attr = m->attr;
+
+	/* What nobody is to change programs may not change either. */
+	if (attr.spin_lock_off < 0 && !(attr.map_flags & BPF_F_WRONLY_PROG))
+		attr.map_flags |= BPF_F_RDONLY_PROG;
+	return map_begin(&attr, out, fd);
+}
+
+int map_copy_end(struct map *copy, int btf_fd, int *fd)
+{
+	store_relaxed(&copy->shared->frozen, 1U);
+	return map_publish(copy, btf_fd, fd);
+}
+
+void map_copy_discard(struct map *copy, int *fd)
+{
+	map_discard(copy, false, fd);
 }
 
 /* Do the attributes describe a map that this library would have made? */

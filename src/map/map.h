@@ -72,14 +72,17 @@ struct map_shared {
 	union {				/* what is in the way of a change by bpf(2); 0: nothing */
 		struct {
 			uint32_t frozen; /* 0 -> 1 once */
-			uint32_t gate;	 /* MAP_LOCKS, MAP_WATCHED; change.h */
+			uint32_t hooks;	 /* MAP_LOCKS, MAP_WATCHED; change.h */
 		};
 		uint64_t closed;
 	};
 	uint32_t writers;		/* writable user mmaps (BPF_MAP_FREEZE: EBUSY); see sys/ */
 	uint32_t damaged;		/* set when a walk met an impossible link */
 	uint64_t owner;			/* prog array: what its programs are like; objref.h */
-	uint8_t pad[CACHE_LINE - 24];	/* what is above is read by everybody, seldom written */
+	uint32_t gate;			/* who keeps writers out (gate.h); 0: nobody */
+	uint32_t pad;
+	uint64_t commits;		/* transactions on this map; odd: one is being applied */
+	uint8_t pad2[CACHE_LINE - 40];	/* what is above is read by everybody, seldom written */
 	struct qlock lock;		/* bpf_map_lock() */
 	uint32_t lock_ready;		/* all writers look at the lock */
 };
@@ -106,6 +109,7 @@ struct map_quick {
 };
 
 struct map_batch;
+struct gate_ops;	/* map/gate.h: snapshots and transactions */
 struct map_inline;
 struct map_stats;
 struct ring_ops;	/* map/ring.h: RINGBUF, USER_RINGBUF */
@@ -165,6 +169,7 @@ struct map_ops {
 	const struct perf_ops *perf;
 	const struct stack_ops *stack;
 	const struct storage_ops *storage;
+	const struct gate_ops *gate;
 
 	/* The helpers (enum bpf_func_id) that take this type of map, beside those that
 	 * the functions above stand for; 0 ends the list. NULL: none. */
@@ -284,6 +289,7 @@ struct map {
 	uint32_t elem_size;		/* round_up(value_size, 8) */
 	uint32_t refs;			/* of this process's holders; see map_get/map_put */
 	bool writable;			/* shorthand for obj.writable */
+	bool home;			/* known to be of this runtime directory; gate.c */
 	const struct map *inner;	/* maps of maps: ops and attr of what they hold, or NULL */
 	struct objref_local *slots;	/* values are objects: this process's part; objref.c */
 	uint64_t objref_off;		/* and where the file keeps what they need */
@@ -357,6 +363,14 @@ int map_check(const struct map_attr *attr);
  * btf_fd >= 0: the BTF object that attr.btf_id names; the map keeps it alive.
  */
 int map_create(const struct map_attr *attr, int btf_fd, struct map **out, int *fd);
+
+/*
+ * A snapshot in the making: a map like m, frozen, whose data bytes the caller fills in before
+ * map_copy_end(), which, when it fails, has discarded it. 0 or -errno.
+ */
+int map_copy_begin(const struct map *m, struct map **out, int *fd);
+int map_copy_end(struct map *copy, int btf_fd, int *fd);
+void map_copy_discard(struct map *copy, int *fd);
 
 /* Opens the map behind fd (maps the file; checks header). One ref. */
 int map_open(int fd, struct map **out);

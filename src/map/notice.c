@@ -94,10 +94,10 @@ static void sweep(struct map *m)
 	if (anyone_listens(n))
 		return;
 	/* Full fence: partner of the one between a new listener's name and its bit. */
-	fetch_and_seq_cst(&m->shared->gate, ~MAP_WATCHED);
+	fetch_and_seq_cst(&m->shared->hooks, ~MAP_WATCHED);
 	fence_after_rmw();
 	if (anyone_listens(n))
-		fetch_or_seq_cst(&m->shared->gate, MAP_WATCHED);
+		fetch_or_seq_cst(&m->shared->hooks, MAP_WATCHED);
 }
 
 void notice_post(struct map *m, enum map_change kind, const void *user_key, uint64_t offset,
@@ -161,7 +161,7 @@ int notice_listen(struct map *m, uint64_t me, uint64_t *next)
 	return -ENOSPC;
 found:
 	store_seq_cst(&load_acquire(&writers_mapped)->watched, 1);
-	fetch_or_seq_cst(&m->shared->gate, MAP_WATCHED);
+	fetch_or_seq_cst(&m->shared->hooks, MAP_WATCHED);
 	if (!writers_barrier()) {
 		notice_unlisten(m, me);
 		return -EOPNOTSUPP;
@@ -261,9 +261,14 @@ void notice_deaths(struct map *m, uint64_t *leases)
 		if (!writer_died(w))
 			continue;
 		for (unsigned int k = 0; k < WRITER_MAPS; k++) {
-			uint32_t was = id;
+			uint32_t was = load_acquire(&w->map[k]);
 
-			if (load_acquire(&w->map[k]) != id)
+			if (was == WRITER_ALL) {
+				/* for the listeners of all maps */
+				deaths = fetch_add_seq_cst(&h->deaths, 1) + 1;
+				cas_seq_cst(&w->map[k], &was, 0);
+			}
+			if (was != id)
 				continue;
 			/* First the notice: dying here, the mark is still there. */
 			notice_post(m, MAP_CHANGE_MANY, NULL, 0, 0, 1);
@@ -304,7 +309,7 @@ struct notice_raw *notice_raw_add(struct map *m, uint32_t pid, uint64_t addr, ui
 		store_relaxed(&r->offset, offset);
 		store_seq_cst(&r->pid, pid);
 		/* so that listeners look at it from now on */
-		if (load_seq_cst(&m->shared->gate) & MAP_WATCHED)
+		if (load_seq_cst(&m->shared->hooks) & MAP_WATCHED)
 			notice_ring(m);
 		return r;
 	}

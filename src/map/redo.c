@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Redo records; see redo.h for what they are and why they hold. */
 #include "base/errors.h"
+#include "map/gate.h"
 #include "map/redo.h"
 #include "map/value.h"
 
@@ -36,12 +37,20 @@ static void redo_settle(struct map *m, struct redo_record *r, redo_apply_fn appl
 
 int redo_lock(struct map *m, struct redo_record *r, redo_apply_fn apply, int cpu)
 {
-	int err = lock_acquire(&r->lock);
+	int err;
 
-	if (unlikely(err < 0))
-		return err;
-	redo_settle(m, r, apply, cpu);
-	return 0;
+	for (;;) {
+		err = lock_acquire(&r->lock);
+		if (unlikely(err < 0))
+			return err;
+		redo_settle(m, r, apply, cpu);
+		if (likely(!map_gate_shut(m)))
+			return 0;
+		lock_release(&r->lock);
+		err = map_gate_wait(m);
+		if (err)
+			return err;
+	}
 }
 
 /* The caller owns the record and its tag is 0 or CLAIMED. */

@@ -30,6 +30,8 @@
 #define WRITER_MAPS 4 /* nested: signal handlers */
 /* In map[0]: the kernel has no barrier for this process: no quick way, but full fences. */
 #define WRITER_SLOW UINT32_MAX
+/* As a mark: several maps. */
+#define WRITER_ALL (UINT32_MAX - 1)
 #define WRITERS_MAX 16384U
 
 struct writer {

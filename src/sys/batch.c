@@ -8,6 +8,7 @@
 #include "base/errors.h"
 #include "base/uaccess.h"
 #include "map/change.h"
+#include "map/gate.h"
 #include "map/generic_batch.h"
 #include "sys/command.h"
 #include "sys/fd.h"
@@ -65,6 +66,8 @@ static long batch_run(struct fd_op *op, uint32_t access, batch_fn fn, const unio
 	if (!err && access & FD_WRITE)
 		err = change_begin(op->ref->map, &c);
 	if (!err) {
+		if (unlikely(fd_gate_shut(op->ref)))
+			map_gate_settle(op->ref->map);
 		if (op->ref->special && fn == op->ref->map->ops->update_batch)
 			fn = generic_update_batch;
 		err = fn(op->ref->map, &b);

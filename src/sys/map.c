@@ -15,6 +15,7 @@
 #include "base/errors.h"
 #include "base/uaccess.h"
 #include "map/change.h"
+#include "map/gate.h"
 #include "map/perf.h"
 #include "sys/command.h"
 #include "sys/fd.h"
@@ -116,6 +117,8 @@ static __attribute__((noinline)) int map_lookup(struct fd_ref *r, const void *ke
 		err = copy_key(&k, r, key, key_local);
 	if (unlikely(err))
 		return err;
+	if (unlikely(fd_gate_shut(r)))
+		map_gate_settle(r->map);
 	err = likely(r->read) ? r->read(r->map, k.data, value, flags) : -ENOTSUPP;
 	if (unlikely(r->special) && !err)
 		err = map_hide_timers(&r->map->attr, value);

@@ -18,7 +18,7 @@ QUICK_INLINE long sys_map_quick_lookup(int fd, const void *key, void *value)
 	int err;
 
 	if (likely(r)) {
-		if (likely(r->quick.read)) {
+		if (likely(r->quick.read && !fd_gate_shut(r))) {
 			err = r->quick.read(r->map, key, value);
 			op_leave();
 			return err;

@@ -14,7 +14,7 @@
 /* After a change, or the attempt. */
 static inline uint64_t changed(struct map *m, enum map_change kind, const void *key, uint64_t ret)
 {
-	if (unlikely(load_relaxed(&m->shared->gate) & MAP_WATCHED) && !ret)
+	if (unlikely(load_relaxed(&m->shared->hooks) & MAP_WATCHED) && !ret)
 		change_noted(m, kind, key, 1);
 	return ret;
 }

@@ -33,7 +33,7 @@ static __attribute__((noinline)) void note_stores(const struct vm_prog *p)
 	for (uint64_t left = p->map_stores; left; left &= left - 1) {
 		struct map *m = p->maps[__builtin_ctzll(left)];
 
-		if (load_relaxed(&m->shared->gate) & MAP_WATCHED)
+		if (load_relaxed(&m->shared->hooks) & MAP_WATCHED)
 			change_noted(m, MAP_CHANGE_RUN, NULL, 1);
 	}
 }

@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
-#include <ucontext.h>
 
 #include "base/atomic.h"
 #include "base/bits.h"
@@ -19,7 +18,6 @@
 /* After so many passes jumps that still change their form are all made long. */
 #define PASSES_MAX 20
 #define JIT_ALIGN 16 /* of functions; JIT_FUNC_TAG needs an even address */
-#define JIT_PADDING 0xcc
 
 static bool env_is(const char *name, char value)
 {
@@ -221,7 +219,7 @@ static int pass(struct jit *j)
 			j->func++;
 			function_begin(j, i);
 			while (j->pos % JIT_ALIGN)
-				j->buf[j->pos++] = JIT_PADDING;
+				jit_pad(j);
 		}
 		if (j->at[i] != j->pos) {
 			j->moved = true;
@@ -374,11 +372,7 @@ void jit_free(struct jit_image *image)
  */
 static bool fixup(void *context)
 {
-	greg_t *regs = ((ucontext_t *)context)->uc_mcontext.gregs;
-	static const uint8_t order[16] = {REG_RAX, REG_RCX, REG_RDX, REG_RBX, REG_RSP, REG_RBP,
-					  REG_RSI, REG_RDI, REG_R8,  REG_R9,  REG_R10, REG_R11,
-					  REG_R12, REG_R13, REG_R14, REG_R15};
-	uintptr_t ip = (uintptr_t)regs[REG_RIP];
+	const uintptr_t ip = jit_fault_at(context);
 	const struct jit_image *image = jit_mem_owner(ip);
 	uint32_t low = 0, high, mid, at;
 
@@ -394,8 +388,7 @@ static bool fixup(void *context)
 	}
 	if (low == image->probe_cnt || image->probes[low].at != at)
 		return false;
-	regs[order[image->probes[low].reg]] = 0;
-	regs[REG_RIP] += image->probes[low].len;
+	jit_fault_skip(context, &image->probes[low]);
 	return true;
 }
 

@@ -66,6 +66,25 @@ void jit_prologue(struct jit *j);
 /* What a run that comes to code that nothing leads to meets. */
 void jit_emit_dead(struct jit *j);
 
+/* Fills one step of what lies between functions. */
+void jit_pad(struct jit *j);
+/* What jit_tail_call() leads to when the program there is interpreted. */
+extern const char jit_to_interp[];
+
+/* The instruction that a signal's context is at, and how to go on behind a probe load. */
+uintptr_t jit_fault_at(const void *ucontext);
+void jit_fault_skip(void *ucontext, const struct jit_probe *probe);
+
+/* jit_calls.c: what a call turns out to be. */
+/* The map that R1 of the call is on every path, or NULL. */
+struct map *jit_known_map(const struct jit *j, uint32_t i);
+/* The operation of a known map that a helper is, with the same arguments; 0: none. */
+uintptr_t jit_map_function(const struct map *m, int32_t id);
+/* The callback that a call of bpf_loop() calls, when that is known; 0: it is not. */
+uint32_t jit_loop_callback(const struct jit *j, uint32_t i);
+/* The end of a run that came to code which nothing leads to. */
+void jit_run_dead(struct vm_context *vc);
+
 /* The probe load between `from` and j->pos loads into reg. */
 void jit_add_probe(struct jit *j, uint32_t from, uint8_t reg);
 
@@ -77,7 +96,7 @@ int jit_mem_seal(uint8_t *mem, uint32_t room, struct jit_image *image);
 void jit_mem_free(uint8_t *mem, uint32_t room);
 /* The image that has an address; NULL: none. For signal handlers. */
 struct jit_image *jit_mem_owner(uintptr_t addr);
-/* Does a 32-bit displacement lead from any code to addr? */
+/* Does a direct call lead from any code to addr? */
 bool jit_mem_near(uintptr_t addr);
 
 #endif

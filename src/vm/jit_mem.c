@@ -4,6 +4,7 @@
  * own code, so that helpers are called directly. A page is writable while it is
  * filled, and executable afterwards; never both.
  */
+#include <linux/membarrier.h>
 #include <sys/mman.h>
 
 #include "base/atomic.h"
@@ -14,8 +15,17 @@
 
 #define REGION_SIZE (64UL << 20)
 #define REGION_PAGES (REGION_SIZE / SHMAP_PAGE)
+/* How far a direct call reaches, and where to look for the region: that many steps to either
+ * side of the library. */
+#if defined(__aarch64__)
+#define REACH ((128 << 20) - SHMAP_PAGE)
+#define STEP (4UL << 20)
+#define STEPS 16
+#else
+#define REACH (INT32_MAX - SHMAP_PAGE)
 #define STEP (64UL << 20)
-#define STEPS 24 /* how far from the library to look, in steps */
+#define STEPS 24
+#endif
 /* In an owner's place while the page is being filled. */
 #define TAKEN ((struct jit_image *)1)
 
@@ -43,7 +53,7 @@ static void mem_unlock(void)
 
 static bool in_reach(uintptr_t at, uintptr_t addr)
 {
-	const int64_t reach = INT32_MAX - 4096;
+	const int64_t reach = REACH;
 	int64_t first = (int64_t)(addr - at), last = (int64_t)(addr - (at + REGION_SIZE));
 
 	return first > -reach && first < reach && last > -reach && last < reach;
@@ -61,7 +71,7 @@ static bool region_find(void)
 		/* below, above, and where the system likes */
 		uintptr_t hint = i == 2 * STEPS ? 0
 				 : i & 1	? here + (i / 2 + 2) * STEP
-						: here - (i / 2 + 2) * STEP;
+						: here - (i / 2 + 1) * STEP - REGION_SIZE;
 
 		at = raw_mmap((void *)hint, REGION_SIZE, PROT_NONE,
 			      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -145,10 +155,37 @@ static uint32_t page_of(const uint8_t *mem)
 	return (uint32_t)(((uintptr_t)mem - region) / SHMAP_PAGE);
 }
 
+/*
+ * Makes what was written the code that every thread will execute. On x86-64 it is. On arm64 the
+ * caches for code are not those for data, and another processor may have fetched what was
+ * there before: membarrier(2) has it drop that.
+ */
+static int show_code(uint8_t *mem, uint32_t room)
+{
+#if defined(__aarch64__)
+	long err;
+
+	__builtin___clear_cache((char *)mem, (char *)mem + room);
+	err = raw_syscall3(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED_SYNC_CORE, 0, 0);
+	if (err != -EPERM)
+		return (int)err;
+	/* the first time in this process */
+	err = raw_syscall3(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED_SYNC_CORE, 0,
+			   0);
+	if (err)
+		return (int)err;
+	return (int)raw_syscall3(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED_SYNC_CORE, 0, 0);
+#else
+	return 0;
+#endif
+}
+
 int jit_mem_seal(uint8_t *mem, uint32_t room, struct jit_image *image)
 {
 	int err = raw_mprotect(mem, room, PROT_READ | PROT_EXEC);
 
+	if (!err)
+		err = show_code(mem, room);
 	if (!err)
 		set_owner(page_of(mem), room / SHMAP_PAGE, image);
 	return err;

@@ -233,6 +233,17 @@ struct flow {
 	uint64_t linked_slots;
 	uint64_t fills;		/* slots that this load may read into dst */
 	uint64_t spills;	/* slots that this store may write src to */
+	uint32_t far;		/* number + 1 of the first struct far_slots of this one; 0: none */
+	bool far_call;		/* some are of the frame that called here */
+};
+
+/* A load or store of an instruction that may be of slots of another frame, that
+ * whose call instruction is `call`. */
+struct far_slots {
+	uint32_t insn, call;
+	bool store;
+	uint64_t slots;
+	uint32_t next;		/* of the same instruction, + 1 */
 };
 
 struct insn_state {
@@ -282,6 +293,8 @@ struct verifier {
 	uint32_t *queue;	/* of instructions whose facts changed */
 	uint32_t queue_len;
 	uint8_t *queued;
+	struct far_slots *far;
+	uint32_t far_cnt, far_room;
 
 	struct state *cur;
 	struct pending *paths;
@@ -352,8 +365,9 @@ void flow_free(struct verifier *v);
 void flow_read_slots(struct verifier *v, uint32_t frame, uint64_t slots);
 void flow_need_reg(struct verifier *v, uint32_t frame, int regno);
 void flow_need_slots(struct verifier *v, uint32_t frame, uint64_t slots);
-void flow_add_fill(struct verifier *v, uint64_t slots);
-void flow_add_spill(struct verifier *v, uint64_t slots);
+/* The current instruction loads (stores) a register from (to) slots of the frame. 0 or -ENOMEM. */
+int flow_add_fill(struct verifier *v, uint32_t frame, uint64_t slots);
+int flow_add_spill(struct verifier *v, uint32_t frame, uint64_t slots);
 void flow_add_linked(struct verifier *v, uint16_t regs, uint64_t slots);
 void flow_settle(struct verifier *v);
 /* Registers and slots of a frame that matter when the walk stands at insn. */
