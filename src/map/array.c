@@ -755,6 +755,7 @@ const struct map_ops array_map_ops = {
 	.lookup_batch = generic_lookup_batch,
 	.update_batch = generic_update_batch,
 	.mmap_check = array_mmap_check,
+	.raw_stores = true,
 	.memlock = array_memlock,
 	.recover = array_recover,
 	.validate = array_validate,
