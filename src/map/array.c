@@ -29,6 +29,8 @@
 #include <time.h>
 
 #include "base/errors.h"
+#include "base/rawsys.h"
+#include "base/uaccess.h"
 #include "map/array_common.h"
 #include "map/gate.h"
 #include "map/generic_batch.h"
@@ -435,12 +437,14 @@ static void *array_lookup(struct map *m, const void *key)
 	    unlikely(lock_owner_died(&array_record(m, index)->lock) ||
 		     (array_has_lock(m) && lock_owner_died(array_lock_word(m, index)))))
 		array_settle(m, index);
+	if (unlikely(load_relaxed(&m->sealed)))
+		return m->sealed;
 	return array_slot(m, index);
 }
 
 static void array_inlined(const struct map *m, struct map_inline *in)
 {
-	if (array_has_lock(m))
+	if (array_has_lock(m) || load_relaxed(&m->sealed))
 		return;
 	in->max = m->attr.max_entries;
 	in->stride = m->elem_size;
@@ -570,7 +574,38 @@ static void array_key_at(struct map *m, const void *value, void *key)
 
 static void *array_direct_value(struct map *m)
 {
-	return m->attr.max_entries == 1 ? m->obj.base : NULL;
+	uint8_t *sealed = load_acquire(&m->sealed);
+
+	return m->attr.max_entries != 1 ? NULL : sealed ? sealed : m->obj.base;
+}
+
+/*
+ * A program was found to be safe with these values, as constants. The file is others' as
+ * well: who can write to it could change them afterwards, also one whose update
+ * began before the map was frozen.
+ */
+static const void *array_sealed_value(struct map *m)
+{
+	const size_t size = round_up_u64(m->elem_size, SHMAP_PAGE);
+	uint8_t *copy = load_acquire(&m->sealed), *none = NULL;
+
+	if (copy || m->attr.max_entries != 1)
+		return copy;
+	copy = raw_mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (raw_is_error(copy))
+		return NULL;
+	if (uaccess_copy(copy, m->obj.base, m->elem_size) ||
+	    raw_mprotect(copy, size, PROT_READ) || !cas_seq_cst(&m->sealed, &none, copy)) {
+		raw_munmap(copy, size);
+		return none;
+	}
+	return copy;
+}
+
+static void array_close(struct map *m)
+{
+	if (m->sealed)
+		raw_munmap(m->sealed, round_up_u64(m->elem_size, SHMAP_PAGE));
 }
 
 /* ---- snapshots and transactions: gate.h ---- */
@@ -681,12 +716,21 @@ static int array_reserve(struct map *m, const struct gate_need *need, uint32_t n
 	return 0;
 }
 
+static bool array_put_over(struct map *m, const void *key, const void *seen, const void *value)
+{
+	uint32_t index = array_index(key);
+
+	return index < m->attr.max_entries && !array_has_lock(m) &&
+	       value_store_over(array_slot(m, index), seen, value, m->attr.value_size);
+}
+
 static const struct gate_ops array_gate_ops = {
 	.drain = array_drain,
 	.copy_locked = array_copy_locked,
 	.copied = array_copied,
 	.check = array_check,
 	.reserve = array_reserve,
+	.put_over = array_put_over,
 	.modify = array_modify,
 };
 
@@ -711,10 +755,13 @@ const struct map_ops array_map_ops = {
 	.lookup_batch = generic_lookup_batch,
 	.update_batch = generic_update_batch,
 	.mmap_check = array_mmap_check,
+	.raw_stores = true,
 	.memlock = array_memlock,
 	.recover = array_recover,
 	.validate = array_validate,
 	.direct_value = array_direct_value,
+	.sealed_value = array_sealed_value,
+	.close = array_close,
 	.inlined = array_inlined,
 	.lock_allowed = true,
 	.inner_allowed = true,

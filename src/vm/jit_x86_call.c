@@ -5,6 +5,7 @@
 #if VM_HAVE_JIT
 
 #include "base/errors.h"
+#include "map/change.h"
 #include "vm/helpers.h"
 #include "vm/jit_x86_call.h"
 #include "vm/verifier.h"
@@ -62,7 +63,22 @@ static void helper(struct jit *j, uint32_t i)
 	/* a kfunc's number may be a helper's as well */
 	int32_t id = j->p->insns[i].src_reg ? BPF_FUNC_unspec : j->p->insns[i].imm;
 	uintptr_t direct = jit_map_function(j, i, id);
+	uint32_t slow, done;
 
+	if (direct && id != BPF_FUNC_map_peek_elem) {
+		/* A lock or a listener: the helper deals with them. */
+		op_mem(j, true, X86_LOAD, R10, RDI, offsetof(struct map, shared));
+		/* test byte [r10 + ..], .. */
+		op_mem(j, false, 0xf6, 0, R10, offsetof(struct map_shared, hooks));
+		e8(j, MAP_LOCKS | MAP_WATCHED);
+		slow = short_jump(j, JCC8(CC_NE));
+		x86_call(j, direct);
+		done = short_jump(j, JMP8);
+		here(j, slow);
+		call_helper(j, (uintptr_t)j->ins[i].fn);
+		here(j, done);
+		return;
+	}
 	if (direct) {
 		x86_call(j, direct);
 		return;

@@ -106,12 +106,14 @@ static void print_insn(struct verifier *v)
 
 	if (!printing(v))
 		return;
+	if ((v->print_all || v->print_from_to) && (v->log->level & 2) &&
+	    v->prev_insn != VM_PC_NONE) {
+		verbose(v, "\nfrom %u to %u:", v->prev_insn, v->insn);
+		print_state(v, v->cur, v->cur->cur, 0, 0, true);
+		verbose(v, "\n");
+	}
+	v->print_from_to = false;
 	if (v->print_all) {
-		if ((v->log->level & 2) && v->prev_insn != VM_PC_NONE) {
-			verbose(v, "\nfrom %u to %u:", v->prev_insn, v->insn);
-			print_state(v, v->cur, v->cur->cur, 0, 0, true);
-			verbose(v, "\n");
-		}
 		v->print_all = false;
 		v->print_regs = UINT16_MAX;
 		v->print_slots = UINT64_MAX;
@@ -287,13 +289,15 @@ static int walk(struct verifier *v)
 				return err;
 			if (err) {
 				if (v->log->level & 2) {
-					if (v->print_all && v->prev_insn != VM_PC_NONE)
+					if ((v->print_all || v->print_from_to) &&
+					    v->prev_insn != VM_PC_NONE)
 						verbose(v, "\nfrom %u to %u: safe\n", v->prev_insn,
 							v->insn);
 					else
 						verbose(v, "%u: safe\n", v->insn);
 				}
 				v->print_regs = v->print_slots = 0;
+				v->print_from_to = false;
 				if (!pop_path(v))
 					return 0;
 				continue;
@@ -406,6 +410,8 @@ static int prepare(struct verifier *v)
 		err = cfg_check_reach(v);
 	if (!err)
 		err = flow_init(v);
+	if (!err && v->log->level & 2)
+		live_print(v);
 	return err;
 }
 

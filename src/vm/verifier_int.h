@@ -24,6 +24,7 @@
  *   verifier_kfunc.c    calls of kernel functions
  *   verifier_fixup.c    dead code leaves the program
  *   verifier_print.c    states in the log
+ *   verifier_live.c     registers' liveness in the log
  */
 #ifndef SHMAP_VM_VERIFIER_INT_H
 #define SHMAP_VM_VERIFIER_INT_H
@@ -306,6 +307,7 @@ struct verifier {
 	uint32_t in_global;	/* the global function being checked, or 0 */
 	uint32_t last_line;	/* index of the source line printed last, + 1 */
 	bool print_all;		/* the next line shows the whole state */
+	bool print_from_to;	/* it says where the walk comes from */
 	uint16_t print_regs;	/* registers to show after the instruction */
 	uint32_t print_from, print_to;	/* log positions of the instruction's text */
 	uint64_t print_slots;
@@ -608,6 +610,9 @@ int fixup(struct verifier *v);
 /* verifier.c */
 struct state *push_path(struct verifier *v, uint32_t insn, uint32_t prev_insn);
 struct reg *cur_regs(struct verifier *v);
+
+/* verifier_live.c: the log's table of it */
+void live_print(struct verifier *v);
 
 /* verifier_print.c */
 void print_state(struct verifier *v, const struct state *s, uint32_t frame, uint32_t regs,

@@ -665,7 +665,7 @@ static bool one_step(struct checker *c, bool *done)
 		if (f->taint & operands)
 			c->loose = true;
 		if (rfc_taken(in->code, f->r[in->dst_reg],
-			  INSN_SRC(in->code) ? f->r[in->src_reg] : (uint64_t)(int64_t)in->imm))
+			      INSN_SRC(in->code) ? f->r[in->src_reg] : (uint64_t)(int64_t)in->imm))
 			c->pc += in->off;
 		break;
 	case INSN_MAY_GOTO: /* when the run has made enough of them */

@@ -27,9 +27,9 @@ enum thing_kind {
 	OBJ_VALUE,
 	OBJ_KEY,
 	OBJ_RECORD,
-	OBJ_MAP,  /* no memory */
-	OBJ_FUNC, /* no memory */
-	OBJ_SOCK, /* no memory */
+	OBJ_MAP,   /* no memory */
+	OBJ_FUNC,  /* no memory */
+	OBJ_SOCK,  /* no memory */
 	OBJ_SLICE, /* of what a dynptr is about */
 	OBJ_ITEM,  /* what an iterator gives */
 };
@@ -44,8 +44,8 @@ struct thing {
 	uint32_t part_of; /* the object whose memory it is, or 0 */
 };
 
-#define PARTS 16   /* slices and items at a time */
-#define PACKETS 6  /* the packet moves no more often */
+#define PARTS 16  /* slices and items at a time */
+#define PACKETS 6 /* the packet moves no more often */
 #define OBJECTS 128
 #define VALUES_PER_MAP 2
 #define RECORDS 12
@@ -77,7 +77,8 @@ struct checker {
 	/* the objects; made by checker_begin() */
 	struct thing obj[OBJECTS];
 	uint32_t obj_cnt, first_value, first_map, first_record, record_cnt, first_func, func_cnt;
-	uint32_t first_packet, packet, key_obj, sock_obj, first_part, next_part, next_item, next_ref;
+	uint32_t first_packet, packet, key_obj, sock_obj, first_part, next_part, next_item,
+		next_ref;
 	uint32_t pkt_len, meta_len;
 	uint8_t stack[VER_MAX_FRAMES][VER_MAX_STACK], ctx[256], pkt[PACKET_MAX];
 	uint8_t records[RECORDS][RECORD_MAX], key[16], values[16][VALUES_PER_MAP][64];

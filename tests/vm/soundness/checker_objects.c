@@ -33,8 +33,7 @@ static uint8_t *marks_of(struct checker *c, const struct thing *o)
 	return c->f[o - c->obj - 1].made;
 }
 
-bool checker_frame_touch(struct checker *c, struct thing *o, int64_t off, uint32_t size,
-			 bool write)
+bool checker_frame_touch(struct checker *c, struct thing *o, int64_t off, uint32_t size, bool write)
 {
 	uint8_t *made = marks_of(c, o);
 	struct made_dynptr d;
@@ -221,10 +220,8 @@ static bool from_memory(struct checker *c, const uint64_t *r)
 
 static bool reserve(struct checker *c, const uint64_t *r, uint64_t *r0)
 {
-	struct made_dynptr d = {.kind = DYNPTR_RINGBUF,
-				.null = true,
-				.size = (uint32_t)r[2],
-				.ref = ++c->next_ref};
+	struct made_dynptr d = {
+		.kind = DYNPTR_RINGBUF, .null = true, .size = (uint32_t)r[2], .ref = ++c->next_ref};
 	const uint64_t record = r[3] ? 0 : checker_reserve(c, (uint32_t)r[2]);
 	int64_t off;
 
@@ -326,25 +323,33 @@ bool checker_dynptr_helper(struct checker *c, uint32_t id, const uint64_t *r, ui
 
 /* ---- kernel functions ---- */
 
-enum { K_NONE, K_RCU_LOCK, K_RCU_UNLOCK, K_PREEMPT_OFF, K_PREEMPT_ON, K_FROM_SKB, K_FROM_XDP,
-       K_SLICE, K_SLICE_RDWR, K_ADJUST, K_SIZE, K_CLONE, K_MEMSET, K_NUM_NEW, K_NUM_NEXT,
-       K_NUM_DESTROY };
+enum {
+	K_NONE,
+	K_RCU_LOCK,
+	K_RCU_UNLOCK,
+	K_PREEMPT_OFF,
+	K_PREEMPT_ON,
+	K_FROM_SKB,
+	K_FROM_XDP,
+	K_SLICE,
+	K_SLICE_RDWR,
+	K_ADJUST,
+	K_SIZE,
+	K_CLONE,
+	K_MEMSET,
+	K_NUM_NEW,
+	K_NUM_NEXT,
+	K_NUM_DESTROY
+};
 
 static const char *const names[] = {
-	[K_RCU_LOCK] = "bpf_rcu_read_lock",
-	[K_RCU_UNLOCK] = "bpf_rcu_read_unlock",
-	[K_PREEMPT_OFF] = "bpf_preempt_disable",
-	[K_PREEMPT_ON] = "bpf_preempt_enable",
-	[K_FROM_SKB] = "bpf_dynptr_from_skb",
-	[K_FROM_XDP] = "bpf_dynptr_from_xdp",
-	[K_SLICE] = "bpf_dynptr_slice",
-	[K_SLICE_RDWR] = "bpf_dynptr_slice_rdwr",
-	[K_ADJUST] = "bpf_dynptr_adjust",
-	[K_SIZE] = "bpf_dynptr_size",
-	[K_CLONE] = "bpf_dynptr_clone",
-	[K_MEMSET] = "bpf_dynptr_memset",
-	[K_NUM_NEW] = "bpf_iter_num_new",
-	[K_NUM_NEXT] = "bpf_iter_num_next",
+	[K_RCU_LOCK] = "bpf_rcu_read_lock",	  [K_RCU_UNLOCK] = "bpf_rcu_read_unlock",
+	[K_PREEMPT_OFF] = "bpf_preempt_disable",  [K_PREEMPT_ON] = "bpf_preempt_enable",
+	[K_FROM_SKB] = "bpf_dynptr_from_skb",	  [K_FROM_XDP] = "bpf_dynptr_from_xdp",
+	[K_SLICE] = "bpf_dynptr_slice",		  [K_SLICE_RDWR] = "bpf_dynptr_slice_rdwr",
+	[K_ADJUST] = "bpf_dynptr_adjust",	  [K_SIZE] = "bpf_dynptr_size",
+	[K_CLONE] = "bpf_dynptr_clone",		  [K_MEMSET] = "bpf_dynptr_memset",
+	[K_NUM_NEW] = "bpf_iter_num_new",	  [K_NUM_NEXT] = "bpf_iter_num_next",
 	[K_NUM_DESTROY] = "bpf_iter_num_destroy",
 };
 
@@ -475,10 +480,10 @@ static bool num_destroy(struct checker *c, const uint64_t *r)
 static bool section(struct checker *c, uint32_t *depth, int by, uint32_t max)
 {
 	*depth += by;
-	return *depth <= max ? true
-			     : checker_fails(c, "a section is %s that %s",
-					     by > 0 ? "entered" : "left",
-					     by > 0 ? "was entered" : "was not entered");
+	return *depth <= max
+		       ? true
+		       : checker_fails(c, "a section is %s that %s", by > 0 ? "entered" : "left",
+				       by > 0 ? "was entered" : "was not entered");
 }
 
 static bool from_packet(struct checker *c, const uint64_t *r, enum dynptr_kind kind)

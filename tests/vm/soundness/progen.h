@@ -3,8 +3,8 @@
  * Programs that get far into the verifier: numbers out of packets, maps and the
  * stack, bounded in the ways of compilers (now and then not quite), used as offsets
  * and sizes; spills, branches that meet again, loops, iterators, functions, callbacks,
- * helpers, kernel functions, dynptrs, locks, records. Each choice is taken from a seed, or from bytes (a
- * fuzzer's); equal input makes the equal program.
+ * helpers, kernel functions, dynptrs, locks, records. Each choice is taken from a seed, or from
+ * bytes (a fuzzer's); equal input makes the equal program.
  */
 #ifndef SHMAP_TESTS_VM_PROGEN_H
 #define SHMAP_TESTS_VM_PROGEN_H

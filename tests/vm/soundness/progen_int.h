@@ -49,7 +49,8 @@ extern struct progen *progen_now;
 	})
 
 /* A call of a kernel function. */
-#define KFUNC(name) E(I(BPF_JMP | BPF_CALL, 0, BPF_PSEUDO_KFUNC_CALL, 0, (int)progen_kfunc(K_##name)))
+#define KFUNC(name)                                                                                \
+	E(I(BPF_JMP | BPF_CALL, 0, BPF_PSEUDO_KFUNC_CALL, 0, (int)progen_kfunc(K_##name)))
 /* r = FP + off */
 #define AT(r, off) E(MOVR(r, FP)), E(ALU(ADD, r, off))
 

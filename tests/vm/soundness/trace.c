@@ -117,10 +117,8 @@ static void on_root(struct verifier *v, uint32_t subprog)
 
 void trace_begin(struct trace *t)
 {
-	static const struct ver_watch watch = {.step = on_step,
-					       .covered = on_covered,
-					       .root = on_root,
-					       .max_walked = WALKED_MAX};
+	static const struct ver_watch watch = {
+		.step = on_step, .covered = on_covered, .root = on_root, .max_walked = WALKED_MAX};
 
 	trace = t;
 	ver_watch = &watch;
