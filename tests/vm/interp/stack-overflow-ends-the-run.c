@@ -33,12 +33,12 @@ static size_t stack_size(void)
 
 static void *run(void *ret)
 {
-	volatile char used[stack_size() - LEFT + 1];
+	char used[stack_size() - LEFT + 1];
 	static char alternate[65536];
 	const stack_t signals = {.ss_sp = alternate, .ss_size = sizeof(alternate)};
 	uint64_t ctx = 0, r0;
 
-	used[0] = 0;
+	__asm__ volatile("" : : "r"(used) : "memory");
 	REQUIRE(!has_alternate || !sigaltstack(&signals, NULL));
 	*(int *)ret = vm_run(again, &ctx, NULL, &r0);
 	return NULL;
