@@ -716,12 +716,21 @@ static int array_reserve(struct map *m, const struct gate_need *need, uint32_t n
 	return 0;
 }
 
+static bool array_put_over(struct map *m, const void *key, const void *seen, const void *value)
+{
+	uint32_t index = array_index(key);
+
+	return index < m->attr.max_entries && !array_has_lock(m) &&
+	       value_store_over(array_slot(m, index), seen, value, m->attr.value_size);
+}
+
 static const struct gate_ops array_gate_ops = {
 	.drain = array_drain,
 	.copy_locked = array_copy_locked,
 	.copied = array_copied,
 	.check = array_check,
 	.reserve = array_reserve,
+	.put_over = array_put_over,
 	.modify = array_modify,
 };
 
@@ -746,6 +755,7 @@ const struct map_ops array_map_ops = {
 	.lookup_batch = generic_lookup_batch,
 	.update_batch = generic_update_batch,
 	.mmap_check = array_mmap_check,
+	.raw_stores = true,
 	.memlock = array_memlock,
 	.recover = array_recover,
 	.validate = array_validate,

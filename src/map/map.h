@@ -17,6 +17,7 @@
 
 #include "base/uapi.h"
 #include "shm/object.h"
+#include "sync/qlock.h"
 
 #define MAP_NAME_LEN 16
 #define MAP_MAX_SPECIAL 1
@@ -68,14 +69,22 @@ int map_hide_timers(const struct map_attr *attr, void *user_value);
 
 /* Mutable, shared, in the trailer's body after map_attr (offset 1024 of it). */
 struct map_shared {
-	uint32_t frozen;		/* 0 -> 1 once */
+	union {				/* what is in the way of a change by bpf(2); 0: nothing */
+		struct {
+			uint32_t frozen; /* 0 -> 1 once */
+			uint32_t hooks;	 /* MAP_LOCKS, MAP_WATCHED; change.h */
+		};
+		uint64_t closed;
+	};
 	uint32_t writers;		/* writable user mmaps (BPF_MAP_FREEZE: EBUSY); see sys/ */
-	uint32_t changes;		/* reserved for notification */
 	uint32_t damaged;		/* set when a walk met an impossible link */
 	uint64_t owner;			/* prog array: what its programs are like; objref.h */
 	uint32_t gate;			/* who keeps writers out (gate.h); 0: nobody */
 	uint32_t pad;
 	uint64_t commits;		/* transactions on this map; odd: one is being applied */
+	uint8_t pad2[CACHE_LINE - 40];	/* what is above is read by everybody, seldom written */
+	struct qlock lock;		/* bpf_map_lock() */
+	uint32_t lock_ready;		/* all writers look at the lock */
 };
 
 struct map_header {
@@ -101,6 +110,7 @@ struct map_quick {
 
 struct map_batch;
 struct gate_ops;	/* map/gate.h: snapshots and transactions */
+struct htab_many;
 struct map_inline;
 struct map_stats;
 struct ring_ops;	/* map/ring.h: RINGBUF, USER_RINGBUF */
@@ -224,6 +234,7 @@ struct map_ops {
 	const void *(*sealed_value)(struct map *m);
 	/* For who makes code of lookups in this one map; NULL: there is nothing to say. */
 	void (*inlined)(const struct map *m, struct map_inline *in);
+	bool raw_stores;		/* mappings of the fd store into values: rawstore.h */
 	bool lock_allowed;		/* may hold struct bpf_spin_lock */
 	bool per_cpu;
 	bool evicts;			/* hash family: a full map makes room by itself (LRU) */
@@ -298,6 +309,7 @@ struct map {
 	uint8_t *sealed;		/* sealed_value()'s copy, or NULL */
 	struct objref_local *slots;	/* values are objects: this process's part; objref.c */
 	uint64_t objref_off;		/* and where the file keeps what they need */
+	uint64_t notice_off;		/* where the file keeps what was noticed; notice.h */
 	union {				/* geometry, private, by type */
 		struct {
 			uint8_t *data;	/* two views of the data, one behind the other */
@@ -320,11 +332,11 @@ struct map {
 			uint64_t claim_off; /* what stands behind the elements */
 			uint64_t lru_off;   /* htab_lru.h; 0: a map that does not evict */
 			uint64_t seed;
-			/* update of a key whose hash is known, for m's shape; or NULL */
-			int (*hashed)(struct map *m, const void *key, uint64_t hash,
-				      const void *value);
-			/* lookup and delete, likewise; copy: private, up to the next 8 bytes */
+			bool programs; /* others know that programs look things up here */
+			/* lookup and delete for m's shape, or NULL; copy: private, up to the next 8 bytes */
 			int (*take)(struct map *m, const void *key, uint64_t *copy);
+			/* update of many; htab.h */
+			int (*many)(struct map *m, struct htab_many *w, uint32_t *done);
 		} htab;
 		struct {
 			uint64_t elem_off;

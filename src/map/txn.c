@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Transactions; see txn.h for what they are, and gate.h for why a commit is one instant. */
+#include "map/change.h"
 #include "map/txn.h"
 
 #include <stdlib.h>
@@ -477,10 +478,37 @@ static int commit_check(struct txn *t, struct commit *c)
 	return 0;
 }
 
+/* What was read of a key that is to be written with care for single stores; or NULL. */
+static struct txn_entry *seen_of(const struct txn *t, struct txn_entry *e)
+{
+	struct map *m = t->map[e->map].m;
+	uint32_t *slot;
+
+	if (e->op != TXN_PUT || !m->ops->gate->put_over || m->attr.value_size > 8 ||
+	    m->attr.spin_lock_off >= 0)
+		return NULL;
+	slot = slot_of(t, e->map, txn_key(e), false);
+	return *slot ? entry_of(t, *slot) : NULL;
+}
+
+static uint32_t commit_bytes(const struct txn *t)
+{
+	struct txn_entry *e, *seen;
+	uint32_t at, n = t->written;
+
+	for (at = 0; at < t->bytes; at += e->size) {
+		e = entry_of(t, at + 1);
+		seen = seen_of(t, e);
+		if (seen)
+			n += (uint32_t)round_up_u64(seen->value_size, 8);
+	}
+	return n;
+}
+
 /* The redo data: what is to be written, with the maps' numbers in the slot. */
 static void commit_log(struct txn *t, struct commit *c, struct gate_held *g)
 {
-	struct txn_entry *e, *to;
+	struct txn_entry *e, *to, *seen;
 	uint32_t at, n = 0;
 
 	for (at = 0; at < t->bytes; at += e->size) {
@@ -490,7 +518,13 @@ static void commit_log(struct txn *t, struct commit *c, struct gate_held *g)
 		to = (struct txn_entry *)(g->data + n);
 		memcpy(to, e, e->size);
 		to->map = (uint16_t)c->nr[e->map];
-		n += e->size;
+		seen = seen_of(t, e);
+		if (seen && seen->value_size == e->value_size) {
+			to->op = TXN_PUT_OVER;
+			memcpy(txn_seen(to), txn_value(seen), round_up_u64(seen->value_size, 8));
+			to->size += (uint32_t)round_up_u64(seen->value_size, 8);
+		}
+		n += to->size;
 	}
 	store_relaxed(&g->slot->bytes, n);
 }
@@ -498,8 +532,8 @@ static void commit_log(struct txn *t, struct commit *c, struct gate_held *g)
 static int commit_gated(struct txn *t, struct commit *c)
 {
 	struct gate_held g;
-	uint32_t i;
-	int err = gate_begin(&g, t->written);
+	uint32_t i, bytes = commit_bytes(t);
+	int err = bytes <= GATE_DATA ? gate_begin(&g, bytes) : -E2BIG;
 
 	if (err)
 		return err;
@@ -533,6 +567,7 @@ static int commit_gated(struct txn *t, struct commit *c)
 int txn_commit(struct txn *t)
 {
 	struct commit c = {.need = NULL};
+	struct map_changing changing;
 	uint32_t i;
 	int err;
 
@@ -543,7 +578,11 @@ int txn_commit(struct txn *t)
 	c.need = malloc(t->entries * sizeof(*c.need));
 	err = c.need ? commit_sort(t, &c) : -ENOMEM;
 	if (!err) {
-		err = commit_gated(t, &c);
+		err = change_begin_maps(c.sorted, t->maps, &changing);
+		if (!err) {
+			err = commit_gated(t, &c);
+			change_end_maps(c.sorted, t->maps, &changing, !err);
+		}
 		for (i = 0; i < t->maps; i++)
 			if (c.again[i])
 				map_put(c.sorted[i]);

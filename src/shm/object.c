@@ -119,8 +119,8 @@ static void *map_file(size_t size, int prot, int fd, int flags)
 	return raw_mmap(NULL, size, prot, MAP_SHARED | flags, fd, 0);
 }
 
-/* Unnamed, held, sized, allocated. The fd or -errno. */
-static int make_file(uint64_t size, uint64_t prealloc, struct stat *st)
+/* Unnamed and held. The fd or -errno. */
+static int make_unnamed(void)
 {
 	int fd, ret;
 
@@ -130,10 +130,33 @@ static int make_file(uint64_t size, uint64_t prealloc, struct stat *st)
 	/* The reference comes before the name: no collector ever sees the
 	 * anchor without it while we live. Nobody else has this description. */
 	ret = raw_flock(fd, LOCK_SH | LOCK_NB);
-	if (!ret && round_up_u64(prealloc, SHMAP_PAGE) == size - OBJECT_TRAILER_SIZE) {
+	if (!ret)
+		return fd;
+	raw_close(fd);
+	return ret;
+}
+
+/* What the file is: after its size is set. */
+static int look_at(int fd, struct stat *st)
+{
+	int ret = raw_fstat(fd, st);
+
+	if (!ret && (st->st_mode & 0777) != 0600) /* an unusual umask */
+		ret = raw_fchmod(fd, 0600);
+	return ret;
+}
+
+/* Unnamed, held, sized, allocated. The fd or -errno. */
+static int make_file(uint64_t size, uint64_t prealloc, struct stat *st)
+{
+	int fd = make_unnamed(), ret;
+
+	if (fd < 0)
+		return fd;
+	if (round_up_u64(prealloc, SHMAP_PAGE) == size - OBJECT_TRAILER_SIZE) {
 		/* all of it: that sizes it, too */
 		ret = allocate(fd, 0, size);
-	} else if (!ret) {
+	} else {
 		ret = raw_ftruncate(fd, size);
 		if (ret == -EFBIG)
 			ret = -ENOMEM;
@@ -143,19 +166,39 @@ static int make_file(uint64_t size, uint64_t prealloc, struct stat *st)
 			ret = allocate(fd, 0, prealloc);
 	}
 	if (!ret)
-		ret = raw_fstat(fd, st);
-	if (!ret && (st->st_mode & 0777) != 0600) /* an unusual umask */
-		ret = raw_fchmod(fd, 0600);
+		ret = look_at(fd, st);
 	if (!ret)
 		return fd;
 	raw_close(fd);
 	return ret == -ENOSPC ? -ENOMEM : ret;
 }
 
+size_t object_file_size(size_t data_size)
+{
+	return round_up_u64(data_size, SHMAP_PAGE) + OBJECT_TRAILER_SIZE;
+}
+
+/* Beyond the limit the kernel would send SIGXFSZ. */
+static bool too_large(uint64_t size)
+{
+	struct rlimit lim = {.rlim_cur = RLIM_INFINITY};
+
+	raw_prlimit(0, RLIMIT_FSIZE, NULL, &lim);
+	return size > lim.rlim_cur;
+}
+
+static void fill_trailer(struct object_trailer *t, enum object_kind kind, uint64_t size)
+{
+	memcpy(t->magic, OBJECT_MAGIC, sizeof(t->magic));
+	t->layout = OBJECT_LAYOUT;
+	t->kind = kind;
+	t->size = size;
+	t->uid = raw_geteuid();
+}
+
 int object_create(enum object_kind kind, size_t data_size, size_t prealloc, struct object *obj,
 		  int *fd)
 {
-	struct rlimit lim = {.rlim_cur = RLIM_INFINITY};
 	struct object_trailer *t;
 	struct stat st;
 	uint64_t size;
@@ -169,10 +212,8 @@ int object_create(enum object_kind kind, size_t data_size, size_t prealloc, stru
 	ret = rundir_open();
 	if (ret)
 		return ret;
-	size = round_up_u64(data_size, SHMAP_PAGE) + OBJECT_TRAILER_SIZE;
-	/* Beyond the limit the kernel would send SIGXFSZ. */
-	raw_prlimit(0, RLIMIT_FSIZE, NULL, &lim);
-	if (size > lim.rlim_cur)
+	size = object_file_size(data_size);
+	if (too_large(size))
 		return -ENOMEM;
 
 	ret = make_file(size, prealloc, &st);
@@ -192,11 +233,7 @@ int object_create(enum object_kind kind, size_t data_size, size_t prealloc, stru
 		return -ENOMEM;
 	}
 	t = (struct object_trailer *)((uint8_t *)base + size - OBJECT_TRAILER_SIZE);
-	memcpy(t->magic, OBJECT_MAGIC, sizeof(t->magic));
-	t->layout = OBJECT_LAYOUT;
-	t->kind = kind;
-	t->size = size;
-	t->uid = raw_geteuid();
+	fill_trailer(t, kind, size);
 	*obj = (struct object){
 		.base = base,
 		.size = size,
@@ -222,17 +259,26 @@ static uint32_t take_id(enum object_kind kind)
 	return id;
 }
 
-int object_publish_unready(struct object *obj, int fd)
+static void note_time(struct object_trailer *t)
+{
+	struct timespec now;
+
+	raw_clock_gettime(CLOCK_BOOTTIME, &now);
+	t->load_time = now.tv_sec * 1000000000ULL + now.tv_nsec;
+}
+
+/*
+ * Gives the object an id and its anchor. store(arg, id) puts the id into the file before
+ * the name is there: whoever finds the anchor reads its own id.
+ */
+static int name_it(struct object *obj, int fd, int (*store)(void *arg, uint32_t id), void *arg)
 {
 	int dir = rundir_kind_fd(obj->kind), ret;
-	struct timespec now;
 	char name[LINK_NAME_SIZE];
 	uint32_t first = 0;
 
 	if (dir < 0)
 		return dir;
-	raw_clock_gettime(CLOCK_BOOTTIME, &now);
-	obj->trailer->load_time = now.tv_sec * 1000000000ULL + now.tv_nsec;
 	for (;;) {
 		uint32_t id = take_id(obj->kind);
 
@@ -242,8 +288,9 @@ int object_publish_unready(struct object *obj, int fd)
 			return -ENOSPC;
 		if (!first)
 			first = id;
-		/* Before the name: whoever finds the anchor reads its own id. */
-		store_release(&obj->trailer->id, id);
+		ret = store(arg, id);
+		if (ret)
+			return ret;
 		snprintf(name, sizeof(name), "%u", id);
 		ret = link_fd(fd, dir, name);
 		if (ret == -EEXIST) /* in use since before the counter went round */
@@ -253,6 +300,106 @@ int object_publish_unready(struct object *obj, int fd)
 		obj->id = id;
 		return 0;
 	}
+}
+
+static int store_id(void *arg, uint32_t id)
+{
+	struct object_trailer *t = arg;
+
+	store_release(&t->id, id);
+	return 0;
+}
+
+int object_publish_unready(struct object *obj, int fd)
+{
+	note_time(obj->trailer);
+	return name_it(obj, fd, store_id, obj->trailer);
+}
+
+struct written {
+	uint8_t *bytes;
+	size_t size;
+	int fd;
+};
+
+static int write_all(int fd, const uint8_t *bytes, size_t size, off_t at)
+{
+	while (size) {
+		ssize_t n = raw_pwrite(fd, bytes, size, at);
+
+		if (n == -EINTR)
+			continue;
+		if (n <= 0)
+			return n == -ENOSPC || n == -EFBIG || n == -EDQUOT || !n ? -ENOMEM : (int)n;
+		bytes += n;
+		size -= (size_t)n;
+		at += n;
+	}
+	return 0;
+}
+
+/* All of it, with that id; a second id: the end. */
+static int write_id(void *arg, uint32_t id)
+{
+	struct written *w = arg;
+	struct object_trailer *t =
+		(struct object_trailer *)(w->bytes + w->size - OBJECT_TRAILER_SIZE);
+	size_t from = t->id ? w->size - OBJECT_TRAILER_SIZE : 0;
+
+	t->id = id;
+	return write_all(w->fd, w->bytes + from, w->size - from, (off_t)from);
+}
+
+static int write_file(enum object_kind kind, struct written *w, struct object *obj)
+{
+	struct stat st;
+	int ret;
+
+	w->fd = make_unnamed();
+	if (w->fd < 0)
+		return w->fd;
+	ret = look_at(w->fd, &st);
+	*obj = (struct object){.kind = kind, .size = w->size, .dev = st.st_dev, .ino = st.st_ino};
+	if (!ret)
+		ret = name_it(obj, w->fd, write_id, w);
+	if (ret)
+		raw_close(w->fd);
+	return ret;
+}
+
+int object_write(enum object_kind kind, size_t data_size, uint8_t *bytes, bool ready,
+		 struct object *obj, int *fd)
+{
+	struct written w = {.bytes = bytes, .size = object_file_size(data_size)};
+	struct object_trailer *t = (struct object_trailer *)(bytes + w.size - OBJECT_TRAILER_SIZE);
+	int ret = rundir_open();
+
+	if (ret)
+		return ret;
+	if (too_large(w.size) || (w.size > ALLOC_LOOK && w.size + w.size / 8 > memory_available()))
+		return -ENOMEM;
+	fill_trailer(t, kind, w.size);
+	note_time(t);
+	t->ready = ready;
+	ret = write_file(kind, &w, obj);
+	if (ret == -ENOMEM) {
+		/* Perhaps what fills the tmpfs is what dead processes left. */
+		object_collect_all();
+		t->id = 0;
+		ret = write_file(kind, &w, obj);
+	}
+	*fd = w.fd;
+	return ret;
+}
+
+int object_write_ready(const struct object *obj, int fd)
+{
+	const uint32_t one = 1;
+
+	/* Pairs with the pread in object_open_id(), as object_set_ready() does. */
+	return write_all(
+		fd, (const uint8_t *)&one, sizeof(one),
+		(off_t)(obj->size - OBJECT_TRAILER_SIZE + offsetof(struct object_trailer, ready)));
 }
 
 void object_set_ready(struct object *obj)

@@ -26,6 +26,7 @@
 #include "base/rawsys.h"
 #include "shm/object.h"
 #include "sys/fd.h"
+#include "sys/rawstore.h"
 #include "sys/sys.h"
 
 #define MARK_BYTE (1LL << 62)
@@ -140,7 +141,7 @@ int fd_mmap_check(int fd, uint64_t offset, uint64_t len, int prot, int flags)
 		err = -ENOTSUPP;
 	else if (!shared || !(access & FD_WRITE))
 		err = -EINVAL;
-	else if (prot & PROT_WRITE && load_relaxed(op.ref->frozen))
+	else if (prot & PROT_WRITE && load_relaxed(&op.ref->shared->frozen))
 		err = -EPERM;
 	else if (prot & PROT_WRITE && m->attr.map_flags & BPF_F_RDONLY_PROG)
 		err = -EACCES;
@@ -168,7 +169,7 @@ int fd_mmap_open(int fd, int prot)
 				break;
 			raw_sched_yield();
 		}
-		if (!err && load_seq_cst(op.ref->frozen))
+		if (!err && load_seq_cst(&op.ref->shared->frozen))
 			err = -EPERM;
 	}
 	fd_end(&op);
@@ -185,6 +186,7 @@ void *fd_mmap_map(int fd, int own, void *addr, size_t len, int prot, int flags, 
 	uint64_t end = offset + round_up_u64(len, SHMAP_PAGE), at = UINT64_MAX, size = 0;
 	struct fd_op op;
 	uint8_t *base, *again;
+	struct map *raw;
 	int err;
 
 	err = fd_begin(fd, &op);
@@ -198,10 +200,17 @@ void *fd_mmap_map(int fd, int own, void *addr, size_t len, int prot, int flags, 
 	}
 	if (op.ref->map->ops->mmap_repeat)
 		op.ref->map->ops->mmap_repeat(op.ref->map, &at, &size);
+	raw = op.ref->map->ops->raw_stores && prot & PROT_WRITE ? op.ref->map : NULL;
+	if (raw)
+		map_get(raw);
 	fd_end(&op);
 	if (offset >= at)
 		offset -= size, end -= size;
 	base = raw_mmap(addr, len, prot, flags, own, offset);
+	if (raw && !raw_is_error(base))
+		raw_mapped(raw, base, end - offset, offset);
+	if (raw)
+		map_put(raw);
 	if (raw_is_error(base) || end <= at)
 		return base;
 	/* Nobody knows the address yet; with MAP_FIXED it is the caller's. */

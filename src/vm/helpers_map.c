@@ -6,10 +6,19 @@
 #include "base/bits.h"
 #include "base/errors.h"
 #include "base/rawsys.h"
+#include "map/change.h"
 #include "map/objref.h"
 #include "sync/lease.h"
 #include "sync/lock.h"
 #include "vm/helpers.h"
+
+/* After a change, or the attempt. */
+static inline uint64_t changed(struct map *m, enum map_change kind, const void *key, uint64_t ret)
+{
+	if (unlikely(load_relaxed(&m->shared->hooks) & MAP_WATCHED) && !ret)
+		change_noted(m, kind, key, 1);
+	return ret;
+}
 
 HELPER(map_lookup_elem)
 {
@@ -47,30 +56,45 @@ HELPER(map_update_elem)
 {
 	struct map *m = PTR(a);
 
+	if (unlikely(change_by_program(m)))
+		return ERR(-EBUSY);
 	if (unlikely(map_has_timers(&m->attr)))
-		return update_timers(m, PTR(b), PTR(c), d);
-	return m->ops->update ? ERR(m->ops->update(m, PTR(b), PTR(c), d)) : ERR(-ENOTSUPP);
+		return changed(m, MAP_CHANGE_UPDATE, PTR(b), update_timers(m, PTR(b), PTR(c), d));
+	return m->ops->update ? changed(m, MAP_CHANGE_UPDATE, PTR(b),
+					ERR(m->ops->update(m, PTR(b), PTR(c), d)))
+			      : ERR(-ENOTSUPP);
 }
 
 HELPER(map_delete_elem)
 {
 	struct map *m = PTR(a);
 
-	return m->ops->delete ? ERR(m->ops->delete (m, PTR(b))) : ERR(-ENOTSUPP);
+	if (unlikely(change_by_program(m)))
+		return ERR(-EBUSY);
+	return m->ops->delete
+		       ? changed(m, MAP_CHANGE_DELETE, PTR(b), ERR(m->ops->delete (m, PTR(b))))
+		       : ERR(-ENOTSUPP);
 }
 
 HELPER(map_push_elem)
 {
 	struct map *m = PTR(a);
 
-	return m->ops->push ? ERR(m->ops->push(m, PTR(b), c)) : ERR(-ENOTSUPP);
+	if (unlikely(change_by_program(m)))
+		return ERR(-EBUSY);
+	return m->ops->push
+		       ? changed(m, MAP_CHANGE_UPDATE, NULL, ERR(m->ops->push(m, PTR(b), c)))
+		       : ERR(-ENOTSUPP);
 }
 
 HELPER(map_pop_elem)
 {
 	struct map *m = PTR(a);
 
-	return m->ops->take ? ERR(m->ops->take(m, PTR(b))) : ERR(-ENOTSUPP);
+	if (unlikely(change_by_program(m)))
+		return ERR(-EBUSY);
+	return m->ops->take ? changed(m, MAP_CHANGE_DELETE, NULL, ERR(m->ops->take(m, PTR(b))))
+			    : ERR(-ENOTSUPP);
 }
 
 HELPER(map_peek_elem)

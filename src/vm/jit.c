@@ -15,6 +15,11 @@
 #include "vm/packet.h"
 #include "vm/verifier.h"
 
+#if defined(__x86_64__)
+#define JIT_TRAP 0xcc
+#else
+#define JIT_TRAP 0
+#endif
 /* After so many passes jumps that still change their form are all made long. */
 #define PASSES_MAX 20
 #define JIT_ALIGN 16 /* of functions; JIT_FUNC_TAG needs an even address */
@@ -307,6 +312,8 @@ static int place(struct jit *j, struct jit_image *image)
 		image->room = used;
 	}
 	memcpy(image->code, j->buf, len);
+	/* an older program's code, perhaps; none of it stays */
+	memset(image->code + len, JIT_TRAP, image->room - len);
 	image->len = len;
 	return jit_mem_seal(image->code, image->room, image);
 }

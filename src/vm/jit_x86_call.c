@@ -5,19 +5,12 @@
 #if VM_HAVE_JIT
 
 #include "base/errors.h"
+#include "map/change.h"
 #include "vm/helpers.h"
 #include "vm/jit_x86_call.h"
 #include "vm/verifier.h"
 
 #define VC(member) ((int32_t)offsetof(struct vm_context, member))
-
-/* The map of maps that R1 of the call was looked up in on every path: what its maps are like. */
-static const struct map *known_inner(const struct jit *j, uint32_t i)
-{
-	uint32_t index = j->p->aux ? j->p->aux[i].inner_of : VM_MAP_UNKNOWN;
-
-	return index < j->p->map_cnt ? j->p->maps[index]->inner : NULL;
-}
 
 static void call_helper(struct jit *j, uintptr_t fn)
 {
@@ -69,9 +62,23 @@ static void helper(struct jit *j, uint32_t i)
 {
 	/* a kfunc's number may be a helper's as well */
 	int32_t id = j->p->insns[i].src_reg ? BPF_FUNC_unspec : j->p->insns[i].imm;
-	const struct map *known = jit_known_map(j, i), *m = known ? known : known_inner(j, i);
-	uintptr_t direct = m ? jit_map_function(m, id) : 0;
+	uintptr_t direct = jit_map_function(j, i, id);
+	uint32_t slow, done;
 
+	if (direct && id != BPF_FUNC_map_peek_elem) {
+		/* A lock or a listener: the helper deals with them. */
+		op_mem(j, true, X86_LOAD, R10, RDI, offsetof(struct map, shared));
+		/* test byte [r10 + ..], .. */
+		op_mem(j, false, 0xf6, 0, R10, offsetof(struct map_shared, hooks));
+		e8(j, MAP_LOCKS | MAP_WATCHED);
+		slow = short_jump(j, JCC8(CC_NE));
+		x86_call(j, direct);
+		done = short_jump(j, JMP8);
+		here(j, slow);
+		call_helper(j, (uintptr_t)j->ins[i].fn);
+		here(j, done);
+		return;
+	}
 	if (direct) {
 		x86_call(j, direct);
 		return;
@@ -91,33 +98,12 @@ static void helper(struct jit *j, uint32_t i)
 	call_helper(j, (uintptr_t)j->ins[i].fn);
 }
 
-/*
- * `out` like t, with the places that follow from its attributes: where things are in the files of
- * maps that are just like it. t or NULL.
- */
-static const struct map *laid_out(const struct map *t, struct map *out)
-{
-	uint64_t size, prealloc;
-
-	if (!t)
-		return NULL;
-	*out = *t;
-	return t->ops->layout(out, &size, &prealloc) ? NULL : out;
-}
-
 static void lookup(struct jit *j, uint32_t i)
 {
-	const struct map *m = jit_known_map(j, i);
-	struct map_inline in = {0};
+	struct map_inline in;
 	struct map like;
+	const struct map *m = jit_lookup_map(j, i, &like, &in);
 
-	if (!m)
-		m = laid_out(known_inner(j, i), &like);
-	if (m && m->ops->inlined)
-		m->ops->inlined(m, &in);
-	if (m == &like &&
-	    (!m->ops->inner_entries || m->attr.map_flags & BPF_F_INNER_MAP || in.cpus || in.slots))
-		in = (struct map_inline){.lookup = in.lookup};
 	if (in.slots && x86_can_inline_object(&in))
 		x86_inline_object(j, m, &in);
 	else if (x86_can_inline(&in))

@@ -119,7 +119,7 @@ void x86_inline_lookup(struct jit *j, const struct map *m, const struct map_inli
 
 bool x86_can_inline_object(const struct map_inline *in)
 {
-	return in->slots <= INT32_MAX && in->slots_off <= INT32_MAX;
+	return in->slots && in->slots <= INT32_MAX && in->slots_off <= INT32_MAX;
 }
 
 /* mov reg, [base + index * 8 + disp] */

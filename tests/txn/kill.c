@@ -323,9 +323,9 @@ static enum kill_outcome check_finished(void *arg)
 }
 
 static const struct kill_case cases[] = {
-	{"commit", NULL, setup, warm, op_commit, NULL, check, 150},
-	{"snapshot", NULL, setup, warm, op_snapshot, NULL, check_snapshot, 60},
-	{"finish/by-lookup", NULL, setup_dead, NULL, op_finish, NULL, check_finished, 60},
+	{"commit", NULL, setup, warm, op_commit, NULL, check, 100},
+	{"snapshot", NULL, setup, warm, op_snapshot, NULL, check_snapshot, 40},
+	{"finish/by-lookup", NULL, setup_dead, NULL, op_finish, NULL, check_finished, 40},
 	{"finish/by-update", NULL, setup_dead, NULL, op_finish_by_update, NULL, check_finished,
 	 150},
 };
