@@ -359,7 +359,8 @@ static bool run_atomic(struct checker *c, struct checked_frame *f, const struct 
 		return run_store(c, f, in);
 	const uint32_t size = insn_bytes(in->code);
 	const uint64_t addr = f->r[in->dst_reg] + in->off, src = f->r[in->src_reg];
-	const bool t = stack_taint(c, addr, size, -1) || (f->taint & 1 << in->src_reg);
+	const bool was = stack_taint(c, addr, size, -1);
+	const bool t = was || (f->taint & 1 << in->src_reg);
 	uint8_t *at = checker_mem(c, addr, size, false);
 	uint64_t old, new = src;
 
@@ -387,10 +388,10 @@ static bool run_atomic(struct checker *c, struct checked_frame *f, const struct 
 
 		new = old == want ? src : old;
 		f->r[0] = old;
-		f->taint &= ~1;
+		f->taint = (f->taint & ~1) | was;
 	} else if (in->imm & BPF_FETCH) {
 		f->r[in->src_reg] = old;
-		f->taint &= ~(1 << in->src_reg);
+		f->taint = (f->taint & ~(1 << in->src_reg)) | was << in->src_reg;
 	}
 	memcpy(at, &new, size);
 	if (t)
