@@ -22,6 +22,7 @@
 #include "base/rawsys.h"
 #include "base/uaccess.h"
 #include "map/map.h"
+#include "map/notice.h"
 #include "map/objref.h"
 #include "sync/lease.h"
 
@@ -38,6 +39,7 @@ static const struct map_ops *const map_types[SHMAP_MAP_TYPE_MAX] = {
 
 _Static_assert(sizeof(struct map_header) <= OBJECT_BODY_SIZE, "the map's header fits the trailer");
 _Static_assert(offsetof(struct map_header, shared) == 1024, "struct map_shared is at 1024");
+_Static_assert(offsetof(struct map_shared, lock) == CACHE_LINE, "the gate's line is its own");
 
 /* Not from malloc(3), as maps are also opened and put in signal handlers. */
 static struct pool map_pool = POOL_OF(struct map);
@@ -135,6 +137,7 @@ static int map_layout(struct map *m, uint64_t *data_size, uint64_t *prealloc)
 	err = m->ops->layout(m, data_size, prealloc);
 	if (err)
 		return err;
+	m->notice_off = round_up_u64(*data_size, SHMAP_PAGE);
 	if (!m->ops->sparse && pages > 0 && page > 0 && *data_size > (uint64_t)pages * page)
 		return -ENOMEM;
 	return 0;
@@ -194,7 +197,9 @@ static int map_begin(const struct map_attr *attr, struct map **out, int *fd)
 	if (!err)
 		err = lease_open();
 	if (!err)
-		err = object_create(OBJECT_MAP, data_size, prealloc, &m->obj, fd);
+		err = writers_open();
+	if (!err)
+		err = object_create(OBJECT_MAP, m->notice_off + NOTICE_SIZE, prealloc, &m->obj, fd);
 	if (err) {
 		*fd = -1;
 		pool_free(&map_pool, m);
@@ -307,7 +312,8 @@ static int map_check_file(struct map *m)
 		err = map_layout(m, &data_size, &prealloc);
 	if (err)
 		return -EPROTO;
-	if (m->obj.size < OBJECT_TRAILER_SIZE || data_size > m->obj.size - OBJECT_TRAILER_SIZE)
+	if (m->obj.size < OBJECT_TRAILER_SIZE || m->obj.size - OBJECT_TRAILER_SIZE < NOTICE_SIZE ||
+	    m->notice_off > m->obj.size - OBJECT_TRAILER_SIZE - NOTICE_SIZE)
 		return -EPROTO;
 	return 0;
 }
@@ -322,6 +328,8 @@ int map_open(int fd, struct map **out)
 	err = uaccess_init();
 	if (!err)
 		err = lease_open();
+	if (!err)
+		err = writers_open();
 	if (!err)
 		err = object_map(fd, &m->obj);
 	if (err)

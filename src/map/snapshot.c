@@ -103,15 +103,15 @@ static int copying_begin(struct copying *c, struct map *m)
 		err = gate_writable(m, &c->m, &c->again);
 	if (err)
 		return err;
-	c->size = m->obj.size - OBJECT_TRAILER_SIZE;
+	c->size = m->notice_off;
 	c->source = object_open_id(OBJECT_MAP, m->obj.id, O_RDONLY);
 	if (c->source < 0)
 		return c->source;
 	err = map_copy_begin(m, &c->copy, &c->fd);
 	if (err)
 		return err;
-	if (c->copy->obj.size - OBJECT_TRAILER_SIZE < c->size)
-		c->size = c->copy->obj.size - OBJECT_TRAILER_SIZE;
+	if (c->copy->notice_off < c->size)
+		c->size = c->copy->notice_off;
 	return copy_data(c);
 }
 

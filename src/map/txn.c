@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Transactions; see txn.h for what they are, and gate.h for why a commit is one instant. */
+#include "map/change.h"
 #include "map/txn.h"
 
 #include <stdlib.h>
@@ -566,6 +567,7 @@ static int commit_gated(struct txn *t, struct commit *c)
 int txn_commit(struct txn *t)
 {
 	struct commit c = {.need = NULL};
+	struct map_changing changing;
 	uint32_t i;
 	int err;
 
@@ -576,7 +578,11 @@ int txn_commit(struct txn *t)
 	c.need = malloc(t->entries * sizeof(*c.need));
 	err = c.need ? commit_sort(t, &c) : -ENOMEM;
 	if (!err) {
-		err = commit_gated(t, &c);
+		err = change_begin_maps(c.sorted, t->maps, &changing);
+		if (!err) {
+			err = commit_gated(t, &c);
+			change_end_maps(c.sorted, t->maps, &changing, !err);
+		}
 		for (i = 0; i < t->maps; i++)
 			if (c.again[i])
 				map_put(c.sorted[i]);

@@ -132,7 +132,7 @@ static int call_begin(struct call *c, struct txn *t, int fd, uint32_t access, co
 		return err;
 	m = c->op.ref->map;
 	if ((c->op.ref->access & access) != access ||
-	    (access & FD_WRITE && load_relaxed(c->op.ref->frozen)))
+	    (access & FD_WRITE && load_relaxed(&c->op.ref->shared->frozen)))
 		err = -EPERM;
 	if (!err)
 		err = c->map = txn_join(t, m);

@@ -25,7 +25,7 @@ struct open_map;
 struct fd_ref {
 	struct map *map;
 	struct map_quick quick; /* what the fd's open mode allows of them */
-	const uint32_t *frozen;
+	const struct map_shared *shared;
 	uint32_t key_size, value_size; /* as bpf(2) copies them */
 	uint32_t access;	       /* FD_READ | FD_WRITE, by the fd's open mode */
 	bool special;		       /* or timers; see map_has_timers() */
@@ -39,10 +39,9 @@ struct fd_ref {
 } __attribute__((aligned(CACHE_LINE)));
 
 /* Does somebody keep writers out of the map (map/gate.h)? */
-_Static_assert(!offsetof(struct map_shared, frozen), "frozen leads to the others");
 static inline bool fd_gate_shut(const struct fd_ref *r)
 {
-	return unlikely(load_relaxed(&((const struct map_shared *)(const void *)r->frozen)->gate));
+	return unlikely(load_relaxed(&r->shared->gate));
 }
 
 /*

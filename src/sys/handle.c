@@ -12,6 +12,7 @@
 #include "base/errors.h"
 #include "base/rawsys.h"
 #include "base/uaccess.h"
+#include "map/change.h"
 #include "map/gate.h"
 #include "map/snapshot.h"
 #include "shmap.h"
@@ -63,7 +64,7 @@ static int handle_map(const struct fd_ref *r, struct map **out)
 	struct map *m = r->map;
 	int fd, err;
 
-	if (r->access & FD_WRITE && !load_relaxed(r->frozen)) {
+	if (r->access & FD_WRITE && !load_relaxed(&r->shared->frozen)) {
 		map_get(m);
 		*out = m;
 		return 0;
@@ -210,19 +211,25 @@ long sys_modify(struct shmap_handle *pub, const void *key, int (*fn)(void *value
 	struct handle *h = (struct handle *)pub;
 	struct map *m = pub->map;
 	uint64_t local[32];
+	struct map_changing c;
 	void *copy = local;
 	long err;
 
 	if (!h->writable || load_relaxed(&m->shared->frozen))
 		return -EPERM;
-	err = sys_section_begin();
+	/* Before the section: in one, nobody waits for the map's lock. */
+	err = change_begin(m, &c);
 	if (err)
 		return err;
-	if (m->elem_size > sizeof(local))
-		copy = malloc(m->elem_size);
-	err = copy ? modify(m, key, copy, fn, arg) : -ENOMEM;
-	if (copy != local)
-		free(copy);
-	sys_section_end();
+	err = sys_section_begin();
+	if (!err) {
+		if (m->elem_size > sizeof(local))
+			copy = malloc(m->elem_size);
+		err = copy ? modify(m, key, copy, fn, arg) : -ENOMEM;
+		if (copy != local)
+			free(copy);
+		sys_section_end();
+	}
+	change_end(m, &c, MAP_CHANGE_UPDATE, key, !err);
 	return err;
 }
