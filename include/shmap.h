@@ -193,6 +193,8 @@ void shmap_txn_abort(struct shmap_txn *t) SHMAP_WEAK;
  *  - Stores through the pointer are for aligned words, atomics for those that others store to
  *    as well. Never into a struct bpf_spin_lock. With an fd that is read-only, or of a frozen map,
  *    the memory is read-only and a store is a SIGSEGV.
+ *  - Stores through the pointer are not noticed (shmap_notify()) and not kept out by
+ *    bpf_map_lock(); what shmap_modify() does is.
  *  - Of per-CPU maps shmap_find() gives the value of the section's CPU, which nobody else
  *    stores to meanwhile.
  *  - A section is short: it occupies a CPU of the runtime directory, as a program's run does, and
@@ -217,7 +219,7 @@ void shmap_txn_abort(struct shmap_txn *t) SHMAP_WEAK;
  * The types are those of snapshots. 0, or, with errno set (open: NULL):
  *   -EBUSY      section_begin: all CPUs are held by who stands still; a bad moment of a
  *               signal handler; inside of a program's run. modify: also who is stopped with the
- *               lock
+ *               lock; in the caller's section, while another thread has the map locked
  *   -ECANCELED  modify: fn did not return 0
  *   -ENOENT     modify: no such key
  *   -EPERM      open: fd is write-only; modify: it is read-only, or the map frozen

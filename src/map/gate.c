@@ -9,6 +9,7 @@
 
 #include "base/errors.h"
 #include "base/rawsys.h"
+#include "map/change.h"
 #include "shm/rundir.h"
 #include "sync/lease.h"
 #include "sync/lock.h"
@@ -201,6 +202,11 @@ static int slot_settle(uint32_t i)
 					    bytes < GATE_DATA ? bytes : GATE_DATA);
 		if (!failed)
 			gate_applied(map, maps);
+		/* The dead one may not have come to tell. */
+		fence_seq_cst();
+		for (k = 0; !failed && k < maps; k++)
+			if (load_relaxed(&map[k]->shared->hooks) & MAP_WATCHED)
+				change_noted(map[k], MAP_CHANGE_MANY, NULL, 1);
 	}
 	if (!failed) {
 		/* Dying from here on: the gates are opened by the next one. */
