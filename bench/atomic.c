@@ -245,11 +245,11 @@ int main(int argc, char **argv)
 		rounds = atoi(argv[1]);
 	if (rounds < 1 || rounds > ROUNDS_MAX)
 		rounds = 21;
-	printf("snapshots, beside a thread that writes on: the CPU time of one; the writer's "
-	       "longest wait\n"
-	       "in the quietest of %d, in the median one (other load on the machine counts), and "
-	       "of the "
-	       "first per 1000 entries\n",
+	printf("snapshots, beside a thread that writes on: the CPU time of one; for how long "
+	       "writers "
+	       "are kept out, in the\nquickest of %d and the median one (other load counts), and "
+	       "in the "
+	       "quickest per 1000 entries\n",
 	       rounds);
 	for (uint32_t n = 1000; n <= 100000; n *= 10) {
 		bench_snapshot("array", BPF_MAP_TYPE_ARRAY, n);

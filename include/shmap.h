@@ -83,14 +83,15 @@ int shmap_map_stats(int fd, struct shmap_map_stats *stats, size_t size) SHMAP_WE
  * BTF, and is frozen: it can be looked up, iterated, dumped with bpftool, pinned. It goes when
  * its last fd and pin do.
  *
- * shmap_snapshot_maps() does so for n different maps (at most 16) at the same instant: snapshots[i] is that of
- * fds[i]. All or none.
+ * shmap_snapshot_maps() does so for n different maps (at most 16) at the same instant:
+ * snapshots[i] is that of fds[i]. All or none.
  *
  * The instant: an update or delete through bpf(2) or by a program's helper that had returned
- * before the call is in it, and each of them is in it only with all that had returned before it began.
- * A transaction (below) is in it as a whole or not at all. Stores through a pointer (a program's
- * own, a mapping's, a handle's) are not stopped: each aligned word is as it was at some moment of the copy;
- * of values with a struct bpf_spin_lock each value is as no holder of its lock was changing it.
+ * before the call is in it, and each of them is in it only with all that had returned before it
+ * began. A transaction (below) is in it as a whole or not at all. Stores through a pointer (a
+ * program's own, a mapping's, a handle's) are not stopped: each aligned word is as it was at some
+ * moment of the copy; of values with a struct bpf_spin_lock each value is as no holder of its lock
+ * was changing it.
  *
  * Updates and deletes of the map wait while the copy is made: some microseconds per thousand
  * entries. Lookups do not wait. A process that is stopped (SIGSTOP) in the middle of one
@@ -116,8 +117,8 @@ int shmap_snapshot_maps(const int *fds, int *snapshots, unsigned int n) SHMAP_WE
 uint64_t shmap_snapshot_stalled(void) SHMAP_WEAK;
 
 /*
- * Transactions: puts and deletes of several keys, in one or several maps (at most 16), that happen at
- * one instant, or not at all: also when the process is killed at any moment.
+ * Transactions: puts and deletes of several keys, in one or several maps (at most 16), that happen
+ * at one instant, or not at all: also when the process is killed at any moment.
  *
  *	do {
  *		t = shmap_txn_begin();
@@ -135,11 +136,11 @@ uint64_t shmap_snapshot_stalled(void) SHMAP_WEAK;
  *    something was changed, by anybody, the commit is -EAGAIN and nothing has happened.
  *  - A lookup through bpf(2), and a program's, knows nothing of transactions: it finds each key
  *    as it was before or after. Between two lookups anything can happen, a commit too.
- *  - Updates and deletes of the maps' other keys wait for the length of a commit, those of its keys come
- *    before or after it. Stores through pointers are not stopped: a key that programs or
+ *  - Updates and deletes of the maps' other keys wait for the length of a commit, those of its
+ *    keys come before or after it. Stores through pointers are not stopped: a key that programs or
  *    mappings store to in place is not to be in a transaction.
- *  - Of a process that was killed in a commit: all has happened, or nothing. Who looks up a key of such
- *    a map next, or changes one, finishes it first. (A program's own lookups do not.)
+ *  - Of a process that was killed in a commit: all has happened, or nothing. Who looks up a key of
+ *    such a map next, or changes one, finishes it first. (A program's own lookups do not.)
  *
  * The gets of one transaction go together, also of one that never commits: what they give was so at
  * one instant between commits. A get that does not go together with those before it is
@@ -187,32 +188,38 @@ void shmap_txn_abort(struct shmap_txn *t) SHMAP_WEAK;
  *    the element is not given to another key, whoever deletes it. If an update has
  *    replaced it meanwhile, it holds the old value (HASH and its kin, LPM_TRIE); an ARRAY's value
  *    is the value itself.
- *  - Others change values in place while you look: programs, and in ARRAYs everybody. Aligned words are whole;
- *    more needs the lock in the value, hence shmap_modify().
+ *  - Others change values in place while you look: programs, and in ARRAYs everybody. Aligned
+ *    words are whole; more needs the lock in the value, hence shmap_modify().
  *  - Stores through the pointer are for aligned words, atomics for those that others store to
- *    as well. Never into a struct bpf_spin_lock. With an fd that is read-only, or of a frozen map, the memory is
- *    read-only and a store is a SIGSEGV.
+ *    as well. Never into a struct bpf_spin_lock. With an fd that is read-only, or of a frozen map,
+ *    the memory is read-only and a store is a SIGSEGV.
+ *  - Stores through the pointer are not noticed (shmap_notify()) and not kept out by
+ *    bpf_map_lock(); what shmap_modify() does is.
  *  - Of per-CPU maps shmap_find() gives the value of the section's CPU, which nobody else
  *    stores to meanwhile.
  *  - A section is short: it occupies a CPU of the runtime directory, as a program's run does, and
  *    there are as many as the machine has. One that lasts for a second is passed over: what it has
  *    found may then be used again (it stays readable memory).
- *  - Sections nest, in one thread; the outermost counts. In them bpf(2) may be used on elements; what
- *    the thread itself deletes there may be used again at once. No program can be run (-EBUSY).
+ *  - Sections nest, in one thread; the outermost counts. In them bpf(2) may be used on elements;
+ *    what the thread itself deletes there may be used again at once. No program can be run
+ *    (-EBUSY).
  *  - In a signal handler a section is part of the one that it interrupted; or it is -EBUSY.
  *  - A process that is killed in a section leaves nothing behind. A fork's child is in no section.
  *  - The handle keeps the map, not the fd. shmap_handle_close() outside of sections that use it.
  *
- * shmap_modify() calls fn once with a copy of the key's value (of this CPU's for per-CPU maps); if it
- * returns 0 the copy becomes the value, in place: all of it or, in a process that is killed, nothing. That is
- *  - in values with a struct bpf_spin_lock (whose bytes fn sees as 0): under that lock, as BPF_F_LOCK;
+ * shmap_modify() calls fn once with a copy of the key's value (of this CPU's for per-CPU maps); if
+ * it returns 0 the copy becomes the value, in place: all of it or, in a process that is killed,
+ * nothing. That is
+ *  - in values with a struct bpf_spin_lock (whose bytes fn sees as 0): under that lock, as
+ *    BPF_F_LOCK;
  *  - in values of 1, 2, 4 or 8 bytes: by compare-and-swap (fn may then be called more than once);
  *  - in per-CPU values: nobody else's business.
  * Others are -EINVAL. fn may not use maps. It takes a section for itself, or is in the caller's.
  *
  * The types are those of snapshots. 0, or, with errno set (open: NULL):
  *   -EBUSY      section_begin: all CPUs are held by who stands still; a bad moment of a
- *               signal handler; inside of a program's run. modify: also who is stopped with the lock
+ *               signal handler; inside of a program's run. modify: also who is stopped with the
+ *               lock; in the caller's section, while another thread has the map locked
  *   -ECANCELED  modify: fn did not return 0
  *   -ENOENT     modify: no such key
  *   -EPERM      open: fd is write-only; modify: it is read-only, or the map frozen

@@ -9,6 +9,7 @@
 
 #include "base/errors.h"
 #include "base/rawsys.h"
+#include "map/change.h"
 #include "shm/rundir.h"
 #include "sync/lease.h"
 #include "sync/lock.h"
@@ -18,6 +19,9 @@
 #define GATE_NAP_NS 1000000L /* a dead holder wakes nobody */
 /* How long a program's update waits: less than who waits for its run does. */
 #define GATE_RUN_MS 50
+/* Who has met that many holders in a row asks the next to stay away for so long. */
+#define GATE_STARVED 3
+#define GATE_AWAY_NS 500000L
 #define GATE_GROW 65536U
 
 #define TAG_SLOT 0xffU
@@ -198,6 +202,11 @@ static int slot_settle(uint32_t i)
 					    bytes < GATE_DATA ? bytes : GATE_DATA);
 		if (!failed)
 			gate_applied(map, maps);
+		/* The dead one may not have come to tell. */
+		fence_seq_cst();
+		for (k = 0; !failed && k < maps; k++)
+			if (load_relaxed(&map[k]->shared->hooks) & MAP_WATCHED)
+				change_noted(map[k], MAP_CHANGE_MANY, NULL, 1);
 	}
 	if (!failed) {
 		/* Dying from here on: the gates are opened by the next one. */
@@ -253,8 +262,9 @@ static enum holder holder_of(const uint32_t *word, uint32_t tag)
 
 int map_gate_wait(struct map *m)
 {
-	uint32_t *word = &m->shared->gate, tag, round;
+	uint32_t *word = &m->shared->gate, tag, last = 0, round, holders = 0;
 	struct timespec nap = {.tv_nsec = GATE_NAP_NS};
+	struct gate_slot *slot;
 	int64_t until = 0;
 	int err;
 
@@ -262,6 +272,12 @@ int map_gate_wait(struct map *m)
 		tag = load_acquire(word);
 		if (!tag || tag == gate_own)
 			return 0;
+		/* Another holder: nobody stands still. */
+		if (tag != last) {
+			until = 0;
+			holders++;
+		}
+		last = tag;
 		switch (holder_of(word, tag)) {
 		case HOLDER_DEAD:
 			err = slot_recover((tag & TAG_SLOT) - 1, tag);
@@ -289,8 +305,12 @@ int map_gate_wait(struct map *m)
 			until = now_ms() + (lease_held() ? GATE_RUN_MS : LOCK_WAIT_SECONDS * 1000);
 		else if (now_ms() > until)
 			return -EBUSY;
-		if ((tag & TAG_SLOT) - 1 < GATE_SLOTS && load_relaxed(&file))
-			store_relaxed(&file->slot[(tag & TAG_SLOT) - 1].sleepers, tag >> TAG_SHIFT);
+		if ((tag & TAG_SLOT) - 1 < GATE_SLOTS && load_relaxed(&file)) {
+			slot = &file->slot[(tag & TAG_SLOT) - 1];
+			store_relaxed(&slot->sleepers, tag >> TAG_SHIFT);
+			if (holders > GATE_STARVED)
+				store_relaxed(&slot->starving, tag >> TAG_SHIFT);
+		}
 		raw_futex(word, FUTEX_WAIT, tag, &nap, NULL, 0);
 	}
 }
@@ -333,6 +353,7 @@ int gate_begin(struct gate_held *g, uint32_t bytes)
 	int err = file_open();
 
 	g->n = 0;
+	g->give_way = false;
 	if (err)
 		return err;
 	g->signals = signals_block();
@@ -396,6 +417,7 @@ void gate_open(struct gate_held *g)
 	gate_own = g->outer;
 	for (i = 0; i < g->n; i++)
 		gate_unshut(g->slot, g->map[i], g->tag);
+	g->give_way = g->n && load_relaxed(&g->slot->starving) == g->tag >> TAG_SHIFT;
 	g->n = 0;
 	store_release(&g->slot->state, GATE_FREE);
 }
@@ -408,8 +430,12 @@ void gate_leave(struct gate_held *g)
 
 void gate_end(struct gate_held *g)
 {
+	struct timespec away = {.tv_nsec = GATE_AWAY_NS};
+
 	claim_drop(&g->claim);
 	signals_restore(g->signals);
+	if (unlikely(g->give_way))
+		raw_nanosleep(&away, NULL);
 }
 
 int gate_writable(struct map *m, struct map **out, bool *again)

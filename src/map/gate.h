@@ -60,8 +60,9 @@ struct gate_slot {
 	uint32_t maps;	   /* in id[] */
 	uint32_t bytes;	   /* of redo data */
 	uint32_t sleepers; /* the generation for which somebody sleeps */
+	uint32_t starving; /* ... and has done so before: give way */
 	uint32_t backed;   /* bytes of data that have pages */
-	uint32_t pad[10];
+	uint32_t pad[9];
 	uint32_t id[GATE_MAPS]; /* rising */
 };
 
@@ -114,6 +115,7 @@ struct gate_held {
 	uint32_t outer; /* tag of the gates that it held already */
 	uint64_t signals;
 	uint32_t n; /* of them are shut */
+	bool give_way;
 	struct map *map[GATE_MAPS];
 };
 
