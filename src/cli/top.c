@@ -118,7 +118,7 @@ static const char *amount(char *buf, size_t size, double v)
 
 static void draw_list(struct top *t)
 {
-	char a[5][16], entries[32];
+	char a[6][16], entries[32];
 	unsigned int first = 0, shown;
 
 	qsort(t->map, t->n, sizeof(*t->map), in_order);
@@ -132,8 +132,8 @@ static void draw_list(struct top *t)
 	say(TITLE, "shmap top: %s, %u map%s, sorted by %s%s", rundir_path(), t->n,
 	    t->n == 1 ? "" : "s", sort_keys[top_options.sort].name,
 	    top_options.reverse ? ", reversed" : "");
-	say(HEAD, "%5s %-15s %-14s %17s %9s %8s %4s %8s %8s %8s", "ID", "NAME", "TYPE",
-	    "ENTRIES/MAX", "CHANGES/S", "COUNT/S", "OPEN", "EVICTED", "LOST", "REFUSED");
+	say(HEAD, "%5s %-15s %-14s %17s %9s %8s %4s %8s %8s %8s %7s", "ID", "NAME", "TYPE",
+	    "ENTRIES/MAX", "CHANGES/S", "COUNT/S", "OPEN", "EVICTED", "LOST", "REFUSED", "WAITS");
 	shown = screen.rows > 3 ? (unsigned int)screen.rows - 3 : t->n;
 	if (top_options.chosen >= shown)
 		first = top_options.chosen - shown + 1;
@@ -148,12 +148,13 @@ static void draw_list(struct top *t)
 		say(screen.rows && i == top_options.chosen ? CHOSEN
 		    : m->changes			   ? HOT
 							   : PLAIN,
-		    "%5u %-15s %-14.14s %17s %8s%c %8s %4u %8s %8s %8s", m->info.id, m->info.name,
-		    m->type, entries, amount(a[0], 16, m->changes), m->look.cut ? '+' : ' ',
-		    m->numeric ? amount(a[1], 16, m->increase) : "-", m->openers,
-		    m->counted ? amount(a[2], 16, (double)m->evictions) : "-",
+		    "%5u %-15s %-14.14s %17s %8s%c %8s %4u %8s %8s %8s %7s", m->info.id,
+		    m->info.name, m->type, entries, amount(a[0], 16, m->changes),
+		    m->look.cut ? '+' : ' ', m->numeric ? amount(a[1], 16, m->increase) : "-",
+		    m->openers, m->counted ? amount(a[2], 16, (double)m->evictions) : "-",
 		    m->counted ? amount(a[3], 16, (double)m->lost) : "-",
-		    m->counted ? amount(a[4], 16, (double)m->failed) : "-");
+		    m->counted ? amount(a[4], 16, (double)m->failed) : "-",
+		    amount(a[5], 16, (double)m->lock_waits));
 	}
 	if (!t->n)
 		say(PLAIN, "there are no maps");
@@ -226,6 +227,9 @@ static void draw_map(struct top *t)
 	    (unsigned long long)m->evictions, amount(a[1], 16, m->evicted),
 	    (unsigned long long)m->failed, (unsigned long long)m->lost,
 	    amount(a[2], 16, m->lost_rate));
+	if (m->lock_owner)
+		say(PLAIN, "locked by thread %u, waited for %llu times", m->lock_owner,
+		    (unsigned long long)m->lock_waits);
 	draw_openers(m);
 	if (!m->walked) {
 		say(PLAIN, "elements of this type are not listed");
@@ -551,7 +555,8 @@ const struct verb verb_top = {
 		"\n"
 		"CHANGES/S counts the elements that are new, gone or other than at the last look "
 		"(of the\n"
-		"first 4096: '+'), COUNT/S what numbers have gone up by.\n"
+		"first 4096: '+'), COUNT/S what numbers have gone up by; WAITS is of "
+		"bpf_map_lock().\n"
 		"\n"
 		"Keys: up and down choose, Enter shows a map, Esc goes back; s and S sort by the "
 		"next or\n"

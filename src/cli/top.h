@@ -32,6 +32,8 @@ struct top_map {
 	char type[32];
 	bool walked, numeric, counted;
 	uint64_t entries, evictions, failed, lost;
+	uint64_t lock_waits;			      /* for bpf_map_lock() */
+	uint32_t lock_owner;			      /* a thread; 0: nobody */
 	double changes, increase, evicted, lost_rate; /* per second, between two looks */
 	struct top_look look;
 	pid_t opener[TOP_OPENERS];

@@ -21,6 +21,8 @@
 
 #include "cli/dump.h"
 #include "map/map.h"
+#include "sync/qlock.h"
+#include "sys/maplock.h"
 #include "sys/sys.h"
 
 static uint64_t now_ns(void)
@@ -228,12 +230,17 @@ static int look_at_map(int fd, struct top_map *m, uint32_t view)
 {
 	uint32_t len = sizeof(m->info);
 	struct map_stats stats = {0};
+	struct qlock_info lock = {0};
 	int err = 0;
 
 	if (bpf_obj_get_info_by_fd(fd, &m->info, &len))
 		return -errno;
 	snprintf(m->type, sizeof(m->type), "%s", dump_map_type_name(m->info.type));
 	m->counted = !sys_map_stats(fd, &stats);
+	if (!sys_map_lock_info(fd, &lock)) {
+		m->lock_waits = lock.waits;
+		m->lock_owner = lock.owner;
+	}
 	m->entries = stats.entries;
 	m->evictions = stats.evictions;
 	m->failed = stats.failed;

@@ -72,7 +72,7 @@ def tmux(*args):
     return subprocess.run(["tmux", "-L", socket, "-f", "/dev/null", *args], capture_output=True, text=True)
 
 
-def begin(*args, term="screen-256color", columns=110, rows=24):
+def begin(*args, term="screen-256color", columns=116, rows=24):
     if not shutil.which("tmux"):
         skip("there is no tmux")
     atexit.register(lambda: tmux("kill-server"))
@@ -124,7 +124,7 @@ def in_a_terminal():
     begin("-d", "0.1", "--sort", "name")
     shown = until("the list", r"\balpha\b[\s\S]*\bbeta\b[\s\S]*\bgamma\b")
     require("sorted by name" in shown, f"--sort: {shown}")
-    shown = until("who has it open", r"alpha +hash +5/100 .* 1 +0 +0 +0 *$")
+    shown = until("who has it open", r"alpha +hash +5/100 .* 1 +0 +0 +0 +0 *$")
     require(row(shown, "beta")[3] == "0/50", f"entries of max: {shown}")
     keys("r")
     until("the reverse order", r"gamma[\s\S]*beta[\s\S]*alpha")
@@ -155,7 +155,7 @@ def in_a_terminal():
     shown = until("a small window", r"^q quit  Enter map  up/down choose")
     require(all(len(line) <= 60 for line in shown.splitlines()), f"60 columns: {shown}")
     tmux("resize-window", "-x", "120", "-y", "30")
-    until("a large window", r"REFUSED\n[\s\S]*\n{15}")
+    until("a large window", r"WAITS\n[\s\S]*\n{15}")
     keys("q")
     until("the end", r"^ended with 0")
 
