@@ -10,7 +10,7 @@ _shmap()
 	COMPREPLY=()
 
 	if ((COMP_CWORD == 1)); then
-		mapfile -t COMPREPLY < <(compgen -W 'run exec trace doctor help version --help --version' -- "$cur")
+		mapfile -t COMPREPLY < <(compgen -W 'run exec trace watch doctor help version --help --version' -- "$cur")
 		return
 	fi
 	# After -- comes a command with its own completion.
@@ -45,7 +45,7 @@ _shmap()
 		mapfile -t COMPREPLY < <(cd "${SHMAP_DIR:-/dev/shm/shmap-$UID}/fs" 2>/dev/null && compgen -d -- "$cur")
 		return
 		;;
-	--pin | --program | -c | --count)
+	--pin | --program | -c | -n | --count)
 		return
 		;;
 	esac
@@ -61,11 +61,18 @@ _shmap()
 	trace)
 		mapfile -t COMPREPLY < <(compgen -W '-p --pid -s --stats -h --help --' -- "$cur")
 		;;
+	watch)
+		if [[ $cur == -* ]]; then
+			mapfile -t COMPREPLY < <(compgen -W '-j --json -n --count -h --help' -- "$cur")
+		else
+			mapfile -t COMPREPLY < <(compgen -W "$(cd "${SHMAP_DIR:-/dev/shm/shmap-$UID}/map" 2>/dev/null && echo [0-9]*)" -- "$cur"; compgen -f -- "$cur")
+		fi
+		;;
 	exec)
 		mapfile -t COMPREPLY < <(compgen -W '-h --help --' -- "$cur")
 		;;
 	help)
-		mapfile -t COMPREPLY < <(compgen -W 'run exec trace doctor help version' -- "$cur")
+		mapfile -t COMPREPLY < <(compgen -W 'run exec trace watch doctor help version' -- "$cur")
 		;;
 	*)
 		mapfile -t COMPREPLY < <(compgen -W '--help' -- "$cur")
