@@ -42,6 +42,12 @@ struct {
 	__type(value, __u64);
 } hash_1k SEC(".maps");
 struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1000);
+	__type(key, __u32);
+	__type(value, __u64);
+} array_1k SEC(".maps");
+struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 2 * ENTRIES);
 	__type(key, __u32);
@@ -261,9 +267,9 @@ RUN(run_loop, {
 	bpf_loop(OPS, loop_step, &sum, 0);
 	return sum & 1;
 })
-RUN(array_for_each, {
+RUN(array_1k_for_each, {
 	__u64 sum = 0;
-	bpf_for_each_map_elem(&array, element_step, &sum, 0);
+	bpf_for_each_map_elem(&array_1k, element_step, &sum, 0);
 	return sum & 1;
 })
 

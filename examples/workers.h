@@ -131,7 +131,8 @@ static inline unsigned int run_packets(int prog, int first, int second, int repe
 }
 
 /* A run that stands still in the middle (pause.h), while meanwhile() is done. */
-static inline void run_interrupted(struct bpf_object *obj, void (*run)(int n), void (*meanwhile)(void))
+static inline void run_interrupted(struct bpf_object *obj, void (*run)(int n),
+				   void (*meanwhile)(void))
 {
 	volatile struct pause *p = map_memory(map_fd(obj, ".data.pause"), sizeof(*p));
 	pid_t pid;

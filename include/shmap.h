@@ -112,6 +112,8 @@ int shmap_map_stats(int fd, struct shmap_map_stats *stats, size_t size) SHMAP_WE
  */
 int shmap_snapshot(int fd) SHMAP_WEAK;
 int shmap_snapshot_maps(const int *fds, int *snapshots, unsigned int n) SHMAP_WEAK;
+/* For how long the calling thread's last snapshot kept writers waiting, in nanoseconds. */
+uint64_t shmap_snapshot_stalled(void) SHMAP_WEAK;
 
 /*
  * Transactions: puts and deletes of several keys, in one or several maps (at most 16), that happen at

@@ -10,7 +10,7 @@ _shmap()
 	COMPREPLY=()
 
 	if ((COMP_CWORD == 1)); then
-		mapfile -t COMPREPLY < <(compgen -W 'run exec trace watch doctor help version --help --version' -- "$cur")
+		mapfile -t COMPREPLY < <(compgen -W 'run exec trace top watch doctor help version --help --version' -- "$cur")
 		return
 	fi
 	# After -- comes a command with its own completion.
@@ -45,7 +45,16 @@ _shmap()
 		mapfile -t COMPREPLY < <(cd "${SHMAP_DIR:-/dev/shm/shmap-$UID}/fs" 2>/dev/null && compgen -d -- "$cur")
 		return
 		;;
-	--pin | --program | -c | -n | --count)
+	-s | --sort)
+		if [[ $verb == top ]]; then
+			mapfile -t COMPREPLY < <(compgen -W 'changes count entries evicted lost open name id' -- "$cur")
+			return
+		fi
+		;;
+	-d | --delay | -n | --rounds)
+		return
+		;;
+	--pin | --program | -c | --count)
 		return
 		;;
 	esac
@@ -61,6 +70,9 @@ _shmap()
 	trace)
 		mapfile -t COMPREPLY < <(compgen -W '-p --pid -s --stats -h --help --' -- "$cur")
 		;;
+	top)
+		mapfile -t COMPREPLY < <(compgen -W '-d --delay -n --rounds -s --sort -1 --once -h --help' -- "$cur")
+		;;
 	watch)
 		if [[ $cur == -* ]]; then
 			mapfile -t COMPREPLY < <(compgen -W '-j --json -n --count -h --help' -- "$cur")
@@ -72,7 +84,7 @@ _shmap()
 		mapfile -t COMPREPLY < <(compgen -W '-h --help --' -- "$cur")
 		;;
 	help)
-		mapfile -t COMPREPLY < <(compgen -W 'run exec trace watch doctor help version' -- "$cur")
+		mapfile -t COMPREPLY < <(compgen -W 'run exec trace top watch doctor help version' -- "$cur")
 		;;
 	*)
 		mapfile -t COMPREPLY < <(compgen -W '--help' -- "$cur")

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Every atomic operation: on global variables at each getpgid(2), and on a map's values of 1, 2, 4 and 8 bytes. */
+/* Every atomic operation: on global variables at each getpgid(2), and on a map's values of 1, 2, 4
+ * and 8 bytes. */
 #include <linux/bpf.h>
 #include <linux/pkt_cls.h>
 #include <bpf/bpf_helpers.h>

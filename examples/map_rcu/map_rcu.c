@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * map_rcu [OBJECT]: four processes change a value by copy, modify, update. It is always whole; but
- * who read before another's update and writes after it undoes it: there are fewer changes than updates.
+ * who read before another's update and writes after it undoes it: there are fewer changes than
+ * updates.
  */
 #include "../workers.h"
 #include "map_rcu.h"

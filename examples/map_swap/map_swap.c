@@ -69,8 +69,8 @@ int main(int argc, char **argv)
 		wait_for_worker(pid[n]);
 	packets += get(inner_fd[now], 0);
 	printf("%d processes, %d packets each, %d snapshots meanwhile\n", WORKERS, RUNS, SWAPS);
-	printf("packets in the snapshots %llu; torn %d, changed after they were taken %d\n", packets,
-	       torn, changed);
+	printf("packets in the snapshots %llu; torn %d, changed after they were taken %d\n",
+	       packets, torn, changed);
 
 	/* How it goes wrong: reading and clearing a map that is in use. */
 	clear(inner_fd[now]);

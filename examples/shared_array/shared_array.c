@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * shared_array [OBJECT]: the values of a mmapable array as memory of several processes: atomics, a queue
- * and a barrier made of them, plain stores that all see; then an addition without atomics.
+ * shared_array [OBJECT]: the values of a mmapable array as memory of several processes: atomics, a
+ * queue and a barrier made of them, plain stores that all see; then an addition without atomics.
  */
 #include "../workers.h"
 #include "shared_array.h"

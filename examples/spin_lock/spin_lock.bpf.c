@@ -70,10 +70,10 @@ struct task_struct {
 	struct css_set *cgroups;
 } __attribute__((preserve_access_index));
 static struct account *(*cgroup_account)(void *map, struct cgroup *cgroup, void *value,
-					  __u64 flags) = (void *)210; /* bpf_cgrp_storage_get */
+					 __u64 flags) = (void *)210; /* bpf_cgrp_storage_get */
 
-/* The getpgid(2) calls of each cgroup; the largest number is shown in the array, as nobody can list what
- * cgroups have. */
+/* The getpgid(2) calls of each cgroup; the largest number is shown in the array, as nobody can list
+ * what cgroups have. */
 SEC("tp_btf/sys_enter")
 int count_calls(__u64 *ctx)
 {

@@ -3,6 +3,7 @@
 
 #include <stdint.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <ucontext.h>
 #include <unistd.h>
@@ -32,7 +33,7 @@ struct kernel_sigaction {
 static const int guarded[] = {SIGSEGV, SIGBUS};
 /* What the application asked for; written by uaccess_sigaction(). */
 static struct sigaction chained[ARRAY_SIZE(guarded)];
-static uint32_t chain_lock; /* the pid of who holds it: a forked child may take its parent's */
+static uint32_t chain_lock; /* owner_pid() of who holds it: a forked child may take its parent's */
 static bool installed;
 
 #if defined(__x86_64__)
@@ -338,12 +339,54 @@ static long raw_sigaction(int sig, const struct kernel_sigaction *act, struct ke
 	return ret;
 }
 
+/*
+ * Whose memory this is: the process that is not the child of a vfork(2), or of a clone(2)
+ * with CLONE_VM. Such a child has handlers of its own (until it calls exec) but our
+ * variables, which are about its parent's handlers. The word is in a page that the child
+ * of a fork(2) finds wiped.
+ */
+static uint32_t *memory_owner;
+
+static uint32_t owner_pid(void)
+{
+	const uint32_t pid = (uint32_t)raw_getpid();
+	uint32_t *word = load_acquire(&memory_owner), *none = NULL, owner = 0;
+
+	if (!word) {
+		word = raw_mmap(NULL, SHMAP_PAGE, PROT_READ | PROT_WRITE,
+				MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		if (raw_is_error(word))
+			return pid;
+		/* (Linux 4.14. Without it every child is taken for one of fork.) */
+		if (raw_syscall3(SYS_madvise, (long)word, SHMAP_PAGE, MADV_WIPEONFORK)) {
+			raw_munmap(word, SHMAP_PAGE);
+			return pid;
+		}
+		if (!cas_seq_cst(&memory_owner, &none, word)) {
+			raw_munmap(word, SHMAP_PAGE);
+			word = none;
+		}
+	}
+	return cas_seq_cst(word, &owner, pid) ? pid : owner;
+}
+
+static bool is_vfork_child(void)
+{
+	return owner_pid() != (uint32_t)raw_getpid();
+}
+
+/* Before there is any child. */
+static void __attribute__((constructor)) at_load(void)
+{
+	owner_pid();
+}
+
 /* Held for a copy only, with no fault possible inside, and without signals: a handler may
  * call sigaction(2). */
 static uint64_t chain_take(void)
 {
 	const uint64_t all = UINT64_MAX;
-	const uint32_t pid = (uint32_t)raw_getpid();
+	const uint32_t pid = owner_pid();
 	uint32_t held = 0;
 	uint64_t mask = 0;
 
@@ -434,7 +477,7 @@ int uaccess_init(void)
 	uint64_t mask;
 	unsigned int i;
 
-	if (load_acquire(&installed))
+	if (load_acquire(&installed) || is_vfork_child())
 		return 0;
 	mask = chain_take();
 	for (i = 0; !load_relaxed(&installed) && i < ARRAY_SIZE(guarded); i++) {
@@ -454,6 +497,19 @@ int uaccess_init(void)
 	return 0;
 }
 
+/* The child's own handlers, which are the kernel's to know; what it finds are its parent's. */
+static int child_sigaction(int sig, const struct sigaction *act)
+{
+	struct kernel_sigaction own = {
+		.handler = act->sa_sigaction,
+		.flags = (unsigned long)(unsigned int)act->sa_flags | SA_RESTORER,
+		.restorer = RESTORER,
+	};
+
+	memcpy(&own.mask, &act->sa_mask, sizeof(own.mask));
+	return (int)raw_sigaction(sig, &own, NULL);
+}
+
 int uaccess_sigaction(int sig, const struct sigaction *act, struct sigaction *old)
 {
 	int index = guarded_index(sig);
@@ -466,6 +522,13 @@ int uaccess_sigaction(int sig, const struct sigaction *act, struct sigaction *ol
 	/* The caller's pointers are touched outside the lock. */
 	if (act)
 		now = *act;
+	if (act && is_vfork_child()) {
+		const int err = child_sigaction(sig, &now);
+
+		if (err)
+			return err;
+		act = NULL;
+	}
 	mask = chain_take();
 	then = chained[index];
 	if (act)

@@ -29,6 +29,8 @@
 #include <time.h>
 
 #include "base/errors.h"
+#include "base/rawsys.h"
+#include "base/uaccess.h"
 #include "map/array_common.h"
 #include "map/gate.h"
 #include "map/generic_batch.h"
@@ -128,8 +130,7 @@ static void array_store_small(struct map *m, uint32_t index, const void *value)
 
 /*
  * Takes the lock in the value; first finishes what a holder that died in
- * array_write_locked() left. (A program that died in its own critical section
- * left what it left, as its stores are in place.) 0 or -EBUSY.
+ * array_write_locked() left, or undoes what one that died in its section did. 0 or -EBUSY.
  */
 static int array_lock(struct map *m, uint32_t index)
 {
@@ -141,17 +142,6 @@ static int array_lock(struct map *m, uint32_t index)
 	if (unlikely(err == LOCK_OWNER_DIED))
 		redo_claims_settle(m, &c, index, array_apply);
 	return 0;
-}
-
-/* vm's bpf_spin_lock() took the lock at value + spin_lock_off over from the dead. */
-static void array_lock_died(struct map *m, void *value)
-{
-	uint64_t off = (uint8_t *)value - m->obj.base;
-	struct redo_claims c = array_claims(m);
-
-	if ((uint8_t *)value < m->obj.base || off / m->elem_size >= m->attr.max_entries)
-		return;
-	redo_claims_settle(m, &c, off / m->elem_size, array_apply);
 }
 
 /*
@@ -182,6 +172,28 @@ static void array_reclaim(struct map *m)
 			continue;
 		redo_claims_settle(m, &c, tag - 1, array_apply);
 		lock_release(word);
+	}
+}
+
+static int array_section_begin(struct map *m, void *value, uint32_t start, void **kept)
+{
+	uint64_t index = (uint64_t)((uint8_t *)value - m->obj.base) / m->elem_size;
+	struct redo_claims c = array_claims(m);
+	int err, tries = 0;
+
+	*kept = NULL;
+	if (unlikely((uint8_t *)value < m->obj.base || index >= m->attr.max_entries))
+		return lock_acquire((uint32_t *)((uint8_t *)value + m->attr.spin_lock_off));
+	for (;;) {
+		err = array_lock(m, (uint32_t)index);
+		if (err || !c.count || m->attr.value_size > REDO_KEEP_MAX)
+			return err;
+		*kept = redo_claims_keep(&c, index, start, value, m->attr.value_size);
+		/* More sections than records: without, rather than waiting for them. */
+		if (likely(*kept) || tries++)
+			return 0;
+		lock_release(array_lock_word(m, (uint32_t)index));
+		array_reclaim(m);
 	}
 }
 
@@ -425,12 +437,14 @@ static void *array_lookup(struct map *m, const void *key)
 	    unlikely(lock_owner_died(&array_record(m, index)->lock) ||
 		     (array_has_lock(m) && lock_owner_died(array_lock_word(m, index)))))
 		array_settle(m, index);
+	if (unlikely(load_relaxed(&m->sealed)))
+		return m->sealed;
 	return array_slot(m, index);
 }
 
 static void array_inlined(const struct map *m, struct map_inline *in)
 {
-	if (array_has_lock(m))
+	if (array_has_lock(m) || load_relaxed(&m->sealed))
 		return;
 	in->max = m->attr.max_entries;
 	in->stride = m->elem_size;
@@ -560,7 +574,38 @@ static void array_key_at(struct map *m, const void *value, void *key)
 
 static void *array_direct_value(struct map *m)
 {
-	return m->attr.max_entries == 1 ? m->obj.base : NULL;
+	uint8_t *sealed = load_acquire(&m->sealed);
+
+	return m->attr.max_entries != 1 ? NULL : sealed ? sealed : m->obj.base;
+}
+
+/*
+ * A program was found to be safe with these values, as constants. The file is others' as
+ * well: who can write to it could change them afterwards, also one whose update
+ * began before the map was frozen.
+ */
+static const void *array_sealed_value(struct map *m)
+{
+	const size_t size = round_up_u64(m->elem_size, SHMAP_PAGE);
+	uint8_t *copy = load_acquire(&m->sealed), *none = NULL;
+
+	if (copy || m->attr.max_entries != 1)
+		return copy;
+	copy = raw_mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (raw_is_error(copy))
+		return NULL;
+	if (uaccess_copy(copy, m->obj.base, m->elem_size) ||
+	    raw_mprotect(copy, size, PROT_READ) || !cas_seq_cst(&m->sealed, &none, copy)) {
+		raw_munmap(copy, size);
+		return none;
+	}
+	return copy;
+}
+
+static void array_close(struct map *m)
+{
+	if (m->sealed)
+		raw_munmap(m->sealed, round_up_u64(m->elem_size, SHMAP_PAGE));
 }
 
 /* ---- snapshots and transactions: gate.h ---- */
@@ -671,12 +716,21 @@ static int array_reserve(struct map *m, const struct gate_need *need, uint32_t n
 	return 0;
 }
 
+static bool array_put_over(struct map *m, const void *key, const void *seen, const void *value)
+{
+	uint32_t index = array_index(key);
+
+	return index < m->attr.max_entries && !array_has_lock(m) &&
+	       value_store_over(array_slot(m, index), seen, value, m->attr.value_size);
+}
+
 static const struct gate_ops array_gate_ops = {
 	.drain = array_drain,
 	.copy_locked = array_copy_locked,
 	.copied = array_copied,
 	.check = array_check,
 	.reserve = array_reserve,
+	.put_over = array_put_over,
 	.modify = array_modify,
 };
 
@@ -697,7 +751,7 @@ const struct map_ops array_map_ops = {
 	.delete = array_delete,
 	.for_each = array_for_each,
 	.stats = array_stats,
-	.lock_died = array_lock_died,
+	.section_begin = array_section_begin,
 	.lookup_batch = generic_lookup_batch,
 	.update_batch = generic_update_batch,
 	.mmap_check = array_mmap_check,
@@ -706,6 +760,8 @@ const struct map_ops array_map_ops = {
 	.recover = array_recover,
 	.validate = array_validate,
 	.direct_value = array_direct_value,
+	.sealed_value = array_sealed_value,
+	.close = array_close,
 	.inlined = array_inlined,
 	.lock_allowed = true,
 	.inner_allowed = true,

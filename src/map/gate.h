@@ -94,6 +94,10 @@ struct gate_ops {
 	/* The changes that follow are certain to find room, or -E2BIG, -ENOMEM: nothing has
 	 * changed. NULL: no transactions. */
 	int (*reserve)(struct map *m, const struct gate_need *need, uint32_t n);
+	/* Of values that are single stores, and have no lock: the value, unless there is another
+	 * than `seen`: that one was stored by who had found the gate open, and comes after it.
+	 * NULL: there are no such values. */
+	bool (*put_over)(struct map *m, const void *key, const void *seen, const void *value);
 	/* Of the value of a key that is there: copy gets it, fn changes the copy, and it goes in
 	 * place, all or nothing, under the lock in the value. -ECANCELED: fn's result was not
 	 * 0, and nothing has changed. */

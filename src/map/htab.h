@@ -57,6 +57,14 @@
  * of the lock who asks stamps the top (sync/lease.h): what lies below left the
  * table before it. Each stripe has up to HTAB_SPARES elements beyond its quota for this.
  *
+ * In place. As long as no program has looked anything up in the map, nobody holds pointers, and
+ * a value of 1, 2, 4 or 8 bytes may be replaced by one store under the stripe's lock: whole for
+ * every reader, and nothing for a death to leave behind. A program's side
+ * (htab_programs_come()) first sets `programs` in every stripe and then, after a full fence,
+ * waits until it has seen each lock free, or of somebody else than before. Who takes a lock
+ * after that sees the mark, as the compare-and-swap is a full fence too: no value changes
+ * beneath a pointer that was looked up afterwards (G2). The mark stays for ever.
+ *
  * Pages come when they are first used, so that a map costs what is in it: those of
  * elements under the stripe's lock (htab_pool.c), a page of buckets before its first
  * element. A page of a hole is never touched before object_populate(): to read it
@@ -154,7 +162,7 @@ struct intent {
 	uint32_t rest1; /* CHANGE, GIVE: what followed the element in its list */
 	uint32_t after; /* CHANGE: live; GIVE, TAKE: quota, when it is done */
 	uint32_t op;	/* enum intent_op and INTENT_*; stored last */
-	uint32_t pad;
+	uint32_t programs; /* no part of it: see "In place" above */
 };
 
 struct stripe {
@@ -332,6 +340,30 @@ static inline __attribute__((always_inline)) struct htab_shape htab_shape_of(con
 				   m->ops->evicts, m->attr.spin_lock_off >= 0};
 }
 
+/* Under the stripe's lock: may the value of an element be replaced in place? */
+static inline __attribute__((always_inline)) bool htab_in_place(const struct htab_shape s,
+								const struct stripe *st)
+{
+	if (s.per_cpu || s.has_lock || s.value_size > 8 || s.value_size & (s.value_size - 1))
+		return false;
+	fence_after_rmw(); /* partner: the fence in htab_programs_come() */
+	return likely(!load_relaxed(&st->intent.programs));
+}
+
+/* Then does it. Release: as a commit. */
+static inline __attribute__((always_inline)) void htab_store(uint8_t *to, const void *value,
+							     uint32_t size)
+{
+	if (likely(size == 8))
+		store_release((uint64_t *)to, *(const uint64_t *)value);
+	else if (size == 4)
+		store_release((uint32_t *)to, *(const uint32_t *)value);
+	else if (size == 2)
+		store_release((uint16_t *)to, *(const uint16_t *)value);
+	else
+		store_release(to, *(const uint8_t *)value);
+}
+
 /* What the caller of a writer found out about the key's place. */
 struct htab_place {
 	uint64_t *where; /* the word that holds the link, or that a new one goes to */
@@ -392,12 +424,20 @@ int htab_settle(struct map *m, uint32_t index);
 int htab_take_copy(struct map *m, uint32_t index, uint8_t *copy, uint64_t flags);
 /* After that, without a lock: waits for the holder. *until: 0 at first. 0 or -EBUSY. */
 int htab_wait_unheld(struct map *m, uint32_t index, uint64_t *until);
-void htab_lock_died(struct map *m, void *value);
+int htab_section_begin(struct map *m, void *value, uint32_t start, void **kept);
 void htab_reclaim(struct map *m);
 bool htab_elem_busy(struct map *m, uint32_t index);
 bool htab_writer_died(const struct map *m, uint32_t index);
 void htab_value_in(struct map *m, uint8_t *to, const uint8_t *from);
 int htab_copy_out(struct map *m, const uint8_t *from, void *user);
+
+/* A program looks something up in the map, for the first time in this process. */
+void htab_programs_come(struct map *m);
+static inline void htab_programs(struct map *m)
+{
+	if (unlikely(!load_relaxed(&m->htab.programs)))
+		htab_programs_come(m);
+}
 
 /* htab_pool.c */
 /* Chooses an element for the stripe, locked. -EAGAIN: wait for *stamp, then
@@ -412,6 +452,22 @@ void htab_recover_stripe(struct map *m, uint32_t stripe);
 void htab_pool_format(struct map *m);
 /* Gives the bucket its page. 0 or -ENOMEM. */
 int htab_bucket_populate(struct map *m, uint32_t bucket);
+
+/* htab_quick.c, for batches: some keys and their new values. */
+#define HTAB_MANY 128
+#define HTAB_MANY_KEY 16
+#define HTAB_MANY_VALUES 4096 /* bytes of them */
+struct htab_many {
+	uint32_t n;
+	bool fetch; /* the table is larger than the cache */
+	uint64_t hash[HTAB_MANY], link[HTAB_MANY];
+	struct bucket *bucket[HTAB_MANY]; /* NULL: it has no page */
+	uint64_t *where[HTAB_MANY];
+	struct elem *elem[HTAB_MANY];
+	uint32_t gen[HTAB_MANY];
+	uint8_t keys[HTAB_MANY * HTAB_MANY_KEY] __attribute__((aligned(8)));
+	uint8_t values[HTAB_MANY_VALUES] __attribute__((aligned(8)));
+};
 
 /* htab_change.c, for batches: htab_write() of a key whose hash is known. */
 int htab_write_hashed(struct map *m, const void *key, uint64_t hash, const void *value,

@@ -4,9 +4,6 @@
  * order, as in the kernel. Small keys and values come in windows: all of one are
  * hashed, and the lines that they lead to fetched, before the first changes anything.
  *
- * (To sort a window by stripe, so that one taking of the lock serves several, was tried:
- * with windows of 64 and of 256 keys it cost as much as it gained.)
- *
  * A death leaves the elements done that are done, each wholly.
  */
 #include "base/uaccess.h"
@@ -18,6 +15,7 @@
 #define WINDOW 32
 #define WINDOW_KEY 16
 #define WINDOW_VALUE 64
+#define FETCH_BYTES (1U << 20) /* in smaller tables nothing needs to be fetched */
 
 struct window {
 	uint32_t n;
@@ -100,9 +98,6 @@ static int change_batch(struct map *m, struct map_batch *b, bool update)
 		for (i = 0; i < n; i++) {
 			if (!update)
 				err = htab_erase(m, w.keys + i * key_size);
-			else if (m->htab.hashed)
-				err = m->htab.hashed(m, w.keys + i * key_size, w.hash[i],
-						     w.values + i * m->user_value_size);
 			else
 				err = htab_write_hashed(m, w.keys + i * key_size, w.hash[i],
 							w.values + i * m->user_value_size, BPF_ANY);
@@ -115,10 +110,37 @@ static int change_batch(struct map *m, struct map_batch *b, bool update)
 	return err;
 }
 
+static int update_many(struct map *m, struct map_batch *b)
+{
+	uint32_t max = b->count, done = 0, key_size = m->attr.key_size;
+	uint32_t value_size = m->user_value_size, most = HTAB_MANY_VALUES / value_size, n;
+	struct htab_many w;
+	int err = 0;
+
+	most = most < HTAB_MANY ? most : HTAB_MANY;
+	w.fetch = (uint64_t)m->htab.elems * m->htab.elem_stride > FETCH_BYTES;
+	b->count = 0;
+	while (!err && done < max) {
+		n = w.n = max - done < most ? max - done : most;
+		if (uaccess_copy(w.keys, uaccess_at(b->keys, (size_t)done * key_size),
+				 (size_t)n * key_size) ||
+		    uaccess_copy(w.values, uaccess_at(b->values, (size_t)done * value_size),
+				 (size_t)n * value_size)) {
+			/* a bad address somewhere: up to it they count */
+			err = one_by_one(m, b, done, n, true, &done);
+			continue;
+		}
+		err = m->htab.many(m, &w, &done);
+	}
+	b->count = done;
+	return err;
+}
+
 int htab_update_batch(struct map *m, struct map_batch *b)
 {
-	return b->count && fits_window(m, b) ? change_batch(m, b, true)
-					     : generic_update_batch(m, b);
+	if (!b->count || !fits_window(m, b))
+		return generic_update_batch(m, b);
+	return m->htab.many ? update_many(m, b) : change_batch(m, b, true);
 }
 
 int htab_delete_batch(struct map *m, struct map_batch *b)

@@ -405,6 +405,13 @@ again:
 			exchange_seq_cst(word, *(const uint64_t *)value);
 			goto out;
 		}
+		if (htab_in_place(s, st)) {
+			htab_store(htab_plain_value(m, htab_elem(m, link_index1(p.link) - 1)),
+				   value, s.value_size);
+			if (s.lru)
+				store_relaxed(&htab_elem(m, link_index1(p.link) - 1)->stamp, 1);
+			goto out;
+		}
 		if (only_cpu >= 0) {
 			/* The CPU is ours: its slot changes in place, and the others'
 			 * stay as they are. */

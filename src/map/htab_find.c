@@ -3,7 +3,9 @@
 #include "map/htab.h"
 
 #include <string.h>
+#include <time.h>
 
+#include "base/rawsys.h"
 #include "base/uaccess.h"
 #include "map/htab_key.h"
 #include "map/htab_lru.h"
@@ -627,6 +629,43 @@ int htab_next_key(struct map *m, const void *key, void *next)
 
 /* ---- program side: the caller has a lease ---- */
 
+#define COME_SPINS 1000
+#define COME_NAPS 20000 /* of 50 us: who holds a lock for longer stands still */
+
+/* Waits until the lock has been seen free, or somebody else's. */
+static void seen_free(const uint32_t *lock)
+{
+	uint32_t first = load_acquire(lock) & FUTEX_TID_MASK, now = first, tries;
+	struct timespec nap = {.tv_nsec = 50000};
+
+	for (tries = 0; now && now == first && now != thread_self.tid && !lock_owner_died(lock) &&
+			tries < COME_SPINS + COME_NAPS;
+	     tries++) {
+		if (tries < COME_SPINS)
+			cpu_relax();
+		else
+			raw_nanosleep(&nap, NULL);
+		now = load_acquire(lock) & FUTEX_TID_MASK;
+	}
+}
+
+/* htab.h, "In place". A process that may not write to the file cannot say it; and whom it does
+ * not wait for any longer has stood still, as with leases. */
+__attribute__((cold)) void htab_programs_come(struct map *m)
+{
+	uint32_t i;
+
+	if (m->writable) {
+		for (i = 0; i < m->htab.stripes; i++)
+			if (!load_relaxed(&htab_stripe(m, i)->intent.programs))
+				store_relaxed(&htab_stripe(m, i)->intent.programs, 1);
+		fence_seq_cst(); /* partner: the compare-and-swap before htab_in_place() */
+		for (i = 0; i < m->htab.stripes; i++)
+			seen_free(&htab_stripe(m, i)->lock);
+	}
+	store_relaxed(&m->htab.programs, true);
+}
+
 /*
  * A program stores through the pointer that it gets. What a dead writer had staged
  * for the place must get there before that, not after. Rare, and one load to know.
@@ -651,6 +690,7 @@ static void *lookup_value(struct map *m, const void *key, uint32_t cpu)
 	uint64_t hash = htab_key_hash(m, key);
 	struct htab_hit hit;
 
+	htab_programs(m);
 	if (search(m, key, hash, &hit) <= 0)
 		return NULL;
 	finish_for_dead(m, (uint32_t)hash & (m->htab.buckets - 1), hit.index);
@@ -677,6 +717,8 @@ lookup_sized(struct map *m, const void *key, uint32_t key_size, enum lookup_kind
 	struct htab_hit hit;
 	int cpu;
 
+	if (kind != LOOKUP_PERCPU)
+		htab_programs(m);
 	if (unlikely(search_of(m, key, hash, &hit, key_size) <= 0))
 		return NULL;
 	if (kind == LOOKUP_PERCPU) {
@@ -695,23 +737,23 @@ lookup_sized(struct map *m, const void *key, uint32_t key_size, enum lookup_kind
 	return htab_plain_value(m, hit.e);
 }
 
-#define LOOKUP_SIZED(name, size, kind)                                                             \
-	static void *lookup_##name##_##size(struct map *m, const void *key)                        \
+#define LOOKUP_SIZED(scope, name, size, kind)                                                      \
+	scope void *name##_##size(struct map *m, const void *key)                                           \
 	{                                                                                          \
 		return lookup_sized(m, key, size, kind);                                           \
 	}
-#define LOOKUP_SIZES(name, kind)                                                                   \
-	LOOKUP_SIZED(name, 4, kind)                                                                \
-	LOOKUP_SIZED(name, 8, kind)                                                                \
-	LOOKUP_SIZED(name, 16, kind)
-LOOKUP_SIZES(plain, LOOKUP_PLAIN)
-LOOKUP_SIZES(percpu, LOOKUP_PERCPU)
-LOOKUP_SIZES(lru, LOOKUP_LRU)
+#define LOOKUP_SIZES(scope, name, kind)                                                            \
+	LOOKUP_SIZED(scope, name, 4, kind)                                                         \
+	LOOKUP_SIZED(scope, name, 8, kind)                                                         \
+	LOOKUP_SIZED(scope, name, 16, kind)
+LOOKUP_SIZES(, htab_lookup, LOOKUP_PLAIN)
+LOOKUP_SIZES(static, lookup_percpu, LOOKUP_PERCPU)
+LOOKUP_SIZES(static, lookup_lru, LOOKUP_LRU)
 
 void htab_inlined(const struct map *m, struct map_inline *in)
 {
 	static void *(*const lookups[][3])(struct map *, const void *) = {
-		[LOOKUP_PLAIN] = {lookup_plain_4, lookup_plain_8, lookup_plain_16},
+		[LOOKUP_PLAIN] = {htab_lookup_4, htab_lookup_8, htab_lookup_16},
 		[LOOKUP_PERCPU] = {lookup_percpu_4, lookup_percpu_8, lookup_percpu_16},
 		[LOOKUP_LRU] = {lookup_lru_4, lookup_lru_8, lookup_lru_16},
 	};
@@ -761,6 +803,7 @@ long htab_for_each(struct map *m, long (*fn)(void *, struct map *, const void *,
 	long visited = 0;
 	uint32_t bucket, at, steps = 0;
 
+	htab_programs(m);
 	for (bucket = 0; bucket < m->htab.buckets; bucket++) {
 		if (unlikely(!htab_bucket_there(m, bucket))) {
 			bucket = htab_next_page(bucket) - 1;

@@ -11,7 +11,8 @@
  * word", so one of the two sees the other.
  *
  * Death: the write is staged in a redo record (redo.h) named by element and
- * life; who takes the dead writer's lock finishes it, unless that life is over.
+ * life; who takes the dead writer's lock finishes it, unless that life is over. A program that
+ * changes the value in place keeps it there as it was, and who takes its lock puts it back.
  */
 #include <sched.h>
 #include <stdlib.h>
@@ -111,16 +112,30 @@ int htab_take_copy(struct map *m, uint32_t index, uint8_t *copy, uint64_t flags)
 	return -EAGAIN;
 }
 
-void htab_lock_died(struct map *m, void *value)
+int htab_section_begin(struct map *m, void *value, uint32_t start, void **kept)
 {
 	uint64_t off = (uint64_t)((uint8_t *)value - (m->obj.base + m->htab.elem_off));
 	struct redo_claims c = claims(m);
-	uint32_t index;
+	uint32_t index = (uint32_t)(off / m->htab.elem_stride);
+	int err, tries = 0;
 
-	if (m->attr.spin_lock_off < 0 || off / m->htab.elem_stride >= m->htab.elems)
-		return;
-	index = (uint32_t)(off / m->htab.elem_stride);
-	redo_claims_settle(m, &c, claim_id(index, load_acquire(&htab_elem(m, index)->gen)), apply);
+	*kept = NULL;
+	if (unlikely((uint8_t *)value < m->obj.base + m->htab.elem_off ||
+		     off / m->htab.elem_stride >= m->htab.elems))
+		return lock_acquire((uint32_t *)((uint8_t *)value + m->attr.spin_lock_off));
+	for (;;) {
+		err = elem_lock(m, index);
+		if (err || m->attr.value_size > REDO_KEEP_MAX)
+			return err;
+		*kept = redo_claims_keep(&c,
+					 claim_id(index, load_acquire(&htab_elem(m, index)->gen)),
+					 start, value, m->attr.value_size);
+		/* More sections than records: without, rather than waiting for them. */
+		if (likely(*kept) || tries++)
+			return 0;
+		lock_release(lock_word(m, index));
+		htab_reclaim(m);
+	}
 }
 
 /*

@@ -165,18 +165,24 @@ INLINE int quick_change(struct map *m, const struct htab_shape s, const void *ke
 		return ret;
 	is = spot_find(m, s, key, &at);
 	if (likely(is == SPOT_HELD)) {
-		if (s.lru)
-			htab_lru_fetch(m, link_index1(at.link) - 1);
 		ret = -EEXIST;
 		if (unlikely(flags & BPF_NOEXIST))
 			goto unlock;
 		ret = 0;
-		if (likely(quick_free(m, &at, &a)))
-			spot_fill(m, s, &at, &a, key, value, true);
-		else if (quick_alloc(m, &at, &a))
-			spot_fill(m, s, &at, &a, key, value, true);
-		else
-			goto unlock;
+		if (htab_in_place(s, at.st)) {
+			htab_store(htab_plain_value(m, at.e), value, s.value_size);
+			if (s.lru)
+				store_relaxed(&at.e->stamp, 1);
+		} else {
+			if (s.lru)
+				htab_lru_fetch(m, link_index1(at.link) - 1);
+			if (likely(quick_free(m, &at, &a)))
+				spot_fill(m, s, &at, &a, key, value, true);
+			else if (quick_alloc(m, &at, &a))
+				spot_fill(m, s, &at, &a, key, value, true);
+			else
+				goto unlock;
+		}
 		ret = 1;
 		goto unlock;
 	}
@@ -276,15 +282,139 @@ INLINE int quick_take(struct map *m, const struct htab_shape s, const void *key,
 	return is == SPOT_FREE ? -ENOENT : htab_take(m, key, copy, 0, NULL);
 }
 
+/* ---- many keys at once ---- */
+
+/* Where the key is, without a lock: a guess, which costs no waiting for the lock's line. */
+INLINE void many_guess(struct map *m, const struct htab_shape s, struct htab_many *w, uint32_t i)
+{
+	const uint8_t *key = w->keys + i * s.key_size;
+	struct bucket *b = w->bucket[i];
+	struct htab_hit hit;
+	unsigned int found;
+
+	w->elem[i] = NULL;
+	for (found = b ? htab_slots_tagged(b, htab_key_tag(w->hash[i])) : 0; found;
+	     found &= found - 1) {
+		uint64_t *where = &b->slot[__builtin_ctz(found)], link = load_acquire(where);
+
+		if (likely(htab_follow(m, link, &hit) == FOLLOW_ELEM &&
+			   htab_key_same_of(m, hit.e->key, key, s.key_size))) {
+			w->where[i] = where;
+			w->link[i] = link;
+			w->elem[i] = hit.e;
+			w->gen[i] = hit.gen;
+			return;
+		}
+	}
+}
+
+/* Under the lock: not in place. */
+INLINE bool many_replace(struct map *m, const struct htab_shape s, struct htab_many *w, uint32_t i,
+			 struct stripe *st)
+{
+	struct spot at = {.st = st,
+			  .b = w->bucket[i],
+			  .where = w->where[i],
+			  .link = w->link[i],
+			  .tag = htab_key_tag(w->hash[i]),
+			  .e = w->elem[i],
+			  .bucket = htab_key_bucket(m, w->hash[i])};
+	struct htab_alloc a;
+
+	at.stripe = at.bucket & (m->htab.stripes - 1);
+	if (unlikely(load_relaxed(at.where) != at.link))
+		return false;
+	if (s.lru)
+		htab_lru_fetch(m, link_index1(at.link) - 1);
+	if (likely(quick_free(m, &at, &a)))
+		spot_fill(m, s, &at, &a, w->keys + i * s.key_size,
+			  w->values + i * m->user_value_size, true);
+	else if (quick_alloc(m, &at, &a))
+		spot_fill(m, s, &at, &a, w->keys + i * s.key_size,
+			  w->values + i * m->user_value_size, true);
+	else
+		return false;
+	return true;
+}
+
+/*
+ * Updates w's keys in their order, *done of them. Where they are is found out for all before
+ * the first lock is taken: no load passes a lock's compare-and-swap, so finding and
+ * changing them one by one would wait for each one's cache lines.
+ */
+INLINE int many_change(struct map *m, const struct htab_shape s, struct htab_many *w,
+		       uint32_t *done)
+{
+	uint32_t i, n = w->n, bucket;
+	struct stripe *st;
+	struct elem *e;
+	int ret = 0, ok;
+
+	for (i = 0; i < n; i++) {
+		w->hash[i] = htab_key_hash_of(m, w->keys + i * s.key_size, s.key_size);
+		bucket = htab_key_bucket(m, w->hash[i]);
+		w->bucket[i] = likely(htab_bucket_there(m, bucket)) ? htab_bucket(m, bucket) : NULL;
+		prefetch_write(w->bucket[i]);
+	}
+	for (i = 0; w->fetch && i < n; i++) {
+		const struct bucket *b = w->bucket[i];
+		unsigned int found = 1U << (HTAB_SLOTS - 1);
+
+		if (unlikely(!b))
+			continue;
+		found |= htab_slots_tagged(b, htab_key_tag(w->hash[i]));
+		/* wherever it leads: a fetch harms nobody */
+		prefetch_write(htab_elem(
+			m, link_index1(load_relaxed(&b->slot[__builtin_ctz(found)])) - 1));
+	}
+	for (i = 0; i < n; i++)
+		many_guess(m, s, w, i);
+	for (i = 0; i < n; i++) {
+		e = w->elem[i];
+		ok = 0;
+		if (likely(e)) {
+			st = htab_stripe(m, (uint32_t)w->hash[i] & (m->htab.buckets - 1) &
+						    (m->htab.stripes - 1));
+			ret = spot_lock(
+				m, &(struct spot){.st = st,
+						  .stripe = (uint32_t)(st - htab_stripe(m, 0))});
+			if (unlikely(ret))
+				break;
+			/* The element was compared after its generation had been read, and
+			 * is in the same life: it has its key for as long. */
+			if (likely(load_relaxed(&e->gen) == w->gen[i])) {
+				if (htab_in_place(s, st)) {
+					htab_store(htab_plain_value(m, e),
+						   w->values + i * m->user_value_size,
+						   s.value_size);
+					if (s.lru)
+						store_relaxed(&e->stamp, 1);
+					ok = 1;
+				} else {
+					ok = many_replace(m, s, w, i, st);
+				}
+			}
+			lock_release(&st->lock);
+		}
+		if (unlikely(!ok)) {
+			ret = htab_write_hashed(m, w->keys + i * s.key_size, w->hash[i],
+						w->values + i * m->user_value_size, BPF_ANY);
+			if (ret)
+				break;
+		}
+	}
+	*done += i;
+	return ret;
+}
+
 #define QUICK(name, ...)                                                                           \
 	static int name##_write(struct map *m, const void *key, const void *value, uint64_t flags) \
 	{                                                                                          \
 		return quick_write(m, (struct htab_shape){__VA_ARGS__}, key, value, flags);        \
 	}                                                                                          \
-	static int name##_hashed(struct map *m, const void *key, uint64_t hash, const void *value) \
+	static int name##_many(struct map *m, struct htab_many *w, uint32_t *done)                 \
 	{                                                                                          \
-		return quick_change(m, (struct htab_shape){__VA_ARGS__}, key, hash, value,         \
-				    BPF_ANY);                                                      \
+		return many_change(m, (struct htab_shape){__VA_ARGS__}, w, done);                  \
 	}                                                                                          \
 	static int name##_take(struct map *m, const void *key, uint64_t *copy)                     \
 	{                                                                                          \
@@ -315,13 +445,13 @@ QUICK(lru_percpu_16, 16, m->attr.value_size, true, true, false)
 struct quick_change {
 	int (*write)(struct map *m, const void *key, const void *value, uint64_t flags);
 	int (*erase)(struct map *m, const void *key);
-	int (*hashed)(struct map *m, const void *key, uint64_t hash, const void *value);
 	int (*take)(struct map *m, const void *key, uint64_t *copy);
+	int (*many)(struct map *m, struct htab_many *w, uint32_t *done);
 };
 
 #define QUICK_OF(name)                                                                             \
 	{                                                                                          \
-		name##_write, name##_erase, name##_hashed, name##_take                             \
+		name##_write, name##_erase, name##_take, name##_many                               \
 	}
 
 void htab_quick_change(struct map *m)
@@ -356,6 +486,6 @@ void htab_quick_change(struct map *m)
 	}
 	m->quick.write = quick[kind][key].write;
 	m->quick.erase = quick[kind][key].erase;
-	m->htab.hashed = quick[kind][key].hashed;
 	m->htab.take = quick[kind][key].take;
+	m->htab.many = quick[kind][key].many;
 }

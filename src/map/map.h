@@ -110,6 +110,7 @@ struct map_quick {
 
 struct map_batch;
 struct gate_ops;	/* map/gate.h: snapshots and transactions */
+struct htab_many;
 struct map_inline;
 struct map_stats;
 struct ring_ops;	/* map/ring.h: RINGBUF, USER_RINGBUF */
@@ -181,9 +182,12 @@ struct map_ops {
 	/* Counts without walking: 0, or -errno. NULL: a type that counts nothing. */
 	int (*stats)(struct map *m, struct map_stats *stats);
 
-	/* bpf_spin_lock() of the value took the lock over from a dead holder: finishes
-	 * what an update under BPF_F_LOCK left. Called with the lock held; may be NULL. */
-	void (*lock_died)(struct map *m, void *value);
+	/* bpf_spin_lock() of the value: takes the lock, finishes or undoes what a dead holder
+	 * left, and keeps the value as it is, so that the next holder can put it back if this
+	 * one dies. start: where to look for room first (the CPU). *kept is for
+	 * map_section_end(), and NULL where nothing is kept. 0 or -EBUSY. NULL: a type
+	 * without locks. */
+	int (*section_begin)(struct map *m, void *value, uint32_t start, void **kept);
 
 	/* Batches; NULL where the kernel has none (-ENOTSUPP). See struct map_batch. */
 	int (*lookup_batch)(struct map *m, struct map_batch *b);
@@ -225,6 +229,9 @@ struct map_ops {
 
 	/* Access by direct map value (BPF_PSEUDO_MAP_VALUE): address of offset 0, or NULL. */
 	void *(*direct_value)(struct map *m);
+	/* The same of a frozen map, in a copy of this process's own, which nobody else changes
+	 * and which all of its programs see from now on; NULL: no memory. */
+	const void *(*sealed_value)(struct map *m);
 	/* For who makes code of lookups in this one map; NULL: there is nothing to say. */
 	void (*inlined)(const struct map *m, struct map_inline *in);
 	bool raw_stores;		/* mappings of the fd store into values: rawstore.h */
@@ -252,6 +259,12 @@ struct map_ops {
  *
  * (those whose offset is not 0) has FUTEX_OWNER_DIED, lookup() is called instead. cpu is that
  * of the lease; a cpu of `cpus` or more has no values. cpus 0: not a per-CPU map.
+ *
+ * With slots not 0 the value of a key below slots is the object that the 64-bit word at
+ *
+ *	m->obj.base + slots_off + key * 8
+ *
+ * names, as objref_lookup() finds it by that key.
  */
 struct map_inline {
 	void *(*lookup)(struct map *m, const void *key); /* for this map; NULL: ops->lookup */
@@ -261,6 +274,8 @@ struct map_inline {
 	uint64_t guard_off, cpu_guard_off;
 	uint32_t guard_mask, guard_stride;
 	uint64_t cpu_guard_stride;
+	uint32_t slots;
+	uint64_t slots_off;
 };
 
 /* What a map counts, without being walked; what does not apply is 0. */
@@ -291,6 +306,7 @@ struct map {
 	bool writable;			/* shorthand for obj.writable */
 	bool home;			/* known to be of this runtime directory; gate.c */
 	const struct map *inner;	/* maps of maps: ops and attr of what they hold, or NULL */
+	uint8_t *sealed;		/* sealed_value()'s copy, or NULL */
 	struct objref_local *slots;	/* values are objects: this process's part; objref.c */
 	uint64_t objref_off;		/* and where the file keeps what they need */
 	uint64_t notice_off;		/* where the file keeps what was noticed; notice.h */
@@ -316,11 +332,11 @@ struct map {
 			uint64_t claim_off; /* what stands behind the elements */
 			uint64_t lru_off;   /* htab_lru.h; 0: a map that does not evict */
 			uint64_t seed;
-			/* update of a key whose hash is known, for m's shape; or NULL */
-			int (*hashed)(struct map *m, const void *key, uint64_t hash,
-				      const void *value);
-			/* lookup and delete, likewise; copy: private, up to the next 8 bytes */
+			bool programs; /* others know that programs look things up here */
+			/* lookup and delete for m's shape, or NULL; copy: private, up to the next 8 bytes */
 			int (*take)(struct map *m, const void *key, uint64_t *copy);
+			/* update of many; htab.h */
+			int (*many)(struct map *m, struct htab_many *w, uint32_t *done);
 		} htab;
 		struct {
 			uint64_t elem_off;
@@ -393,5 +409,8 @@ static inline uint32_t map_user_value_size(const struct map *m)
 {
 	return m->user_value_size;
 }
+
+/* Before bpf_spin_unlock() lets the lock go: what the holder has stored stands. */
+void map_section_end(void *kept);
 
 #endif

@@ -518,11 +518,27 @@ static int percpu_reserve(struct map *m, const struct gate_need *need, uint32_t 
 	return 0;
 }
 
+/* A program's update of its CPU's value is a single store. */
+static bool percpu_put_over(struct map *m, const void *key, const void *seen, const void *value)
+{
+	uint32_t index = array_index(key), i;
+	uint64_t off;
+
+	for (i = 0; index < m->attr.max_entries && i < m->attr.possible_cpus; i++) {
+		off = (uint64_t)i * m->elem_size;
+		if (!value_store_over(percpu_slot(m, index, i), (const uint8_t *)seen + off,
+				      (const uint8_t *)value + off, m->attr.value_size))
+			return false;
+	}
+	return index < m->attr.max_entries;
+}
+
 static const struct gate_ops percpu_gate_ops = {
 	.drain = percpu_drain,
 	.copied = percpu_copied,
 	.check = percpu_check,
 	.reserve = percpu_reserve,
+	.put_over = percpu_put_over,
 };
 
 const struct map_ops percpu_array_map_ops = {

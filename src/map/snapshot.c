@@ -15,7 +15,7 @@
  */
 #include "map/snapshot.h"
 
-#include <stdio.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/errors.h"
@@ -23,6 +23,8 @@
 #include "base/uaccess.h"
 
 #define EXTENTS 64U
+
+__thread uint64_t map_snapshot_stalled;
 
 struct extent {
 	uint64_t from, upto;
@@ -121,10 +123,19 @@ static void copying_end(struct copying *c)
 		map_put(c->m);
 }
 
+static uint64_t now_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
 static int copy_all(struct copying *c, const uint32_t *order, uint32_t n)
 {
 	struct map *sorted[GATE_MAPS];
 	struct gate_held g;
+	uint64_t begin;
 	uint32_t i;
 	int err;
 
@@ -133,6 +144,7 @@ static int copy_all(struct copying *c, const uint32_t *order, uint32_t n)
 	err = gate_begin(&g, 0);
 	if (err)
 		return err;
+	begin = now_ns();
 	err = gate_shut(&g, sorted, n);
 	for (i = 0; !err && i < n; i++)
 		err = sorted[i]->ops->gate->drain(sorted[i], NULL);
@@ -142,6 +154,7 @@ static int copy_all(struct copying *c, const uint32_t *order, uint32_t n)
 		if (c[i].m->ops->gate->copy_locked)
 			err = c[i].m->ops->gate->copy_locked(c[i].m, c[i].copy);
 	gate_open(&g);
+	map_snapshot_stalled = now_ns() - begin;
 	gate_end(&g);
 	return err;
 }

@@ -12,6 +12,9 @@
  */
 int map_snapshot(struct map *const *map, uint32_t n, const int *btf_fd, struct map **copy, int *fd);
 
+/* For how long the calling thread's last snapshot kept writers out, in ns. */
+extern __thread uint64_t map_snapshot_stalled __attribute__((tls_model("initial-exec")));
+
 /* Does the map take part in snapshots, or (txn) in transactions? 0 or -EOPNOTSUPP. */
 int map_snapshot_check(const struct map *m, bool txn);
 

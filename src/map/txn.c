@@ -478,10 +478,37 @@ static int commit_check(struct txn *t, struct commit *c)
 	return 0;
 }
 
+/* What was read of a key that is to be written with care for single stores; or NULL. */
+static struct txn_entry *seen_of(const struct txn *t, struct txn_entry *e)
+{
+	struct map *m = t->map[e->map].m;
+	uint32_t *slot;
+
+	if (e->op != TXN_PUT || !m->ops->gate->put_over || m->attr.value_size > 8 ||
+	    m->attr.spin_lock_off >= 0)
+		return NULL;
+	slot = slot_of(t, e->map, txn_key(e), false);
+	return *slot ? entry_of(t, *slot) : NULL;
+}
+
+static uint32_t commit_bytes(const struct txn *t)
+{
+	struct txn_entry *e, *seen;
+	uint32_t at, n = t->written;
+
+	for (at = 0; at < t->bytes; at += e->size) {
+		e = entry_of(t, at + 1);
+		seen = seen_of(t, e);
+		if (seen)
+			n += (uint32_t)round_up_u64(seen->value_size, 8);
+	}
+	return n;
+}
+
 /* The redo data: what is to be written, with the maps' numbers in the slot. */
 static void commit_log(struct txn *t, struct commit *c, struct gate_held *g)
 {
-	struct txn_entry *e, *to;
+	struct txn_entry *e, *to, *seen;
 	uint32_t at, n = 0;
 
 	for (at = 0; at < t->bytes; at += e->size) {
@@ -491,7 +518,13 @@ static void commit_log(struct txn *t, struct commit *c, struct gate_held *g)
 		to = (struct txn_entry *)(g->data + n);
 		memcpy(to, e, e->size);
 		to->map = (uint16_t)c->nr[e->map];
-		n += e->size;
+		seen = seen_of(t, e);
+		if (seen && seen->value_size == e->value_size) {
+			to->op = TXN_PUT_OVER;
+			memcpy(txn_seen(to), txn_value(seen), round_up_u64(seen->value_size, 8));
+			to->size += (uint32_t)round_up_u64(seen->value_size, 8);
+		}
+		n += to->size;
 	}
 	store_relaxed(&g->slot->bytes, n);
 }
@@ -499,8 +532,8 @@ static void commit_log(struct txn *t, struct commit *c, struct gate_held *g)
 static int commit_gated(struct txn *t, struct commit *c)
 {
 	struct gate_held g;
-	uint32_t i;
-	int err = gate_begin(&g, t->written);
+	uint32_t i, bytes = commit_bytes(t);
+	int err = bytes <= GATE_DATA ? gate_begin(&g, bytes) : -E2BIG;
 
 	if (err)
 		return err;

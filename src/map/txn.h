@@ -18,7 +18,12 @@
 
 #include "map/gate.h"
 
-enum txn_op { TXN_READ, TXN_PUT, TXN_DELETE };
+enum txn_op {
+	TXN_READ,
+	TXN_PUT,
+	TXN_DELETE,
+	TXN_PUT_OVER, /* in redo data: behind the value the one that was read; gate.h, put_over */
+};
 
 /* One key that it has read or is to write; what is to be written goes into the redo data like this.
  */
@@ -39,6 +44,11 @@ static inline void *txn_key(struct txn_entry *e)
 static inline void *txn_value(struct txn_entry *e)
 {
 	return e->body + (e->key_size + 7) / 8;
+}
+
+static inline void *txn_seen(struct txn_entry *e)
+{
+	return e->body + (e->key_size + 7) / 8 + (e->value_size + 7) / 8;
 }
 
 struct txn;

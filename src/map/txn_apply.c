@@ -18,7 +18,10 @@ static int apply_one(struct map *m, struct txn_entry *e)
 	uint64_t flags = m->attr.spin_lock_off >= 0 ? BPF_F_LOCK : 0;
 	int err;
 
-	if (e->op == TXN_PUT)
+	if (e->op == TXN_PUT_OVER && m->ops->gate->put_over &&
+	    m->ops->gate->put_over(m, txn_key(e), txn_seen(e), txn_value(e)))
+		return 0;
+	if (e->op != TXN_DELETE)
 		return m->ops->write(m, txn_key(e), txn_value(e), BPF_ANY | flags);
 	err = m->ops->erase(m, txn_key(e));
 	return err == -ENOENT ? 0 : err;
@@ -48,7 +51,7 @@ static struct txn_entry *entry_at(const struct map *m, const uint8_t *data, uint
 		return NULL;
 	memcpy(head, data + at, sizeof(*head));
 	key = round_up_u64(head->key_size, 8);
-	value = round_up_u64(head->value_size, 8);
+	value = round_up_u64(head->value_size, 8) * (head->op == TXN_PUT_OVER ? 2 : 1);
 	if (head->size != sizeof(*head) + key + value || head->size > bytes - at)
 		return NULL;
 	return (struct txn_entry *)(data + at);
@@ -56,7 +59,6 @@ static struct txn_entry *entry_at(const struct map *m, const uint8_t *data, uint
 
 int txn_replay(struct map *m, uint32_t nr, const uint8_t *data, uint32_t bytes)
 {
-	static const uint16_t order[] = {TXN_DELETE, TXN_PUT};
 	struct txn_entry head, *e;
 	uint32_t i, at;
 	int err;
@@ -66,10 +68,10 @@ int txn_replay(struct map *m, uint32_t nr, const uint8_t *data, uint32_t bytes)
 			e = entry_at(m, data, at, bytes, &head);
 			if (!e)
 				break;
-			if (head.map != nr || head.op != order[i])
+			if (head.map != nr || (head.op == TXN_DELETE) != !i)
 				continue;
 			if (head.key_size != m->attr.key_size ||
-			    (head.op == TXN_PUT && head.value_size != m->user_value_size))
+			    (i && head.value_size != m->user_value_size))
 				continue;
 			err = apply_surely(m, e);
 			if (err == -EBUSY || err == -ENOMEM || err == -EAGAIN)

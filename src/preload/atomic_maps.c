@@ -2,6 +2,7 @@
 /* shmap_snapshot(), shmap_txn_*() and handles: -errno, and errno set. */
 #include "sys/atomic_maps.h"
 
+#include "map/snapshot.h"
 #include "map/txn.h"
 #include "preload/preload.h"
 #include "shmap.h"
@@ -24,6 +25,11 @@ EXPORT int shmap_snapshot(int fd)
 EXPORT int shmap_snapshot_maps(const int *fds, int *snapshots, unsigned int n)
 {
 	return told(sys_snapshot(fds, snapshots, n));
+}
+
+EXPORT uint64_t shmap_snapshot_stalled(void)
+{
+	return map_snapshot_stalled;
 }
 
 EXPORT struct shmap_txn *shmap_txn_begin(void)

@@ -81,6 +81,20 @@ static bool same_file(int fd, const struct map *m)
 	return !raw_fstat(fd, &st) && st.st_dev == m->obj.dev && st.st_ino == m->obj.ino;
 }
 
+/*
+ * Writers of this process look at frozen after op_enter(): who has not seen it is waited for. The
+ * kernel counts them, and does not freeze while there is one; nor is it done here when one
+ * takes long. (Those of other processes are not seen: what a program relies on is its
+ * process's own copy, array_sealed_value().)
+ */
+static int wait_for_writers(struct map *m)
+{
+	if (op_wait_others())
+		return 0;
+	store_release(&m->shared->frozen, 0);
+	return -EBUSY;
+}
+
 int fd_freeze(int fd, struct fd_ref *r)
 {
 	struct map *m = r->map;
@@ -96,7 +110,7 @@ int fd_freeze(int fd, struct fd_ref *r)
 	if (!err && !cas_seq_cst(&m->shared->frozen, &thawed, 1))
 		err = -EBUSY;
 	raw_close(own); /* and with it the lock */
-	return err;
+	return err ? err : wait_for_writers(m);
 }
 
 int fd_mmap_check(int fd, uint64_t offset, uint64_t len, int prot, int flags)

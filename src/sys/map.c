@@ -352,8 +352,9 @@ long sys_cmd_map_freeze(union sys_attr *attr, union sys_attr *uattr, unsigned in
 		return err;
 	/* Values with special fields stay writable: the fields are the kernel's. */
 	err = op.ref->has_lock || op.ref->special ? -ENOTSUPP : may_write(op.ref);
+	/* In a signal handler the operation that it interrupted may be a write. */
 	if (!err)
-		err = fd_freeze(attr->elem.map_fd, op.ref);
+		err = !op.entered ? -EBUSY : fd_freeze(attr->elem.map_fd, op.ref);
 	fd_end(&op);
 	return err;
 }

@@ -8,6 +8,7 @@
 #include "base/rawsys.h"
 #include "map/change.h"
 #include "map/objref.h"
+#include "sync/lease.h"
 #include "sync/lock.h"
 #include "vm/helpers.h"
 
@@ -147,41 +148,43 @@ HELPER(loop)
 	return i;
 }
 
-/*
- * A lock was taken over from a dead holder. What a program left behind is its
- * own; but an update under BPF_F_LOCK is finished by its map, or it would be
- * found later, and undo what this run is about to do.
- */
-static void lock_died(struct vm_context *vc, uint8_t *word)
+/* The map of the program's, or its inner map, whose value the lock is in. */
+static struct map *map_of_lock(struct vm_context *vc, const uint8_t *word)
 {
 	for (uint32_t i = 0; i < vc->prog->map_cnt; i++) {
 		struct map *m = objref_map_of(vc->prog->maps[i], word);
 
-		if (!m)
-			continue;
-		if (m->ops->lock_died && m->attr.spin_lock_off >= 0)
-			m->ops->lock_died(m, word - m->attr.spin_lock_off);
-		return;
+		if (m)
+			return m->ops->section_begin && m->attr.spin_lock_off >= 0 ? m : NULL;
 	}
+	return NULL;
 }
 
 /*
  * The word in the value is a robust lock. A lock that cannot be had (its
- * holder is stopped) ends the run: going on without it would break G3.
+ * holder is stopped) ends the run: going on without it would break G3. If we die before the
+ * unlock, the next holder finds the value as it is now.
  */
 HELPER(spin_lock)
 {
-	int err = lock_acquire(PTR(a));
+	uint8_t *word = PTR(a);
+	struct map *m = map_of_lock(vc, word);
+	int err;
 
+	vc->kept = NULL;
+	if (likely(m))
+		err = m->ops->section_begin(m, word - m->attr.spin_lock_off, (uint32_t)lease_cpu(),
+					    &vc->kept);
+	else
+		err = lock_acquire((uint32_t *)word);
 	if (unlikely(err < 0))
 		interp_abort(vc, err);
-	if (unlikely(err == LOCK_OWNER_DIED))
-		lock_died(vc, PTR(a));
 	return 0;
 }
 
 HELPER(spin_unlock)
 {
+	map_section_end(vc->kept);
 	lock_release(PTR(a));
 	return 0;
 }

@@ -92,6 +92,23 @@ uint64_t interp_run(struct vm_context *vc, uint64_t ctx)
 	return interp_exec(vc, &vc->code->ins[0], ctx, 0, 0, 0, 0);
 }
 
+/* What a program, its helpers and a signal's handler may take of the thread's stack, amply. */
+#define STACK_ROOM 32768
+#define STACK_STEP 4096 /* no guard is smaller */
+
+/*
+ * Nested programs are the only way to need much stack: 33 of them. Where there is too
+ * little left, this faults, which ends the run, while there still is enough for the
+ * signal's handler.
+ */
+static __attribute__((noinline, no_sanitize("address"))) void need_stack(void)
+{
+	const volatile uint8_t *here = __builtin_frame_address(0);
+
+	for (int i = STACK_STEP; i <= STACK_ROOM; i += STACK_STEP)
+		(void)here[-i];
+}
+
 /*
  * The program has frames of its own; those of its callers stay as they are: they may
  * hold pointers into them.
@@ -106,6 +123,7 @@ bool vm_tail_call_nested(struct vm_context *vc, uint64_t map, uint32_t index, ui
 
 	if (!to)
 		return false;
+	need_stack();
 	vc->space = NULL;
 	vc->depth = 0;
 	*ret = to->jit ? jit_call(vc, to->jit->code, (uintptr_t)vc->ctx, 0, 0, 0)

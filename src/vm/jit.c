@@ -15,6 +15,11 @@
 #include "vm/packet.h"
 #include "vm/verifier.h"
 
+#if defined(__x86_64__)
+#define JIT_TRAP 0xcc
+#else
+#define JIT_TRAP 0
+#endif
 /* After so many passes jumps that still change their form are all made long. */
 #define PASSES_MAX 20
 #define JIT_ALIGN 16 /* of functions; JIT_FUNC_TAG needs an even address */
@@ -213,8 +218,8 @@ static int pass(struct jit *j)
 	j->probe_cnt = 0;
 	j->moved = false;
 	for (i = 0; i < j->cnt; i += n) {
-		if (j->room - j->pos < JIT_INSN_MAX && (j->base || grow(j)))
-			return j->base ? -EIO : -ENOMEM;
+		if (j->room - j->pos < JIT_INSN_MAX && grow(j))
+			return -ENOMEM;
 		if (j->flags[i] & JIT_FUNC) {
 			j->func++;
 			function_begin(j, i);
@@ -253,7 +258,15 @@ static int pass(struct jit *j)
 	return j->err;
 }
 
-static int settle(struct jit *j)
+static int code_alloc(struct jit *j, struct jit_image *image)
+{
+	image->code = jit_mem_alloc(j->pos, &image->room);
+	j->base = (uintptr_t)image->code;
+	return image->code ? 0 : -ENOMEM;
+}
+
+/* The address is settled behind the first pass: code gets no longer after it. */
+static int settle(struct jit *j, struct jit_image *image)
 {
 	uint32_t n;
 	int err;
@@ -263,7 +276,9 @@ static int settle(struct jit *j)
 		j->at[n] = n * JIT_INSN_MAX;
 	for (n = 0; n < PASSES_MAX; n++) {
 		err = pass(j);
-		if (err || !j->moved)
+		if (!err && !n)
+			err = code_alloc(j, image);
+		if (err || (n && !j->moved))
 			return err;
 	}
 	j->long_jumps = true;
@@ -275,27 +290,32 @@ static int settle(struct jit *j)
 	return -EOPNOTSUPP;
 }
 
-/* The last pass, into memory that will be executed. */
+/* The draft goes where it will be executed. */
 static int place(struct jit *j, struct jit_image *image)
 {
-	uint8_t *draft = j->buf;
-	uint32_t len = j->pos;
+	uint32_t len = j->pos, used;
 	int err;
 
-	image->code = jit_mem_alloc(len, &image->room);
-	if (!image->code)
-		return -ENOMEM;
-	j->base = (uintptr_t)image->code;
-	j->probe_cnt = 0;
-	err = pass(j);
-	if (!err && (j->moved || j->pos != len))
-		err = -EIO;
-	if (!err)
-		memcpy(image->code, draft, len);
-	if (!err)
-		err = jit_mem_seal(image->code, image->room, image);
+	if (len > image->room) { /* all jumps have become long: once more, elsewhere */
+		jit_mem_free(image->code, image->room);
+		err = code_alloc(j, image);
+		if (!err)
+			err = pass(j);
+		if (!err && (j->moved || j->pos != len))
+			err = -EIO;
+		if (err)
+			return err;
+	}
+	used = (uint32_t)round_up_u64(len, SHMAP_PAGE);
+	if (used < image->room) {
+		jit_mem_free(image->code + used, image->room - used);
+		image->room = used;
+	}
+	memcpy(image->code, j->buf, len);
+	/* an older program's code, perhaps; none of it stays */
+	memset(image->code + len, JIT_TRAP, image->room - len);
 	image->len = len;
-	return err;
+	return jit_mem_seal(image->code, image->room, image);
 }
 
 static bool fixup(void *context);
@@ -324,7 +344,7 @@ int jit_compile(const struct vm_prog *p, const struct icode *ins, const uint16_t
 	j.at = malloc((j.cnt + 1 + j.func_cnt) * sizeof(*j.at));
 	if (!j.at)
 		goto out;
-	err = settle(&j);
+	err = settle(&j, image);
 	if (err)
 		goto out;
 	uaccess_set_fixup(fixup);

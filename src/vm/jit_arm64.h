@@ -202,6 +202,8 @@ bool a64_calls(struct jit *j, uint32_t i);
 /* Is it an array, of a shape that is known here? */
 bool a64_can_inline(const struct map_inline *in);
 void a64_inline_lookup(struct jit *j, const struct map *m, const struct map_inline *in);
+/* ... an array of objects */
+void a64_inline_object(struct jit *j, const struct map *m, const struct map_inline *in);
 /* Emits the helper's code; false: it has to be called. */
 bool a64_inline_helper(struct jit *j, int32_t id);
 

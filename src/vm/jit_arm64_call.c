@@ -64,15 +64,13 @@ static void helper(struct jit *j, uint32_t i)
 {
 	/* a kfunc's number may be a helper's as well */
 	int32_t id = j->p->insns[i].src_reg ? BPF_FUNC_unspec : j->p->insns[i].imm;
-	const struct map *m = jit_known_map(j, i);
-	uintptr_t direct = m ? jit_map_function(m, id) : 0;
-
+	uintptr_t direct = jit_map_function(j, i, id);
 	uint32_t slow, done;
 
 	if (direct && id != BPF_FUNC_map_peek_elem) {
 		/* A lock or a listener: the helper deals with them. */
-		mov_imm(j, true, T0, (uintptr_t)&m->shared->hooks);
-		load(j, 2, T0, T0, 0);
+		load(j, 3, T0, 0, offsetof(struct map, shared));
+		load(j, 2, T0, T0, offsetof(struct map_shared, hooks));
 		slow = ahead(j, A64_CBNZ(false, T0));
 		call_for_r0(j, direct);
 		done = ahead(j, A64_B);
@@ -89,12 +87,13 @@ static void helper(struct jit *j, uint32_t i)
 
 static void lookup(struct jit *j, uint32_t i)
 {
-	struct map *m = jit_known_map(j, i);
-	struct map_inline in = {0};
+	struct map_inline in;
+	struct map like;
+	const struct map *m = jit_lookup_map(j, i, &like, &in);
 
-	if (m && m->ops->inlined)
-		m->ops->inlined(m, &in);
-	if (a64_can_inline(&in))
+	if (in.slots)
+		a64_inline_object(j, m, &in);
+	else if (a64_can_inline(&in))
 		a64_inline_lookup(j, m, &in);
 	else if (m)
 		call_for_r0(j, (uintptr_t)(in.lookup ? in.lookup : m->ops->lookup));

@@ -7,15 +7,58 @@
 
 #if VM_HAVE_JIT
 
-struct map *jit_known_map(const struct jit *j, uint32_t i)
+/* The map that R1 of the call is on every path, or NULL. */
+static const struct map *known_map(const struct jit *j, uint32_t i)
 {
 	uint32_t index = j->p->aux ? j->p->aux[i].map_index : VM_MAP_UNKNOWN;
 
 	return index < j->p->map_cnt ? j->p->maps[index] : NULL;
 }
 
-uintptr_t jit_map_function(const struct map *m, int32_t id)
+/* The map of maps that R1 of the call was looked up in on every path: what its maps are like. */
+static const struct map *known_inner(const struct jit *j, uint32_t i)
 {
+	uint32_t index = j->p->aux ? j->p->aux[i].inner_of : VM_MAP_UNKNOWN;
+
+	return index < j->p->map_cnt ? j->p->maps[index]->inner : NULL;
+}
+
+/*
+ * `out` like t, with the places that follow from its attributes: where things are in the files of
+ * maps that are just like it. t or NULL.
+ */
+static const struct map *laid_out(const struct map *t, struct map *out)
+{
+	uint64_t size, prealloc;
+
+	if (!t)
+		return NULL;
+	*out = *t;
+	return t->ops->layout(out, &size, &prealloc) ? NULL : out;
+}
+
+const struct map *jit_lookup_map(const struct jit *j, uint32_t i, struct map *like,
+				 struct map_inline *in)
+{
+	const struct map *m = known_map(j, i);
+
+	*in = (struct map_inline){0};
+	if (!m)
+		m = laid_out(known_inner(j, i), like);
+	if (m && m->ops->inlined)
+		m->ops->inlined(m, in);
+	if (m == like && (!m->ops->inner_entries || m->attr.map_flags & BPF_F_INNER_MAP ||
+			  in->cpus || in->slots))
+		*in = (struct map_inline){.lookup = in->lookup};
+	return m;
+}
+
+uintptr_t jit_map_function(const struct jit *j, uint32_t i, int32_t id)
+{
+	const struct map *known = known_map(j, i), *m = known ? known : known_inner(j, i);
+
+	if (!m)
+		return 0;
 	switch (id) {
 	case BPF_FUNC_map_update_elem:
 		/* what is written over a timer takes more than the operation */

@@ -5,8 +5,8 @@
  * The driver passes over the program until no instruction moves any more: the
  * first pass knows nothing of forward jumps and takes the long form, each later one
  * has the places that the one before found. Code only gets shorter from pass to
- * pass, so this ends. The last pass, with the address that the code will have, must
- * find each instruction where the one before put it.
+ * pass, so this ends: with the pass that finds each instruction where the one before put
+ * it. All but the first know the address that the code will have.
  */
 #ifndef SHMAP_VM_JIT_INT_H
 #define SHMAP_VM_JIT_INT_H
@@ -76,10 +76,14 @@ uintptr_t jit_fault_at(const void *ucontext);
 void jit_fault_skip(void *ucontext, const struct jit_probe *probe);
 
 /* jit_calls.c: what a call turns out to be. */
-/* The map that R1 of the call is on every path, or NULL. */
-struct map *jit_known_map(const struct jit *j, uint32_t i);
-/* The operation of a known map that a helper is, with the same arguments; 0: none. */
-uintptr_t jit_map_function(const struct map *m, int32_t id);
+/*
+ * The map that a lookup is in on every path, or one like it, of which `like` is a copy with its
+ * places: then only what is the same for all of that kind is in `in`. NULL: any map.
+ */
+const struct map *jit_lookup_map(const struct jit *j, uint32_t i, struct map *like,
+				 struct map_inline *in);
+/* The operation of the call's map that the helper `id` is, with the same arguments; 0: none. */
+uintptr_t jit_map_function(const struct jit *j, uint32_t i, int32_t id);
 /* The callback that a call of bpf_loop() calls, when that is known; 0: it is not. */
 uint32_t jit_loop_callback(const struct jit *j, uint32_t i);
 /* The end of a run that came to code which nothing leads to. */

@@ -32,6 +32,10 @@
 static uintptr_t region;		       /* 0: none yet; 1: none to be had */
 static struct jit_image *owners[REGION_PAGES]; /* NULL: free */
 static uint32_t next_page;
+/* Writable pages for programs to come: most need one, and a system call for each would take
+ * as long as the making of the code. Under the lock. */
+#define RESERVE 16
+static uint32_t reserve[RESERVE], reserve_cnt;
 static uint32_t lock; /* the pid of who holds it: a forked child may take its parent's */
 
 static void mem_lock(void)
@@ -125,10 +129,10 @@ static void set_owner(uint32_t page, uint32_t pages, struct jit_image *owner)
 		store_release(&owners[page + i], owner);
 }
 
-uint8_t *jit_mem_alloc(uint32_t len, uint32_t *room)
+/* That many pages that are nobody's, taken; NULL. They have no memory yet. */
+static uint8_t *take_pages(uint32_t pages)
 {
-	uint32_t pages = (len + SHMAP_PAGE - 1) / SHMAP_PAGE, page = REGION_PAGES;
-	uint8_t *mem = NULL;
+	uint32_t page = REGION_PAGES;
 
 	mem_lock();
 	if (pages && region_find())
@@ -138,21 +142,86 @@ uint8_t *jit_mem_alloc(uint32_t len, uint32_t *room)
 		next_page = page + pages;
 	}
 	mem_unlock();
-	if (page == REGION_PAGES)
-		return NULL;
-	mem = (uint8_t *)region + (uint64_t)page * SHMAP_PAGE;
-	*room = pages * SHMAP_PAGE;
-	if (raw_is_error(raw_mmap(mem, *room, PROT_READ | PROT_WRITE,
-				  MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0))) {
-		jit_mem_free(mem, *room);
-		return NULL;
-	}
-	return mem;
+	return page == REGION_PAGES ? NULL : (uint8_t *)region + (uint64_t)page * SHMAP_PAGE;
 }
 
 static uint32_t page_of(const uint8_t *mem)
 {
 	return (uint32_t)(((uintptr_t)mem - region) / SHMAP_PAGE);
+}
+
+static void give_pages(uint8_t *mem, uint32_t room)
+{
+	/* Nobody may get the pages before they are empty. */
+	raw_mmap(mem, room, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1,
+		 0);
+	set_owner(page_of(mem), room / SHMAP_PAGE, NULL);
+}
+
+static bool make_writable(uint8_t *mem, uint32_t room)
+{
+	return !raw_is_error(raw_mmap(mem, room, PROT_READ | PROT_WRITE,
+				      MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0));
+}
+
+/* A writable page, or NULL. */
+static uint8_t *reserve_take(void)
+{
+	uint32_t page = REGION_PAGES;
+
+	mem_lock();
+	if (reserve_cnt)
+		page = reserve[--reserve_cnt];
+	mem_unlock();
+	return page == REGION_PAGES ? NULL : (uint8_t *)region + (uint64_t)page * SHMAP_PAGE;
+}
+
+/* False: there are enough. */
+static bool reserve_give(const uint8_t *mem)
+{
+	bool room;
+
+	mem_lock();
+	room = reserve_cnt < RESERVE;
+	if (room)
+		reserve[reserve_cnt++] = page_of(mem);
+	mem_unlock();
+	return room;
+}
+
+static uint8_t *alloc_page(void)
+{
+	uint8_t *mem = reserve_take();
+
+	if (mem)
+		return mem;
+	mem = take_pages(RESERVE);
+	if (!mem)
+		return NULL;
+	if (!make_writable(mem, RESERVE * SHMAP_PAGE)) {
+		give_pages(mem, RESERVE * SHMAP_PAGE);
+		return NULL;
+	}
+	for (uint32_t i = 1; i < RESERVE; i++)
+		if (!reserve_give(mem + i * SHMAP_PAGE))
+			give_pages(mem + i * SHMAP_PAGE, SHMAP_PAGE);
+	return mem;
+}
+
+uint8_t *jit_mem_alloc(uint32_t len, uint32_t *room)
+{
+	uint8_t *mem;
+
+	*room = (uint32_t)round_up_u64(len, SHMAP_PAGE);
+	mem = *room == SHMAP_PAGE ? alloc_page() : NULL;
+	if (mem)
+		return mem;
+	mem = take_pages(*room / SHMAP_PAGE);
+	if (mem && !make_writable(mem, *room)) {
+		give_pages(mem, *room);
+		return NULL;
+	}
+	return mem;
 }
 
 /*
@@ -193,10 +262,12 @@ int jit_mem_seal(uint8_t *mem, uint32_t room, struct jit_image *image)
 
 void jit_mem_free(uint8_t *mem, uint32_t room)
 {
-	/* Nobody may get the pages before they are empty. */
-	raw_mmap(mem, room, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1,
-		 0);
-	set_owner(page_of(mem), room / SHMAP_PAGE, NULL);
+	if (room == SHMAP_PAGE && load_relaxed(&reserve_cnt) < RESERVE) {
+		set_owner(page_of(mem), 1, TAKEN);
+		if (!raw_mprotect(mem, room, PROT_READ | PROT_WRITE) && reserve_give(mem))
+			return;
+	}
+	give_pages(mem, room);
 }
 
 struct jit_image *jit_mem_owner(uintptr_t addr)

@@ -62,14 +62,14 @@ static void helper(struct jit *j, uint32_t i)
 {
 	/* a kfunc's number may be a helper's as well */
 	int32_t id = j->p->insns[i].src_reg ? BPF_FUNC_unspec : j->p->insns[i].imm;
-	const struct map *m = jit_known_map(j, i);
-	uintptr_t direct = m ? jit_map_function(m, id) : 0;
+	uintptr_t direct = jit_map_function(j, i, id);
 	uint32_t slow, done;
 
 	if (direct && id != BPF_FUNC_map_peek_elem) {
 		/* A lock or a listener: the helper deals with them. */
-		mov_imm(j, R10, (uintptr_t)&m->shared->hooks);
-		op_mem(j, false, 0xf6, 0, R10, 0); /* test byte [r10], .. */
+		op_mem(j, true, X86_LOAD, R10, RDI, offsetof(struct map, shared));
+		/* test byte [r10 + ..], .. */
+		op_mem(j, false, 0xf6, 0, R10, offsetof(struct map_shared, hooks));
 		e8(j, MAP_LOCKS | MAP_WATCHED);
 		slow = short_jump(j, JCC8(CC_NE));
 		x86_call(j, direct);
@@ -100,12 +100,13 @@ static void helper(struct jit *j, uint32_t i)
 
 static void lookup(struct jit *j, uint32_t i)
 {
-	struct map *m = jit_known_map(j, i);
-	struct map_inline in = {0};
+	struct map_inline in;
+	struct map like;
+	const struct map *m = jit_lookup_map(j, i, &like, &in);
 
-	if (m && m->ops->inlined)
-		m->ops->inlined(m, &in);
-	if (x86_can_inline(&in))
+	if (in.slots && x86_can_inline_object(&in))
+		x86_inline_object(j, m, &in);
+	else if (x86_can_inline(&in))
 		x86_inline_lookup(j, m, &in);
 	else if (m)
 		x86_call(j, (uintptr_t)(in.lookup ? in.lookup : m->ops->lookup));

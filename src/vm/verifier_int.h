@@ -24,6 +24,7 @@
  *   verifier_kfunc.c    calls of kernel functions
  *   verifier_fixup.c    dead code leaves the program
  *   verifier_print.c    states in the log
+ *   verifier_live.c     registers' liveness in the log
  */
 #ifndef SHMAP_VM_VERIFIER_INT_H
 #define SHMAP_VM_VERIFIER_INT_H
@@ -97,7 +98,8 @@ struct reg {
 	bool ringbuf;		/* REG_MEM: a reserved record */
 	uint8_t added;		/* REG_SCALAR: a constant (off) was added to what id names: in
 				 * 64 bits, in 32 bits, or not (0) */
-	uint8_t frame;		/* REG_STACK: whose frame */
+	/* REG_STACK: whose frame; REG_MEM: + 1, it may lie in that frame; 0: in none */
+	uint8_t frame;
 	uint8_t sub;		/* REG_DYNPTR: enum dynptr_kind; REG_ITER: enum iter_kind */
 	bool drained;		/* REG_ITER: next() has returned NULL */
 	bool pkt_slice;		/* REG_MEM: of a packet's dynptr: goes when the packet changes */
@@ -305,6 +307,7 @@ struct verifier {
 	uint32_t in_global;	/* the global function being checked, or 0 */
 	uint32_t last_line;	/* index of the source line printed last, + 1 */
 	bool print_all;		/* the next line shows the whole state */
+	bool print_from_to;	/* it says where the walk comes from */
 	uint16_t print_regs;	/* registers to show after the instruction */
 	uint32_t print_from, print_to;	/* log positions of the instruction's text */
 	uint64_t print_slots;
@@ -341,6 +344,7 @@ struct ver_watch {
 	/* v->cur at v->insn is covered by that checkpoint: its path ends */
 	void (*covered)(struct verifier *v, const struct state *by, enum state_match how);
 	void (*root)(struct verifier *v, uint32_t subprog); /* a walk begins */
+	uint32_t max_walked; /* instructions; 0: as many as ever */
 };
 extern const struct ver_watch *ver_watch;
 
@@ -563,6 +567,9 @@ int check_sock_arg(struct verifier *v, int regno, bool btf);
 bool walk_is_rcu(const struct verifier *v, const struct reg *from, const char *type,
 		 const char *member);
 
+/* verifier_dynptr.c: slices that may lie in the frame that has been left are gone */
+void slices_leave_frame(struct verifier *v, uint32_t frame);
+
 /* verifier_helper.c */
 /* May R[regno], a number, be the size of some memory? */
 int check_size_range(struct verifier *v, int regno, bool zero_ok);
@@ -603,6 +610,9 @@ int fixup(struct verifier *v);
 /* verifier.c */
 struct state *push_path(struct verifier *v, uint32_t insn, uint32_t prev_insn);
 struct reg *cur_regs(struct verifier *v);
+
+/* verifier_live.c: the log's table of it */
+void live_print(struct verifier *v);
 
 /* verifier_print.c */
 void print_state(struct verifier *v, const struct state *s, uint32_t frame, uint32_t regs,

@@ -157,7 +157,8 @@ bool map_const_bytes(struct verifier *v, const struct reg *r, uint64_t off, uint
 	if (!(m->attr.map_flags & BPF_F_RDONLY_PROG) || m->attr.max_entries != 1 ||
 	    !m->ops->direct_value || !m->shared || !m->shared->frozen || m->shared->writers)
 		return false;
-	value = m->ops->direct_value((struct map *)m);
+	value = m->ops->sealed_value ? m->ops->sealed_value((struct map *)m)
+				     : m->ops->direct_value((struct map *)m);
 	if (!value || off > m->attr.value_size || size > m->attr.value_size - off)
 		return false;
 	*out = 0;

@@ -10,6 +10,7 @@
  */
 #include <linux/perf_event.h>
 #include <pthread.h>
+#include <sched.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -58,6 +59,17 @@ static void events_make(uint32_t ops)
 		REQUIRE(!perf_event_open_fd(event_fd[i], &event[i]));
 		REQUIRE(!perf_event_set_pages(&event[i], event_fd[i], pages, false, true));
 	}
+}
+
+/* To the CPUs that there are events of, where it may. */
+static void events_begin(void)
+{
+	cpu_set_t cpus;
+
+	CPU_ZERO(&cpus);
+	for (uint32_t i = 0; i < EVENTS; i++)
+		CPU_SET(event_cpu[i], &cpus);
+	sched_setaffinity(0, sizeof(cpus), &cpus);
 }
 
 static bool events_may(uint8_t op)
@@ -148,6 +160,7 @@ bool linear_events(struct linear_state *s, const struct linear_event *e, uint32_
 const struct special special_events = {
 	.keys = SLOTS,
 	.make = events_make,
+	.begin = events_begin,
 	.may = events_may,
 	.key = events_key,
 	.run = events_run,
@@ -276,8 +289,7 @@ static int places_run(struct linear_event *e, uint32_t random)
 	long ret;
 
 	e->value = at;
-	if (pthread_mutex_trylock(&place_lock[e->key]))
-		return -EAGAIN;
+	pthread_mutex_lock(&place_lock[e->key]);
 	ret = arena_map(place_fd[e->key], at, 1);
 	if (ret > 0)
 		munmap((void *)ret, SHMAP_PAGE);

@@ -12,6 +12,9 @@
 #include "sync/lease.h"
 #include "vm/jit.h"
 
+#ifndef PROGRAMS /* where SHMAP_TEST_OPS does not say */
+#define PROGRAMS 1500
+#endif
 #define PKT 128
 #define ENTRIES 7 /* of the arrays: not a power of two */
 #define KEYS 16
@@ -320,7 +323,7 @@ int main(void)
 {
 	const char *ops_env = getenv("SHMAP_TEST_OPS"), *seed_env = getenv("SHMAP_TEST_SEED");
 	uint64_t seed = seed_env ? strtoull(seed_env, NULL, 0) : 1;
-	uint32_t programs = ops_env ? (uint32_t)strtoul(ops_env, NULL, 0) : 1500, i, refused = 0;
+	uint32_t programs = ops_env ? (uint32_t)strtoul(ops_env, NULL, 0) : PROGRAMS, i, refused = 0;
 	static char log[1 << 16];
 	static struct gen g;
 	uint8_t pkt[PKT];
