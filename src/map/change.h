@@ -44,40 +44,36 @@ enum map_change {
 
 /* A change by bpf(2), from change_begin() to change_end(). */
 struct map_changing {
-	struct writer *quick; /* sys/map.c: the short way */
 	uint32_t *mark;
 	bool locked; /* by this very change */
 };
 
-/* The usual case, where nothing is in the way; ended by change_end_quick(). s: m's. NULL:
- * change_begin(). */
-static inline __attribute__((always_inline)) struct writer *
-change_begin_quick(struct map *m, const struct map_shared *s)
+/* The usual case, where nothing is in the way. False: change_begin(). */
+static inline __attribute__((always_inline)) bool change_begin_quick(struct map *m)
 {
 	struct writer *w = thread_self.writer;
 
 	if (unlikely(!w || !thread_known() || load_relaxed(&w->map[0])))
-		return NULL;
+		return false;
 	store_relaxed(&w->map[0], m->obj.id);
 	/* The CPU's side is the other one's barrier; see above. */
 	fence_compiler();
-	if (likely(!load_relaxed(&s->closed)))
-		return w;
+	if (likely(!load_relaxed(&m->shared->closed)))
+		return true;
 	store_relaxed(&w->map[0], 0);
-	return NULL;
+	return false;
 }
 
 void change_noted(struct map *m, enum map_change kind, const void *user_key, uint64_t changes);
 
 static inline __attribute__((always_inline)) void
-change_end_quick(struct map *m, const struct map_shared *s, struct writer *w, enum map_change kind,
-		 const void *user_key, bool changed)
+change_end_quick(struct map *m, enum map_change kind, const void *user_key, bool changed)
 {
 	fence_compiler();
-	if (unlikely(load_relaxed(&s->hooks) & MAP_WATCHED) && changed)
+	if (unlikely(load_relaxed(&m->shared->hooks) & MAP_WATCHED) && changed)
 		change_noted(m, kind, user_key, 1);
 	/* Release: who waits for us sees the change. */
-	store_release(&w->map[0], 0);
+	store_release(&thread_self.writer->map[0], 0);
 }
 
 /* Waits while somebody else has the map locked. 0; -EBUSY where one cannot wait: in a signal

@@ -90,15 +90,15 @@ static inline int lock_flag(const struct fd_ref *r, uint64_t flags)
 /* Around a change of the map; see map/change.h. */
 static inline int begin(struct map *m, struct map_changing *c)
 {
-	c->quick = change_begin_quick(m, m->shared);
-	return likely(c->quick) ? 0 : change_begin(m, c);
+	c->mark = NULL;
+	return likely(change_begin_quick(m)) ? 0 : change_begin(m, c);
 }
 
-static inline void end(struct map *m, struct map_changing *c, enum map_change kind, const void *key,
-		       bool changed)
+static inline void end(struct map *m, struct map_changing *c, enum map_change kind,
+		       const void *key, bool changed)
 {
-	if (likely(c->quick))
-		change_end_quick(m, m->shared, c->quick, kind, key, changed);
+	if (likely(!c->mark))
+		change_end_quick(m, kind, key, changed);
 	else
 		change_end(m, c, kind, key, changed);
 }

@@ -31,14 +31,12 @@ QUICK_INLINE long sys_map_quick_lookup(int fd, const void *key, void *value)
 QUICK_INLINE long sys_map_quick_update(int fd, const void *key, const void *value, uint64_t flags)
 {
 	struct fd_ref *r = fd_begin_quick(fd);
-	struct writer *w;
 	int err;
 
 	if (likely(r)) {
-		if (likely(r->quick.write && flags <= BPF_EXIST &&
-			   (w = change_begin_quick(r->map, r->shared)) != NULL)) {
+		if (likely(r->quick.write && flags <= BPF_EXIST && change_begin_quick(r->map))) {
 			err = r->quick.write(r->map, key, value, flags);
-			change_end_quick(r->map, r->shared, w, MAP_CHANGE_UPDATE, key, !err);
+			change_end_quick(r->map, MAP_CHANGE_UPDATE, key, !err);
 			op_leave();
 			return err;
 		}
@@ -50,13 +48,12 @@ QUICK_INLINE long sys_map_quick_update(int fd, const void *key, const void *valu
 QUICK_INLINE long sys_map_quick_delete(int fd, const void *key)
 {
 	struct fd_ref *r = fd_begin_quick(fd);
-	struct writer *w;
 	int err;
 
 	if (likely(r)) {
-		if (likely(r->quick.erase && (w = change_begin_quick(r->map, r->shared)) != NULL)) {
+		if (likely(r->quick.erase && change_begin_quick(r->map))) {
 			err = r->quick.erase(r->map, key);
-			change_end_quick(r->map, r->shared, w, MAP_CHANGE_DELETE, key, !err);
+			change_end_quick(r->map, MAP_CHANGE_DELETE, key, !err);
 			op_leave();
 			return err;
 		}
