@@ -10,7 +10,7 @@ _shmap()
 	COMPREPLY=()
 
 	if ((COMP_CWORD == 1)); then
-		mapfile -t COMPREPLY < <(compgen -W 'run exec trace top doctor help version --help --version' -- "$cur")
+		mapfile -t COMPREPLY < <(compgen -W 'run exec trace top watch doctor help version --help --version' -- "$cur")
 		return
 	fi
 	# After -- comes a command with its own completion.
@@ -73,11 +73,18 @@ _shmap()
 	top)
 		mapfile -t COMPREPLY < <(compgen -W '-d --delay -n --rounds -s --sort -1 --once -h --help' -- "$cur")
 		;;
+	watch)
+		if [[ $cur == -* ]]; then
+			mapfile -t COMPREPLY < <(compgen -W '-j --json -n --count -h --help' -- "$cur")
+		else
+			mapfile -t COMPREPLY < <(compgen -W "$(cd "${SHMAP_DIR:-/dev/shm/shmap-$UID}/map" 2>/dev/null && echo [0-9]*)" -- "$cur"; compgen -f -- "$cur")
+		fi
+		;;
 	exec)
 		mapfile -t COMPREPLY < <(compgen -W '-h --help --' -- "$cur")
 		;;
 	help)
-		mapfile -t COMPREPLY < <(compgen -W 'run exec trace top doctor help version' -- "$cur")
+		mapfile -t COMPREPLY < <(compgen -W 'run exec trace top watch doctor help version' -- "$cur")
 		;;
 	*)
 		mapfile -t COMPREPLY < <(compgen -W '--help' -- "$cur")

@@ -31,6 +31,10 @@ bool dump_add(const struct btf *btf, uint32_t type_id, void *sum, const void *da
 
 /* All elements: a JSON array, or lines of text. 0 or -errno. */
 int dump_map(FILE *out, enum dump_style style, const struct dump_map *m);
+/* One key, or one value of one CPU. 0 or -errno. */
+int dump_part(FILE *out, enum dump_style style, const struct dump_map *m, bool key,
+	      const void *data);
+bool dump_per_cpu(uint32_t type);
 const char *dump_map_type_name(uint32_t type);
 
 #endif

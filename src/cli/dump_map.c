@@ -20,7 +20,7 @@ const char *dump_map_type_name(uint32_t type)
 	return name ? name : "unknown type";
 }
 
-static bool per_cpu(uint32_t type)
+bool dump_per_cpu(uint32_t type)
 {
 	return type == BPF_MAP_TYPE_PERCPU_HASH || type == BPF_MAP_TYPE_PERCPU_ARRAY ||
 	       type == BPF_MAP_TYPE_LRU_PERCPU_HASH || type == BPF_MAP_TYPE_PERCPU_CGROUP_STORAGE;
@@ -218,6 +218,16 @@ static int elements_each(struct elements *e, enum dump_style style)
 											 : -errno;
 }
 
+int dump_part(FILE *out, enum dump_style style, const struct dump_map *m, bool key, const void *data)
+{
+	uint32_t type_id = key ? m->key_type_id : m->value_type_id;
+
+	if (has_btf(m) && type_id)
+		return dump_type(out, style, m->btf, type_id, data);
+	dump_bytes(out, style, data, key ? m->key_size : m->value_size);
+	return 0;
+}
+
 int dump_map(FILE *out, enum dump_style style, const struct dump_map *m)
 {
 	struct elements e = {.out = out, .m = m};
@@ -225,7 +235,7 @@ int dump_map(FILE *out, enum dump_style style, const struct dump_map *m)
 	int err = -ENOMEM;
 
 	e.stride = round_up_u64(m->value_size, 8);
-	if (per_cpu(m->type)) {
+	if (dump_per_cpu(m->type)) {
 		e.cpus = libbpf_num_possible_cpus();
 		if (e.cpus < 1)
 			return -EINVAL;

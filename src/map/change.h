@@ -37,9 +37,9 @@
 enum map_change {
 	MAP_CHANGE_UPDATE = 1, /* of key, by bpf(2) or a helper */
 	MAP_CHANGE_DELETE,
-	MAP_CHANGE_STORE,	/* in a range of the values, by a mapping */
-	MAP_CHANGE_RUN,	/* by a program, through pointers or other helpers */
-	MAP_CHANGE_MANY,	/* a batch; or nobody knows: look at the map */
+	MAP_CHANGE_STORE, /* in a range of the values, by a mapping */
+	MAP_CHANGE_RUN,	  /* by a program, through pointers or other helpers */
+	MAP_CHANGE_MANY,  /* a batch; or nobody knows: look at the map */
 };
 
 /* A change by bpf(2), from change_begin() to change_end(). */

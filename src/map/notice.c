@@ -38,8 +38,7 @@ static struct slot *slot_of(struct map *m, uint64_t number)
 
 static uint64_t slot_count(const struct map *m)
 {
-	return (NOTICE_SIZE - SHMAP_PAGE) /
-	       (sizeof(struct slot) + round_up_u64(key_room(m), 8));
+	return (NOTICE_SIZE - SHMAP_PAGE) / (sizeof(struct slot) + round_up_u64(key_room(m), 8));
 }
 
 /* Of what a slot holds and its number: two writers a round apart may mix. */
@@ -154,8 +153,8 @@ int notice_listen(struct map *m, uint64_t me, uint64_t *next)
 	for (unsigned int i = 0; i < NOTICE_LISTENERS; i++) {
 		uint64_t name = load_relaxed(&n->listener[i]);
 
-		if (name == me || ((!name || writer_gone(name)) &&
-				   cas_seq_cst(&n->listener[i], &name, me)))
+		if (name == me ||
+		    ((!name || writer_gone(name)) && cas_seq_cst(&n->listener[i], &name, me)))
 			goto found;
 	}
 	return -ENOSPC;

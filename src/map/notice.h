@@ -39,12 +39,12 @@ struct notice_raw {
 struct notice {
 	uint64_t head; /* changes noted so far */
 	uint64_t pad[7];
-	uint32_t armed; /* a listener sleeps */
-	uint32_t deaths; /* of writers_head, as far as it has been noted */
-	uint64_t scan;	/* {number, record} of who is looking for raw stores */
-	uint64_t scan_at; /* CLOCK_MONOTONIC, ns: when somebody did last */
-	uint32_t raw_gone; /* mappings that went: their last stores may not have been seen */
-	uint32_t raw_lost; /* mappings that found no slot: compare */
+	uint32_t armed;	    /* a listener sleeps */
+	uint32_t deaths;    /* of writers_head, as far as it has been noted */
+	uint64_t scan;	    /* {number, record} of who is looking for raw stores */
+	uint64_t scan_at;   /* CLOCK_MONOTONIC, ns: when somebody did last */
+	uint32_t raw_gone;  /* mappings that went: their last stores may not have been seen */
+	uint32_t raw_lost;  /* mappings that found no slot: compare */
 	uint32_t raw_noted; /* raw_gone, as far as it has been noted */
 	uint32_t pad2[7];
 	uint64_t listener[NOTICE_LISTENERS]; /* names of records */

@@ -65,7 +65,8 @@ static struct writer *first_waiter(uint32_t id, uint64_t skip)
 			continue;
 		if (writer_name(w) == skip)
 			skipped = w;
-		else if (!best || (int64_t)(load_relaxed(&w->ticket) - load_relaxed(&best->ticket)) < 0)
+		else if (!best ||
+			 (int64_t)(load_relaxed(&w->ticket) - load_relaxed(&best->ticket)) < 0)
 			best = w;
 	}
 	return best ? best : skipped;
@@ -213,8 +214,7 @@ int qlock_acquire(struct qlock *l, uint32_t id, bool plain, uint64_t deadline)
 
 		if (!left(word, id) || first_waiter(id, 0))
 			return -EBUSY;
-		return cas_seq_cst(&l->word, &word,
-				   me | inherit(word) | (plain ? QLOCK_PLAIN : 0))
+		return cas_seq_cst(&l->word, &word, me | inherit(word) | (plain ? QLOCK_PLAIN : 0))
 			       ? taken(l)
 			       : -EBUSY;
 	}

@@ -42,7 +42,7 @@ struct qlock {
 	uint64_t takes;	 /* how often it was taken */
 };
 
-#define QLOCK_NOW 0		  /* deadline: does not wait */
+#define QLOCK_NOW 0 /* deadline: does not wait */
 #define QLOCK_FOREVER UINT64_MAX
 
 /*
@@ -60,7 +60,7 @@ int qlock_consistent(struct qlock *l);
 /* What is to be seen of it, of one moment each; changes nothing. */
 struct qlock_info {
 	uint64_t takes, waits;
-	uint64_t passed;  /* how many had it between the calling thread's place and its turn, last */
+	uint64_t passed; /* how many had it between the calling thread's place and its turn, last */
 	uint32_t waiting; /* now */
 	uint32_t owner;	  /* its TID, or 0 */
 	bool died;

@@ -120,7 +120,8 @@ static void writer_clear(struct writer *w)
 	bool busy = false;
 
 	for (unsigned int i = 0; i < WRITER_MAPS; i++)
-		busy = busy || (load_relaxed(&w->map[i]) && load_relaxed(&w->map[i]) != WRITER_SLOW);
+		busy = busy ||
+		       (load_relaxed(&w->map[i]) && load_relaxed(&w->map[i]) != WRITER_SLOW);
 	/* Before the marks go: dying here, they are still there. */
 	if (busy)
 		fetch_add_seq_cst(&h->deaths, 1);
@@ -228,5 +229,6 @@ bool writer_gone(uint64_t name)
 		return true;
 	word = load_acquire(&w->word);
 	return !word || word & FUTEX_OWNER_DIED ||
-	       (load_acquire(&w->gen) & WRITER_GEN_MASK) != (uint32_t)(name >> 32 & WRITER_GEN_MASK);
+	       (load_acquire(&w->gen) & WRITER_GEN_MASK) !=
+		       (uint32_t)(name >> 32 & WRITER_GEN_MASK);
 }

@@ -51,7 +51,8 @@ _Static_assert(offsetof(struct writer, list_next) == 32, "robust list link");
 
 struct writers_head {
 	uint32_t high;	  /* no record from here on was ever used */
-	uint32_t deaths;  /* records of the dead that were given to others in the middle of a change */
+	uint32_t deaths;  /* records of the dead that were given to others in the middle of a change
+			   */
 	uint32_t watched; /* 1: somebody has asked for notification; never 0 again */
 	uint8_t pad[CACHE_LINE - 12];
 };

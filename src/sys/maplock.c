@@ -47,9 +47,9 @@ long sys_map_lock(int fd, uint64_t flags, uint64_t timeout_ns)
 	err = lock_map(fd, &m);
 	if (err)
 		return err;
-	err = map_lock(m, flags & SYS_LOCK_TRY         ? QLOCK_NOW
+	err = map_lock(m, flags & SYS_LOCK_TRY	     ? QLOCK_NOW
 			  : timeout_ns == UINT64_MAX ? QLOCK_FOREVER
-						       : after(timeout_ns));
+						     : after(timeout_ns));
 	map_put(m);
 	return err == QLOCK_OWNER_DIED ? -EOWNERDEAD : err;
 }

@@ -22,9 +22,9 @@
 #include "sys/sys.h"
 
 #define SUBS_MAX 1024
-#define BURST 64		   /* events for one listener before it is the next one's turn */
+#define BURST 64	   /* events for one listener before it is the next one's turn */
 #define LOOK_NS 500000000L /* for the dead, and for bells that nobody rang */
-#define RAW_SHARE 8		   /* no more of the time than one part in so many is spent on looking */
+#define RAW_SHARE 8	   /* no more of the time than one part in so many is spent on looking */
 
 /* A map that somebody here listens to. */
 struct watched {
@@ -42,10 +42,10 @@ struct sub {
 	struct watched *w;
 	void (*handler)(void *event);
 	void *ctx;
-	uint64_t next;	   /* notice that it sees next */
-	uint64_t told;	   /* notice at the last look for a bell that nobody rang */
-	uint8_t *key, *value; /* of the filter: NULL: all keys; what the value was */
-	bool there;	   /* the key's element */
+	uint64_t next;		   /* notice that it sees next */
+	uint64_t told;		   /* notice at the last look for a bell that nobody rang */
+	uint8_t *key, *value;	   /* of the filter: NULL: all keys; what the value was */
+	bool there;		   /* the key's element */
 	struct notice_event event; /* the key that the client sees */
 };
 

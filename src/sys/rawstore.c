@@ -40,7 +40,7 @@ struct scan_arg {
 
 #define RAW_FIRST_FD 400 /* out of the way of what programs expect */
 #define RAW_REGIONS 32
-#define RAW_CHECK_ROUNDS 64  /* between looks at whether the mappings are still there */
+#define RAW_CHECK_ROUNDS 64	/* between looks at whether the mappings are still there */
 #define RAW_STUCK_NS 5000000ULL /* who has been looking for so long is stopped or dead */
 
 static uint64_t now_ns(void)
@@ -253,8 +253,9 @@ void raw_moved(void *old, uint64_t old_len, void *addr, uint64_t len)
 			continue;
 		map_get(was.map);
 		mapping_drop(p);
-		*p = (struct mapping){was.map, (uintptr_t)addr, len,
-				      was.offset + ((uintptr_t)old - was.addr), NULL, 0};
+		*p = (struct mapping){was.map, (uintptr_t)addr,
+				      len,     was.offset + ((uintptr_t)old - was.addr),
+				      NULL,    0};
 		mapping_publish(p);
 	}
 	fd_inside_end();

@@ -6,6 +6,7 @@
 #include "base/bits.h"
 #include "base/errors.h"
 #include "base/uaccess.h"
+#include "map/change.h"
 #include "map/perf.h"
 #include "map/stack_trace.h"
 #include "vm/helpers.h"
@@ -166,6 +167,7 @@ HELPER(get_stackid)
 	uint64_t ips[DEPTH_LOCAL];
 	struct map *m = PTR(b);
 	struct walk w;
+	long id;
 	int err;
 
 	if (c & ~(uint64_t)STACKID_FLAGS)
@@ -179,10 +181,14 @@ HELPER(get_stackid)
 	nr = walk(&w, ips, max < DEPTH_LOCAL ? max : DEPTH_LOCAL, skip, &total);
 	if (!nr)
 		return ERR(-EFAULT);
-	if (!m->ops->stack->build_id(m))
-		return ERR(m->ops->stack->put(m, ips, ips, nr, c));
-	build_id_frames(vc, ips, nr, frames);
-	return ERR(m->ops->stack->put(m, ips, frames, nr, c));
+	if (change_by_program(m))
+		return ERR(-EBUSY);
+	if (m->ops->stack->build_id(m))
+		build_id_frames(vc, ips, nr, frames);
+	id = m->ops->stack->put(m, ips, m->ops->stack->build_id(m) ? (void *)frames : ips, nr, c);
+	if (unlikely(load_relaxed(&m->shared->hooks) & MAP_WATCHED) && id >= 0)
+		change_noted(m, MAP_CHANGE_UPDATE, NULL, 1);
+	return ERR(id);
 }
 
 #define STACK_FLAGS (BPF_F_SKIP_FIELD_MASK | BPF_F_USER_STACK | BPF_F_USER_BUILD_ID)

@@ -24,6 +24,7 @@
 #include "base/errors.h"
 #include "base/rawsys.h"
 #include "btf/btf.h"
+#include "map/change.h"
 #include "map/storage.h"
 #include "sync/lease.h"
 #include "vm/packet.h"
@@ -239,14 +240,31 @@ static int sock_owner(struct vm_context *vc, uint64_t ptr, struct storage_owner 
 	return 0;
 }
 
+/* A map that is locked or listened to: making an element is a change. */
+static uint64_t hooked_get(struct map *m, struct storage_owner *o, void *value, uint64_t flags)
+{
+	const uint64_t create = BPF_LOCAL_STORAGE_GET_F_CREATE;
+	void *at = m->ops->storage->get(m, o, flags & create ? NULL : value, flags & ~create);
+
+	if (at || !(flags & create) || change_by_program(m))
+		return (uintptr_t)at;
+	at = m->ops->storage->get(m, o, value, flags);
+	if (at && load_relaxed(&m->shared->hooks) & MAP_WATCHED)
+		change_noted(m, MAP_CHANGE_UPDATE, NULL, 1);
+	return (uintptr_t)at;
+}
+
 #define STORAGE_HELPERS(name, owner_of)                                                            \
 	HELPER(name##_get)                                                                         \
 	{                                                                                          \
 		struct map *m = PTR(a);                                                            \
 		struct storage_owner o;                                                            \
                                                                                                    \
-		return owner_of(vc, b, &o) ? 0                                                     \
-					   : (uintptr_t)m->ops->storage->get(m, &o, PTR(c), d);    \
+		if (owner_of(vc, b, &o))                                                           \
+			return 0;                                                                  \
+		return unlikely(load_relaxed(&m->shared->hooks))                                   \
+			       ? hooked_get(m, &o, PTR(c), d)                                      \
+			       : (uintptr_t)m->ops->storage->get(m, &o, PTR(c), d);                \
 	}                                                                                          \
 	HELPER(name##_delete)                                                                      \
 	{                                                                                          \
@@ -254,7 +272,13 @@ static int sock_owner(struct vm_context *vc, uint64_t ptr, struct storage_owner 
 		struct storage_owner o;                                                            \
 		int err = owner_of(vc, b, &o);                                                     \
                                                                                                    \
-		return ERR(err ? err : m->ops->storage->drop(m, &o));                              \
+		if (!err)                                                                          \
+			err = change_by_program(m);                                                \
+		if (!err)                                                                          \
+			err = m->ops->storage->drop(m, &o);                                        \
+		if (!err && unlikely(load_relaxed(&m->shared->hooks) & MAP_WATCHED))               \
+			change_noted(m, MAP_CHANGE_DELETE, NULL, 1);                               \
+		return ERR(err);                                                                   \
 	}
 
 STORAGE_HELPERS(task_storage, task_owner)

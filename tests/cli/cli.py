@@ -487,13 +487,56 @@ elif claim == "every-verb-has-help":
     r = run("--help")
     require(r.returncode == 0, "shmap --help")
     verbs = re.findall(r"^  (\w+)  +\w", r.stdout.split("\n\n")[2], re.M)
-    require(verbs == ["run", "exec", "trace", "top", "doctor", "help", "version"], verbs)
+    require(verbs == ["run", "exec", "trace", "top", "watch", "doctor", "help", "version"], verbs)
     for verb in verbs:
         h = run(verb, "--help")
         require(h.returncode == 0 and "Example" in h.stdout, f"{verb} --help: {h}")
         require(run("help", verb).stdout == h.stdout, f"help {verb}")
         require(f"{verb}" in r.stdout, "and is listed")
     require(run("--version").stdout == run("version").stdout != "", "version")
+
+elif claim == "watch-prints-changes":
+    changer = subprocess.Popen([f"{here}/changer"], text=True, stdin=subprocess.PIPE,
+                               stdout=subprocess.PIPE)
+    hash_id, array_id = changer.stdout.readline().split()
+
+    def change(what):
+        changer.stdin.write(what + "\n")
+        changer.stdin.flush()
+
+    def watch(*args):
+        p = subprocess.Popen([shmap, "watch", *args], text=True, stdout=subprocess.PIPE,
+                             stderr=subprocess.PIPE, stdin=subprocess.DEVNULL)
+        said = p.stderr.readline()
+        require("watching" in said, said)
+        return p
+
+    change("u 1 5")
+    w = watch("--json", hash_id)
+    # (the first may have been there already)
+    for what in ("u 2 6", "u 2 7", "d 2", "u 3 8"):
+        change(what)
+        seen = json.loads(w.stdout.readline())
+        while seen["key"] == ["0x01", "0x00", "0x00", "0x00"]:
+            seen = json.loads(w.stdout.readline())
+        require(seen["change"] == ("delete" if what[0] == "d" else "update"), f"{what}: {seen}")
+        require(seen["key"][0] == f"0x0{what[2]}", f"{what}: {seen}")
+        require(what[0] == "d" or seen["value"][0] == f"0x0{what[4]}", f"{what}: {seen}")
+    w.kill()
+    w = watch("--count", "2", "stored")
+    change("s 7 99")
+    line = w.stdout.readline()
+    require(re.match(r"\d\d:\d\d:\d\d\.\d\d\d update 7: 99$", line), line)
+    change("s 8 100")
+    require(w.stdout.readline().endswith(" update 8: 100\n"), "the second change")
+    require(w.wait() == 0, "two changes were asked for")
+    refused(run("watch"), 2, "one map")
+    refused(run("watch", "-n", "x", array_id), 2, "number of changes")
+    refused(run("watch", "99999"), 125, "no map with id 99999")
+    refused(run("watch", "nothing"), 125, "no map named 'nothing'")
+    refused(run("watch", "/sys/fs/bpf/nothing"), 125, "pinned")
+    changer.stdin.close()
+    require(changer.wait() == 0, "all changes were made")
 
 elif claim == "doctor":
     r = run("doctor")

@@ -21,7 +21,7 @@ static struct shared {
 	volatile uint32_t step, stop;
 	volatile uint64_t total, part[64], turns[64], worst;
 	volatile uint64_t taken;
-} *s;
+} * s;
 
 static int map_new(enum bpf_map_type type, uint32_t key, uint32_t value, uint32_t entries)
 {
@@ -639,10 +639,9 @@ static const struct {
 	const char *name;
 	void (*fn)(void);
 } claims[] = {
-	{"says", says},	    {"excludes", excludes}, {"batches", batches_wait},
-	{"programs", programs}, {"death", death},	    {"fair", fair},
-	{"exact", exact},   {"loses", loses},	    {"still", still},
-	{"stopped", stopped},
+	{"says", says},	  {"excludes", excludes}, {"batches", batches_wait}, {"programs", programs},
+	{"death", death}, {"fair", fair},	  {"exact", exact},	     {"loses", loses},
+	{"still", still}, {"stopped", stopped},
 };
 
 int main(int argc, char **argv)

@@ -18,7 +18,7 @@
 static struct shared {
 	volatile uint32_t step, stop;
 	volatile uint64_t seen, events, changes, written, stored_at, heard_at;
-} *s;
+} * s;
 
 static int map_new(enum bpf_map_type type, uint32_t value, uint32_t entries, uint32_t flags)
 {
@@ -301,7 +301,8 @@ static void says(void)
 
 static void filter(void)
 {
-	int fd = map_new(BPF_MAP_TYPE_HASH, 8, 2000, 0), a = map_new(BPF_MAP_TYPE_ARRAY, 8, 16, BPF_F_MMAPABLE), h;
+	int fd = map_new(BPF_MAP_TYPE_HASH, 8, 2000, 0),
+	    a = map_new(BPF_MAP_TYPE_ARRAY, 8, 16, BPF_F_MMAPABLE), h;
 	uint32_t mine = 5, key, n = 3, keys[3] = {5, 6, 7};
 	struct shmap_notify_opts o = {.sz = sizeof(o), .key = &mine};
 	uint64_t value = 1, values[3] = {77, 78, 79};
@@ -705,10 +706,11 @@ static const struct {
 	const char *name;
 	void (*fn)(void);
 } claims[] = {
-	{"routes", every_route}, {"says", says},	    {"filter", filter},
-	{"loop", loop},		 {"removal", removal},	    {"listeners", hard_listeners},
-	{"writers", dead_writers}, {"mappings", mappings},  {"loads", loads},
-	{"latency", latency},
+	{"routes", every_route},   {"says", says},
+	{"filter", filter},	   {"loop", loop},
+	{"removal", removal},	   {"listeners", hard_listeners},
+	{"writers", dead_writers}, {"mappings", mappings},
+	{"loads", loads},	   {"latency", latency},
 };
 
 int main(int argc, char **argv)
