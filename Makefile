@@ -3,7 +3,7 @@ BUILD ?= build
 MESON_FLAGS ?=
 PREFIX ?= /usr/local
 
-.PHONY: all help deps demo check check-asan check-tsan bench fuzz oracle install uninstall format layers clean
+.PHONY: all help deps demo check check-asan check-tsan check-arm64 bench fuzz oracle install uninstall format layers clean
 
 all: $(BUILD)/build.ninja
 	@ninja -C $(BUILD)
@@ -15,6 +15,7 @@ help:
 ## make demo       set up, build, and count a real command's system calls in a shared map
 ## make check      set up, build, and run every test
 ## make check-asan the tests under ASan and UBSan; check-tsan: under TSan
+## make check-arm64 the tests of native code for arm64, under qemu-user, and what they need
 ## make oracle     a million random operations per map type against the kernel (root)
 ## make bench      each operation beside the kernel's bpf(2), as ratios (root)
 ## make fuzz       the libFuzzer targets, FUZZ_SECONDS each (default 600)
@@ -43,6 +44,12 @@ check-tsan: deps
 	@$(MAKE) --no-print-directory BUILD=build-tsan \
 		MESON_FLAGS="-Db_sanitize=thread -Db_lundef=false" all
 	@tools/check build-tsan
+
+check-arm64:
+	@tools/deps arm64
+	@test ! -f $(BUILD)/build.ninja || meson setup --reconfigure $(BUILD) >/dev/null
+	@$(MAKE) --no-print-directory all
+	@tools/check $(BUILD) --suite arm64
 
 oracle: deps all
 	@SHMAP_TEST_OPS=1000000 tools/check $(BUILD) --suite oracle

@@ -12,6 +12,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* Newer than Debian's linux/bpf.h. */
+#define BENCH_MAP_TYPE_CGRP_STORAGE 32
+#define BENCH_MAP_TYPE_ARENA 33
+
 enum side { SHMAP, KERNEL, SIDES };
 
 #define WORKERS_MAX 8
@@ -29,6 +33,9 @@ long side_update(enum side side, int fd, const void *key, const void *value, uin
 long side_delete(enum side side, int fd, const void *key);
 long side_take(enum side side, int fd, const void *key, void *value);
 long side_next_key(enum side side, int fd, const void *key, void *next);
+/* mmap(2) of an arena at an address, and munmap(2): 0 or -errno. */
+long side_map(enum side side, int fd, uint64_t at, size_t size);
+long side_unmap(enum side side, uint64_t at, size_t size);
 long side_batch(enum side side, int cmd, int fd, void *in, void *out, void *keys, void *values,
 		uint32_t *count);
 
@@ -54,12 +61,14 @@ struct bench_op {
 	bench_fn fn;
 	bool by_key; /* which keys are drawn matters: measured with Zipf's law, too */
 	bool waits;  /* waiting is part of it: not measured in CPU time */
+	bool alone;  /* not by two threads: their process has one of what it works on */
 };
 
 /* ops.c */
 extern const struct bench_op op_lookup, op_lookup_miss, op_update, op_insert_delete, op_insert_take,
 	op_insert_evict, op_next_key, op_lookup_batch, op_update_batch, op_push_pop, op_peek,
-	op_push, op_member, op_swap, op_longest, op_set_event;
+	op_push, op_member, op_swap, op_longest, op_set_event, op_update_miss, op_map_arena,
+	op_arena_page;
 
 struct bench_type {
 	const char *name;

@@ -326,7 +326,8 @@ static void run_type(const struct bench_type *t, uint32_t max)
 	for (unsigned int i = 0; i < sizeof(t->ops) / sizeof(t->ops[0]) && t->ops[i]; i++)
 		for (int way = 0; way < WAYS; way++)
 			for (int law = 0; law < (t->ops[i]->by_key ? LAWS : 1); law++)
-				run_op(subjects, t->ops[i], (enum way)way, (enum law)law);
+				if (way != THREADS || !t->ops[i]->alone)
+					run_op(subjects, t->ops[i], (enum way)way, (enum law)law);
 out:
 	subject_close(&subjects[SHMAP]);
 	subject_close(&subjects[KERNEL]);

@@ -36,6 +36,16 @@ static long lookup_miss(const struct subject *s, long n)
 }
 const struct bench_op op_lookup_miss = {"lookup miss", lookup_miss, false};
 
+/* What only programs of cgroups could put in. */
+static long update_miss(const struct subject *s, long n)
+{
+	for (long i = 0; i < n; i++)
+		if (side_update(s->side, s->fd, drawn(s, i), s->values, BPF_EXIST) != -ENOENT)
+			return -EEXIST;
+	return n;
+}
+const struct bench_op op_update_miss = {"update, of none", update_miss, false};
+
 static long update(const struct subject *s, long n)
 {
 	for (long i = 0; i < n; i++) {
@@ -262,3 +272,48 @@ static long longest(const struct subject *s, long n)
 	return n;
 }
 const struct bench_op op_longest = {"lookup of an address", longest, true};
+
+/* --- arenas --- */
+
+/* Each worker has its own map of the size of the arena in its own place: a process maps an
+ * arena once, threads of one would be in each other's way. */
+static uint64_t arena_place(const struct subject *s)
+{
+	return 0x10000000000ull + ((uint64_t)s->side << 36);
+}
+
+static long map_arena(const struct subject *s, long n)
+{
+	for (long i = 0; i < n; i++) {
+		long err = side_map(s->side, s->fd, arena_place(s), (size_t)s->max * 4096);
+
+		if (!err)
+			err = side_unmap(s->side, arena_place(s), (size_t)s->max * 4096);
+		if (err)
+			return err;
+	}
+	return n;
+}
+const struct bench_op op_map_arena = {"mmap + munmap", map_arena, false, .alone = true};
+
+/* The first access to a page that is there: once for each mapping of a process. */
+static long arena_page(const struct subject *s, long n)
+{
+	long done = 0;
+
+	while (done < n) {
+		uint64_t at = arena_place(s);
+		long err = side_map(s->side, s->fd, at, (size_t)s->max * 4096);
+
+		if (err)
+			return err;
+		for (uint32_t i = 0; i < s->max; i++, done++)
+			__atomic_fetch_add((uint64_t *)(at + i * 4096ull), 1, __ATOMIC_RELAXED);
+		err = side_unmap(s->side, at, (size_t)s->max * 4096);
+		if (err)
+			return err;
+	}
+	return done;
+}
+const struct bench_op op_arena_page = {"first access to a page (each)", arena_page, false,
+				       .alone = true};

@@ -35,6 +35,55 @@ struct {
 	__type(key, __u32);
 	__type(value, __u64);
 } hash_insert SEC(".maps");
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 1000);
+	__type(key, __u32);
+	__type(value, __u64);
+} hash_1k SEC(".maps");
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1000);
+	__type(key, __u32);
+	__type(value, __u64);
+} array_1k SEC(".maps");
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 2 * ENTRIES);
+	__type(key, __u32);
+	__type(value, __u64);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+} hash_alloc SEC(".maps");
+struct locked_value {
+	struct bpf_spin_lock lock;
+	__u64 n;
+};
+MAP(locked, ARRAY, __u32, struct locked_value, 0);
+struct inner {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, ENTRIES);
+	__type(key, __u32);
+	__type(value, __u64);
+};
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
+	__uint(max_entries, 16);
+	__type(key, __u32);
+	__array(values, struct inner);
+} array_of_maps SEC(".maps");
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH_OF_MAPS);
+	__uint(max_entries, 16);
+	__type(key, __u32);
+	__array(values, struct inner);
+} hash_of_maps SEC(".maps");
+struct {
+	__uint(type, BPF_MAP_TYPE_PROG_ARRAY);
+	__uint(max_entries, 4);
+	__uint(key_size, 4);
+	__uint(value_size, 4);
+} prog_array SEC(".maps");
+MAP(lru_nc, LRU_HASH, __u32, __u64, BPF_F_NO_COMMON_LRU);
 MAP(percpu_hash, PERCPU_HASH, __u32, __u64, 0);
 MAP(lru_hash, LRU_HASH, __u32, __u64, 0);
 MAP(lpm_trie, LPM_TRIE, struct lpm_key, __u64, BPF_F_NO_PREALLOC);
@@ -99,8 +148,34 @@ PROGRAM(array_atomic_add, {
 	if (value)
 		__sync_fetch_and_add(value, one);
 })
+PROGRAM(array_atomic_same, {
+	__u64 *value;
+	key = 0;
+	value = bpf_map_lookup_elem(&array, &key);
+	if (value)
+		__sync_fetch_and_add(value, one);
+})
+#define LOCKED_INCREMENT                                                                           \
+	{                                                                                          \
+		struct locked_value *value = bpf_map_lookup_elem(&locked, &key);                   \
+		if (value) {                                                                       \
+			bpf_spin_lock(&value->lock);                                               \
+			value->n += one;                                                           \
+			bpf_spin_unlock(&value->lock);                                             \
+		}                                                                                  \
+	}
+PROGRAM(locked_increment, LOCKED_INCREMENT)
+PROGRAM(locked_same, key = 0; LOCKED_INCREMENT)
 PROGRAM(percpu_array_lookup, INCREMENT(percpu_array))
 PROGRAM(hash_lookup, INCREMENT(hash))
+PROGRAM(hash_1k_lookup, key %= 1000; INCREMENT(hash_1k))
+PROGRAM(hash_miss, key |= 1 << 30; INCREMENT(hash))
+PROGRAM(hash_alloc_lookup, INCREMENT(hash_alloc))
+PROGRAM(hash_alloc_insert_delete, {
+	key |= 1 << 30;
+	bpf_map_update_elem(&hash_alloc, &key, &one, BPF_ANY);
+	bpf_map_delete_elem(&hash_alloc, &key);
+})
 PROGRAM(hash_update, bpf_map_update_elem(&hash, &key, &one, BPF_ANY);)
 PROGRAM(hash_insert_delete, {
 	key |= 1 << 30;
@@ -117,6 +192,10 @@ PROGRAM(lru_hash_lookup, INCREMENT(lru_hash))
 PROGRAM(lru_hash_insert, {
 	key = bpf_get_prandom_u32();
 	bpf_map_update_elem(&lru_hash, &key, &one, BPF_ANY);
+})
+PROGRAM(lru_nc_insert, {
+	key = bpf_get_prandom_u32();
+	bpf_map_update_elem(&lru_nc, &key, &one, BPF_ANY);
 })
 PROGRAM(lpm_trie_lookup, {
 	struct lpm_key at = {32, spread(i, salt) << 8 | 7U << 24};
@@ -139,7 +218,60 @@ PROGRAM(ringbuf_reserve_discard, {
 		bpf_ringbuf_discard(record, BPF_RB_NO_WAKEUP);
 	}
 })
+PROGRAM(ringbuf_output, bpf_ringbuf_output(&ringbuf, &one, 8, 0);)
+#define INNER_INCREMENT(map)                                                                       \
+	{                                                                                          \
+		__u32 slot = key % 16;                                                             \
+		void *inner = bpf_map_lookup_elem(&map, &slot);                                    \
+		__u64 *value = inner ? bpf_map_lookup_elem(inner, &key) : NULL;                    \
+		if (value)                                                                         \
+			*value += one;                                                             \
+	}
+PROGRAM(array_of_maps_lookup, INNER_INCREMENT(array_of_maps))
+PROGRAM(hash_of_maps_lookup, INNER_INCREMENT(hash_of_maps))
+PROGRAM(ktime, {
+	one = bpf_ktime_get_ns();
+	asm volatile("" : : "r"(&one) : "memory");
+})
+PROGRAM(prandom, {
+	one = bpf_get_prandom_u32();
+	asm volatile("" : : "r"(&one) : "memory");
+})
 PROGRAM(perf_event_output, bpf_perf_event_output(skb, &perf_event, BPF_F_CURRENT_CPU, &one, 8);)
+
+/* ---- whole runs ---- */
+
+#define RUN(name, ...)                                                                             \
+	SEC("tc") int name(struct __sk_buff *skb)                                                  \
+	{                                                                                          \
+		__VA_ARGS__                                                                        \
+		return TC_ACT_OK;                                                                  \
+	}
+
+static long loop_step(__u32 i, __u64 *sum)
+{
+	*sum += i;
+	return 0;
+}
+
+static long element_step(void *map, __u32 *key, __u64 *value, __u64 *sum)
+{
+	*sum += *value;
+	return 0;
+}
+
+RUN(run_empty, )
+RUN(prog_array_tail_call, bpf_tail_call(skb, &prog_array, 0);)
+RUN(run_loop, {
+	__u64 sum = 0;
+	bpf_loop(OPS, loop_step, &sum, 0);
+	return sum & 1;
+})
+RUN(array_1k_for_each, {
+	__u64 sum = 0;
+	bpf_for_each_map_elem(&array_1k, element_step, &sum, 0);
+	return sum & 1;
+})
 
 /* ---- pure computation: no map, on the packet and the stack ---- */
 
@@ -177,33 +309,38 @@ COMPUTE(compute_checksum, {
 /* Ethernet, VLAN, IPv4 with options, TCP: what a parser decides on. */
 static __noinline __u32 parse(__u8 *data, __u8 *end)
 {
-	__u32 at = 14, proto, ihl;
+	__u8 *ip = data + 14, *next;
+	__u32 proto;
 
 	if (data + 64 > end)
 		return 0;
 	proto = data[12] << 8 | data[13];
 	if (proto == 0x8100) {
 		proto = data[16] << 8 | data[17];
-		at = 18;
+		ip += 4;
 	}
 	if (proto != 0x0800 && proto != 0)
 		return 1;
-	ihl = (data[at & 31] & 15) * 4;
-	at += ihl & 20;
-	switch (data[(at + 9) & 63]) {
+	next = ip + (ip[0] & 15) * 4;
+	if (next + 4 > end)
+		return 2;
+	switch (ip[9]) {
 	case 6:
-		return 100 + (data[at & 63] << 8 | data[(at + 1) & 63]);
+		return 100 + (next[0] << 8 | next[1]);
 	case 17:
-		return 200 + (data[(at + 2) & 63] << 8 | data[(at + 3) & 63]);
+		return 200 + (next[2] << 8 | next[3]);
 	case 1:
-		return 300 + data[at & 63];
+		return 300 + next[0];
 	}
-	return 2 + at + ihl;
+	return 3 + next[0];
 }
 
+/* (what is stored tells the compiler that the next call may find something else) */
 COMPUTE(compute_parse, {
-	for (int n = 0; n < 64; n++)
+	for (int n = 0; n < 64; n++) {
 		out += parse(data, end);
+		data[63] = out;
+	}
 })
 
 /* A sorting network of 16 numbers on the stack, over and over. */
@@ -246,6 +383,19 @@ COMPUTE(compute_divide, {
 		out ^= a % (b + n * 3);
 		a = a * 31 + n;
 	}
+})
+
+/* Every kind of arithmetic. */
+COMPUTE(compute_mix, {
+	__u64 a = data[0];
+	__u64 b = data[1] + 3;
+	for (int n = 0; n < 128; n++) {
+		a = (a + b) * 0x9e3779b97f4a7c15ull;
+		b ^= a >> 29 | a << 35;
+		b -= (__u32)a >> 3;
+		a &= ~(b << (n & 7));
+	}
+	out = a + b;
 })
 
 /* ---- load time: about 100 and about 5,000 instructions ---- */

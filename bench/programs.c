@@ -4,12 +4,14 @@
  * told to. Built twice, for shmap and for the kernel; bench/programs drives both.
  *
  *   standard input:  PROGRAM REPEAT     standard output: nanoseconds of one run
+ *                    PROGRAM REPEATx2                    the same of two threads at once
  *                    PROGRAM size                        bytes of native code
  *                    PROGRAM insns                       instructions
  *                    PROGRAM load                        nanoseconds of one BPF_PROG_LOAD
  *   or "error ..."
  */
 #include <errno.h>
+#include <pthread.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -38,8 +40,36 @@ static int quiet(enum libbpf_print_level level, const char *fmt, va_list ap)
 
 static struct perf_buffer *events; /* of the perf event array, if there is one */
 
+static struct ring_buffer *ring; /* of the ring buffer, if there is one */
+
+static int on_ring(void *ctx, void *data, size_t size)
+{
+	return 0;
+}
+
 static void on_record(void *ctx, int cpu, void *data, __u32 size)
 {
+}
+
+/* Maps of maps and of programs: an array, or a program that does nothing, in each slot. */
+static void fill_slots(int fd, const struct bpf_map *map)
+{
+	static const struct bpf_insn nothing[] = {
+		{.code = BPF_ALU64 | BPF_MOV | BPF_K},
+		{.code = BPF_JMP | BPF_EXIT},
+	};
+	bool progs = bpf_map__type(map) == BPF_MAP_TYPE_PROG_ARRAY;
+	uint32_t n = bpf_map__max_entries(map);
+
+	for (uint32_t i = 0; i < n; i++) {
+		int value =
+			progs ? bpf_prog_load(BPF_PROG_TYPE_SCHED_CLS, "nothing", "GPL", nothing, 2,
+					      NULL)
+			      : bpf_map_create(BPF_MAP_TYPE_ARRAY, "inner", 4, 8, ENTRIES, NULL);
+
+		bpf_map_update_elem(fd, &i, &value, BPF_ANY);
+		close(value);
+	}
 }
 
 static void fill(int fd, const struct bpf_map *map)
@@ -47,6 +77,18 @@ static void fill(int fd, const struct bpf_map *map)
 	static uint64_t value[4096];
 	uint32_t size = bpf_map__key_size(map);
 
+	switch (bpf_map__type(map)) {
+	case BPF_MAP_TYPE_RINGBUF:
+		ring = ring_buffer__new(fd, on_ring, NULL, NULL);
+		return;
+	case BPF_MAP_TYPE_ARRAY_OF_MAPS:
+	case BPF_MAP_TYPE_HASH_OF_MAPS:
+	case BPF_MAP_TYPE_PROG_ARRAY:
+		fill_slots(fd, map);
+		return;
+	default:
+		break;
+	}
 	if (bpf_map__type(map) == BPF_MAP_TYPE_PERF_EVENT_ARRAY) {
 		/* room for what one command writes */
 		events = perf_buffer__new(fd, 1024, on_record, NULL, NULL, NULL);
@@ -154,11 +196,45 @@ static long code_size(int fd)
 	return bpf_obj_get_info_by_fd(fd, &info, &len) ? -errno : (long)info.jited_prog_len;
 }
 
-static long ask(const struct loaded *l, const char *what)
+struct run {
+	int fd, repeat;
+	long ns; /* or -errno */
+	pthread_barrier_t *together;
+};
+
+static void *run(void *arg)
 {
 	static uint8_t packet[64];
+	struct run *r = arg;
 	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = packet, .data_size_in = sizeof(packet),
-		    .repeat = atoi(what));
+		    .repeat = r->repeat);
+
+	if (r->together)
+		pthread_barrier_wait(r->together);
+	r->ns = bpf_prog_test_run_opts(r->fd, &opts) ? -errno : (long)opts.duration;
+	return NULL;
+}
+
+/* Two threads: what a run takes each, at the mean. */
+static long run_pair(struct run r)
+{
+	pthread_barrier_t together;
+	struct run other = r;
+	pthread_t thread;
+
+	pthread_barrier_init(&together, NULL, 2);
+	r.together = other.together = &together;
+	if (pthread_create(&thread, NULL, run, &other))
+		return -EAGAIN;
+	run(&r);
+	pthread_join(thread, NULL);
+	pthread_barrier_destroy(&together);
+	return r.ns < 0 || other.ns < 0 ? -EIO : (r.ns + other.ns) / 2;
+}
+
+static long ask(const struct loaded *l, const char *what)
+{
+	struct run r = {.fd = l->fd, .repeat = atoi(what)};
 
 	if (l->fd < 0)
 		return l->fd;
@@ -168,7 +244,10 @@ static long ask(const struct loaded *l, const char *what)
 		return (long)bpf_program__insn_cnt(l->prog);
 	if (!strcmp(what, "load"))
 		return load_time(l);
-	return bpf_prog_test_run_opts(l->fd, &opts) ? -errno : (long)opts.duration;
+	if (strchr(what, 'x'))
+		return run_pair(r);
+	run(&r);
+	return r.ns;
 }
 
 int main(int argc, char **argv)
@@ -191,6 +270,8 @@ int main(int argc, char **argv)
 			printf("%ld\n", answer);
 		if (events)
 			perf_buffer__consume(events);
+		if (ring)
+			ring_buffer__consume(ring);
 	}
 	return 0;
 }

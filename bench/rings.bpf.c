@@ -10,6 +10,11 @@ struct {
 	__uint(max_entries, 1 << 20);
 } ring SEC(".maps");
 
+struct {
+	__uint(type, BPF_MAP_TYPE_USER_RINGBUF);
+	__uint(max_entries, 1 << 20);
+} user_ring SEC(".maps");
+
 struct loop {
 	__u64 next, flags, sent;
 };
@@ -38,4 +43,21 @@ int produce(struct xdp_md *ctx)
 	l.flags = p[1];
 	bpf_loop(p[2], one, &l, 0);
 	return l.sent;
+}
+
+static long take(struct bpf_dynptr *d, __u64 *sum)
+{
+	__u64 *sample = bpf_dynptr_data(d, 0, sizeof(*sample));
+
+	if (sample)
+		*sum += *sample;
+	return 0;
+}
+
+SEC("xdp")
+int drain(struct xdp_md *ctx)
+{
+	__u64 sum = 0;
+
+	return bpf_user_ringbuf_drain(&user_ring, take, &sum, BPF_RB_NO_WAKEUP);
 }

@@ -9,6 +9,7 @@
  *   quiet   so, and the program submits with BPF_RB_NO_WAKEUP
  *   nap     it sleeps 500 us between two ring_buffer__consume()
  *   cost    one CPU: what a record costs the producer and the consumer
+ *   user    the same of a USER_RINGBUF: a process submits samples, a program drains them
  */
 #include <sched.h>
 #include <stdio.h>
@@ -80,6 +81,38 @@ static void cost(struct ring_buffer *rb)
 	printf("%.1f ns %.1f ns\n", made / n * 1e9, taken / n * 1e9);
 }
 
+static int user_cost(int fd, int drain)
+{
+	struct user_ring_buffer *rb = user_ring_buffer__new(fd, NULL);
+	double made = 0, taken = 0;
+	unsigned long n = 0;
+
+	for (int i = 0; i < 30; i++) {
+		uint64_t packet[8] = {0};
+		LIBBPF_OPTS(bpf_test_run_opts, o, .data_in = packet,
+			    .data_size_in = sizeof(packet));
+		double a = now(CLOCK_PROCESS_CPUTIME_ID), b;
+
+		for (int k = 0; rb && k < 60000; k++) {
+			uint64_t *sample = user_ring_buffer__reserve(rb, sizeof(*sample));
+
+			if (!sample)
+				break;
+			*sample = n++;
+			user_ring_buffer__submit(rb, sample);
+		}
+		b = now(CLOCK_PROCESS_CPUTIME_ID);
+		if (bpf_prog_test_run_opts(drain, &o) || o.retval != 60000) {
+			fprintf(stderr, "bench-rings: %d samples of 60000\n", (int)o.retval);
+			return 1;
+		}
+		made += b - a;
+		taken += now(CLOCK_PROCESS_CPUTIME_ID) - b;
+	}
+	printf("%.1f ns %.1f ns\n", made / n * 1e9, taken / n * 1e9);
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
 	struct bpf_object *obj = argc > 2 ? bpf_object__open(argv[1]) : NULL;
@@ -99,6 +132,9 @@ int main(int argc, char **argv)
 	stop = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (!rb || stop == MAP_FAILED)
 		return 1;
+	if (!strcmp(way, "user"))
+		return user_cost(bpf_object__find_map_fd_by_name(obj, "user_ring"),
+				 bpf_program__fd(bpf_object__find_program_by_name(obj, "drain")));
 	if (!strcmp(way, "cost")) {
 		cost(rb);
 		return 0;

@@ -8,6 +8,7 @@
 #include <bpf/bpf.h>
 #include <linux/perf_event.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -90,7 +91,14 @@ int side_event(enum side side)
 static bool is_storage(uint32_t type)
 {
 	return type == BPF_MAP_TYPE_SK_STORAGE || type == BPF_MAP_TYPE_INODE_STORAGE ||
-	       type == BPF_MAP_TYPE_TASK_STORAGE;
+	       type == BPF_MAP_TYPE_TASK_STORAGE || type == BENCH_MAP_TYPE_CGRP_STORAGE;
+}
+
+/* Those have as many elements as there are owners. */
+static bool is_unsized(uint32_t type)
+{
+	return is_storage(type) || type == BPF_MAP_TYPE_CGROUP_STORAGE ||
+	       type == BPF_MAP_TYPE_PERCPU_CGROUP_STORAGE;
 }
 
 long side_create(enum side side, uint32_t type, uint32_t key, uint32_t value, uint32_t max,
@@ -105,8 +113,9 @@ long side_create(enum side side, uint32_t type, uint32_t key, uint32_t value, ui
 		btf = side_btf(side);
 		if (btf < 0)
 			return btf;
-		max = 0;
 	}
+	if (is_unsized(type))
+		max = 0;
 	if (side == SHMAP) {
 		opts.inner_map_fd = inner_fd > 0 ? (uint32_t)inner_fd : 0;
 		opts.btf_fd = (uint32_t)btf;
@@ -160,6 +169,41 @@ long side_next_key(enum side side, int fd, const void *key, void *next)
 {
 	return side == SHMAP ? bpf_map_get_next_key(fd, key, next)
 			     : kernel_elem(BPF_MAP_GET_NEXT_KEY, fd, key, next, 0);
+}
+
+long side_map(enum side side, int fd, uint64_t at, size_t size)
+{
+	const int prot = PROT_READ | PROT_WRITE, flags = MAP_SHARED | MAP_FIXED_NOREPLACE;
+	long ret = -ENOSYS;
+
+	if (side == SHMAP)
+		return mmap((void *)at, size, prot, flags, fd, 0) == MAP_FAILED ? -errno : 0;
+#if defined(__x86_64__)
+	register long r_flags __asm__("r10") = flags, r_fd __asm__("r8") = fd,
+			      off __asm__("r9") = 0;
+
+	__asm__ volatile("syscall"
+			 : "=a"(ret)
+			 : "a"(SYS_mmap), "D"(at), "S"(size), "d"((long)prot), "r"(r_flags),
+			   "r"(r_fd), "r"(off)
+			 : "rcx", "r11", "memory");
+#endif
+	return ret < 0 && ret > -4096 ? ret : 0;
+}
+
+long side_unmap(enum side side, uint64_t at, size_t size)
+{
+	long ret = -ENOSYS;
+
+	if (side == SHMAP)
+		return munmap((void *)at, size) ? -errno : 0;
+#if defined(__x86_64__)
+	__asm__ volatile("syscall"
+			 : "=a"(ret)
+			 : "a"(SYS_munmap), "D"(at), "S"(size)
+			 : "rcx", "r11", "memory");
+#endif
+	return ret;
 }
 
 long side_batch(enum side side, int cmd, int fd, void *in, void *out, void *keys, void *values,

@@ -2,18 +2,21 @@
 /*
  * The map types that are measured, and the operations of each. A type gets a
  * row here; what is new about it, an operation in ops.c. Types that one side
- * does not have are left out, and named. (ARENA has no operations but mmap(2); ring
- * buffers and perf buffers are measured end to end, by bench-rings.)
+ * does not have are left out, and named. (Ring buffers are measured end to end, by bench-rings,
+ * and what programs do with all types by bench-inside.)
  */
 #include "bench.h"
 
 #include <fcntl.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -63,8 +66,45 @@ static void route(uint32_t index, void *key)
  */
 #define OWNERS_MAX 4000 /* of each kind: RLIMIT_NOFILE may be 20000 */
 
-static int owner_fd[3][OWNERS_MAX];
-enum { SOCKETS, FILES, TASKS };
+static int owner_fd[4][OWNERS_MAX];
+enum { SOCKETS, FILES, TASKS, CGROUPS };
+
+/* Cgroups, in a hierarchy that is mounted nowhere: all goes by this fd. */
+static int cgroup_root = -1;
+static pid_t cgroup_maker;
+static char cgroup_name[48];
+
+static void cgroups_remove(void)
+{
+	char path[64];
+
+	for (uint32_t i = 0; getpid() == cgroup_maker && i < OWNERS_MAX; i++)
+		if (owner_fd[CGROUPS][i]) {
+			snprintf(path, sizeof(path), "%s.%u", cgroup_name, i);
+			unlinkat(cgroup_root, path, AT_REMOVEDIR);
+		}
+}
+
+static int cgroup_make(uint32_t i)
+{
+	char dir[] = "/dev/shm/bench-cgroup-XXXXXX", path[64];
+
+	if (cgroup_root < 0 && mkdtemp(dir)) {
+		if (!mount("none", dir, "cgroup2", 0, NULL)) {
+			cgroup_root = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+			umount2(dir, MNT_DETACH);
+		}
+		rmdir(dir);
+		cgroup_maker = getpid();
+		snprintf(cgroup_name, sizeof(cgroup_name), "shmap-bench.%d", cgroup_maker);
+		atexit(cgroups_remove);
+	}
+	if (cgroup_root < 0)
+		return -1;
+	snprintf(path, sizeof(path), "%s.%u", cgroup_name, i);
+	mkdirat(cgroup_root, path, 0755);
+	return openat(cgroup_root, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+}
 
 static int owner_make(int kind, uint32_t i)
 {
@@ -79,6 +119,8 @@ static int owner_make(int kind, uint32_t i)
 		fd = mkostemp(name, O_CLOEXEC);
 		unlink(name);
 		return fd;
+	case CGROUPS:
+		return cgroup_make(i);
 	default:
 		pid = fork();
 		if (!pid) {
@@ -119,6 +161,11 @@ static int files_make(uint32_t max)
 	return owners_make(FILES, max);
 }
 
+static int cgroups_make(uint32_t max)
+{
+	return owners_make(CGROUPS, max);
+}
+
 static int tasks_make(uint32_t max)
 {
 	return owners_make(TASKS, max);
@@ -132,6 +179,11 @@ static void socket_key(uint32_t index, void *key)
 static void file_key(uint32_t index, void *key)
 {
 	memcpy(key, &owner_fd[FILES][index % OWNERS_MAX], sizeof(int));
+}
+
+static void cgroup_key(uint32_t index, void *key)
+{
+	memcpy(key, &owner_fd[CGROUPS][index % OWNERS_MAX], sizeof(int));
 }
 
 static void task_key(uint32_t index, void *key)
@@ -241,6 +293,29 @@ const struct bench_type bench_types[] = {
 	STORAGE("SK_STORAGE", BPF_MAP_TYPE_SK_STORAGE, OWNERS_MAX, socket_key, sockets_make),
 	STORAGE("INODE_STORAGE", BPF_MAP_TYPE_INODE_STORAGE, OWNERS_MAX, file_key, files_make),
 	STORAGE("TASK_STORAGE", BPF_MAP_TYPE_TASK_STORAGE, 100, task_key, tasks_make),
+	STORAGE("CGRP_STORAGE", BENCH_MAP_TYPE_CGRP_STORAGE, 100, cgroup_key, cgroups_make),
+	/* Programs of cgroups fill them, which cannot be loaded here: bpf(2) finds none. */
+	{.name = "CGROUP_STORAGE",
+	 .type = BPF_MAP_TYPE_CGROUP_STORAGE,
+	 .key_size = 16,
+	 .value_size = 8,
+	 .limit = 1,
+	 .empty = true,
+	 .ops = {&op_lookup_miss, &op_update_miss, &op_next_key}},
+	{.name = "PERCPU_CGROUP_STORAGE",
+	 .type = BPF_MAP_TYPE_PERCPU_CGROUP_STORAGE,
+	 .key_size = 16,
+	 .value_size = 8,
+	 .limit = 1,
+	 .empty = true,
+	 .ops = {&op_lookup_miss, &op_update_miss, &op_next_key}},
+	/* Memory is memory: what there is to measure is how a process comes by it. */
+	{.name = "ARENA",
+	 .type = BENCH_MAP_TYPE_ARENA,
+	 .flags = BPF_F_MMAPABLE,
+	 .limit = 256,
+	 .empty = true,
+	 .ops = {&op_map_arena, &op_arena_page}},
 	{.name = "PERF_EVENT_ARRAY",
 	 .type = BPF_MAP_TYPE_PERF_EVENT_ARRAY,
 	 .key_size = 4,

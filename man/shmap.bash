@@ -10,7 +10,7 @@ _shmap()
 	COMPREPLY=()
 
 	if ((COMP_CWORD == 1)); then
-		mapfile -t COMPREPLY < <(compgen -W 'run exec trace doctor help version --help --version' -- "$cur")
+		mapfile -t COMPREPLY < <(compgen -W 'run exec trace top doctor help version --help --version' -- "$cur")
 		return
 	fi
 	# After -- comes a command with its own completion.
@@ -45,6 +45,15 @@ _shmap()
 		mapfile -t COMPREPLY < <(cd "${SHMAP_DIR:-/dev/shm/shmap-$UID}/fs" 2>/dev/null && compgen -d -- "$cur")
 		return
 		;;
+	-s | --sort)
+		if [[ $verb == top ]]; then
+			mapfile -t COMPREPLY < <(compgen -W 'changes count entries evicted lost open name id' -- "$cur")
+			return
+		fi
+		;;
+	-d | --delay | -n | --rounds)
+		return
+		;;
 	--pin | --program | -c | --count)
 		return
 		;;
@@ -61,11 +70,14 @@ _shmap()
 	trace)
 		mapfile -t COMPREPLY < <(compgen -W '-p --pid -s --stats -h --help --' -- "$cur")
 		;;
+	top)
+		mapfile -t COMPREPLY < <(compgen -W '-d --delay -n --rounds -s --sort -1 --once -h --help' -- "$cur")
+		;;
 	exec)
 		mapfile -t COMPREPLY < <(compgen -W '-h --help --' -- "$cur")
 		;;
 	help)
-		mapfile -t COMPREPLY < <(compgen -W 'run exec trace doctor help version' -- "$cur")
+		mapfile -t COMPREPLY < <(compgen -W 'run exec trace top doctor help version' -- "$cur")
 		;;
 	*)
 		mapfile -t COMPREPLY < <(compgen -W '--help' -- "$cur")

@@ -20,15 +20,15 @@
 #ifndef SHMAP_BASE_GUARD_H
 #define SHMAP_BASE_GUARD_H
 
-#include <setjmp.h>
 #include <stdbool.h>
+#include <stdint.h>
 
 struct fault_guard {
 	struct fault_guard *outer;
 #if defined(__x86_64__)
 	void *regs[5];
 #else
-	jmp_buf regs;
+	uint64_t regs[22]; /* frame, where to, stack; then what that place asks for: guard.c */
 #endif
 };
 
@@ -38,7 +38,8 @@ extern __thread struct fault_guard *fault_guard_top __attribute__((tls_model("in
 #if defined(__x86_64__)
 #define fault_guard_set(g) __builtin_setjmp((g)->regs)
 #else
-#define fault_guard_set(g) _setjmp((g)->regs)
+int fault_guard_save(uint64_t regs[22]) __attribute__((returns_twice));
+#define fault_guard_set(g) fault_guard_save((g)->regs)
 #endif
 
 static inline void fault_guard_enter(struct fault_guard *g)

@@ -3,8 +3,8 @@
 
 #include <stdint.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
-#include <sys/uio.h>
 #include <ucontext.h>
 #include <unistd.h>
 
@@ -33,7 +33,7 @@ struct kernel_sigaction {
 static const int guarded[] = {SIGSEGV, SIGBUS};
 /* What the application asked for; written by uaccess_sigaction(). */
 static struct sigaction chained[ARRAY_SIZE(guarded)];
-static uint32_t chain_lock; /* the pid of who holds it: a forked child may take its parent's */
+static uint32_t chain_lock; /* owner_pid() of who holds it: a forked child may take its parent's */
 static bool installed;
 
 #if defined(__x86_64__)
@@ -144,8 +144,104 @@ __asm__(".pushsection .text\n"
 	".size uaccess_restore, .-uaccess_restore\n"
 	".popsection\n");
 
+#else
+
+/*
+ * As above. Of a pair of registers each half is one load or store. The kernel returns from a
+ * handler by a place of its own.
+ */
+__asm__(".pushsection .text\n"
+	".balign 64\n"
+	".globl uaccess_begin, uaccess_end, uaccess_fault\n"
+	".hidden uaccess_begin, uaccess_end, uaccess_fault\n"
+	"uaccess_begin:\n"
+
+	".globl uaccess_copy_raw\n.hidden uaccess_copy_raw\n"
+	".type uaccess_copy_raw, @function\n"
+	"uaccess_copy_raw:\n"
+	"	.cfi_startproc\n"
+	"	hint #34\n" /* bti c */
+	"1:	subs x2, x2, #64\n"
+	"	b.lo 2f\n"
+	"	ldp x3, x4, [x1], #16\n"
+	"	ldp x5, x6, [x1], #16\n"
+	"	ldp x7, x8, [x1], #16\n"
+	"	ldp x9, x10, [x1], #16\n"
+	"	stp x3, x4, [x0], #16\n"
+	"	stp x5, x6, [x0], #16\n"
+	"	stp x7, x8, [x0], #16\n"
+	"	stp x9, x10, [x0], #16\n"
+	"	b 1b\n"
+	"2:	tbz x2, #5, 3f\n" /* the lower bits are still what is left */
+	"	ldp x3, x4, [x1], #16\n"
+	"	ldp x5, x6, [x1], #16\n"
+	"	stp x3, x4, [x0], #16\n"
+	"	stp x5, x6, [x0], #16\n"
+	"3:	tbz x2, #4, 4f\n"
+	"	ldp x3, x4, [x1], #16\n"
+	"	stp x3, x4, [x0], #16\n"
+	"4:	tbz x2, #3, 5f\n"
+	"	ldr x3, [x1], #8\n"
+	"	str x3, [x0], #8\n"
+	"5:	tbz x2, #2, 6f\n"
+	"	ldr w3, [x1], #4\n"
+	"	str w3, [x0], #4\n"
+	"6:	tbz x2, #1, 7f\n"
+	"	ldrh w3, [x1], #2\n"
+	"	strh w3, [x0], #2\n"
+	"7:	tbz x2, #0, 8f\n"
+	"	ldrb w3, [x1]\n"
+	"	strb w3, [x0]\n"
+	"8:	mov x0, #0\n"
+	"	ret\n"
+	"	.cfi_endproc\n"
+	".size uaccess_copy_raw, .-uaccess_copy_raw\n"
+
+	".globl uaccess_zero_raw\n.hidden uaccess_zero_raw\n"
+	".type uaccess_zero_raw, @function\n"
+	"uaccess_zero_raw:\n"
+	"	.cfi_startproc\n"
+	"	hint #34\n"
+	"1:	subs x1, x1, #8\n"
+	"	b.lo 2f\n"
+	"	str xzr, [x0], #8\n"
+	"	b 1b\n"
+	"2:	add x1, x1, #8\n"
+	"3:	cbz x1, 4f\n"
+	"	strb wzr, [x0], #1\n"
+	"	sub x1, x1, #1\n"
+	"	b 3b\n"
+	"4:	mov x0, #0\n"
+	"	ret\n"
+	"	.cfi_endproc\n"
+	".size uaccess_zero_raw, .-uaccess_zero_raw\n"
+
+	/* x0 dst, x1 src, x2 size */
+	".globl uaccess_string_raw\n.hidden uaccess_string_raw\n"
+	".type uaccess_string_raw, @function\n"
+	"uaccess_string_raw:\n"
+	"	.cfi_startproc\n"
+	"	hint #34\n"
+	"	mov x3, #0\n"
+	"1:	cmp x3, x2\n"
+	"	b.hs 2f\n"
+	"	ldrb w4, [x1, x3]\n"
+	"	strb w4, [x0, x3]\n"
+	"	add x3, x3, #1\n"
+	"	cbnz w4, 1b\n"
+	"2:	mov x0, x3\n"
+	"	ret\n"
+	"	.cfi_endproc\n"
+	".size uaccess_string_raw, .-uaccess_string_raw\n"
+	"uaccess_end:\n"
+
+	"uaccess_fault:\n"
+	"	mov x0, #-14\n" /* -EFAULT */
+	"	ret\n"
+	".popsection\n");
+#endif
+
 extern const char uaccess_begin[], uaccess_end[], uaccess_fault[];
-void uaccess_restore(void);
 int uaccess_copy_raw(void *dst, const void *src, size_t n);
 int uaccess_zero_raw(void *dst, size_t n);
 long uaccess_string_raw(char *dst, const char *src, size_t size);
@@ -183,79 +279,35 @@ extern const struct table_entry uaccess_table_end[] __asm__("__stop_uaccess_tabl
 
 static bool fault_resume(void *context)
 {
-	greg_t *regs = ((ucontext_t *)context)->uc_mcontext.gregs;
-	uintptr_t ip = (uintptr_t)regs[REG_RIP];
+	mcontext_t *m = &((ucontext_t *)context)->uc_mcontext;
+#if defined(__x86_64__)
+	greg_t *at = &m->gregs[REG_RIP];
+#else
+	__u64 *at = &m->pc;
+#endif
+	uintptr_t ip = (uintptr_t)*at;
 	const struct table_entry *t;
 
 	if (ip >= (uintptr_t)uaccess_begin && ip < (uintptr_t)uaccess_end) {
-		regs[REG_RIP] = (greg_t)(uintptr_t)uaccess_fault;
+		*at = (uintptr_t)uaccess_fault;
 		return true;
 	}
 	for (t = uaccess_table_begin; t < uaccess_table_end; t++) {
 		if (ip != (uintptr_t)&t->insn + (intptr_t)t->insn)
 			continue;
-		regs[REG_RIP] = (greg_t)((uintptr_t)&t->fault + (intptr_t)t->fault);
+		*at = (uintptr_t)&t->fault + (uintptr_t)(intptr_t)t->fault;
 		return true;
 	}
 	return false;
 }
 
+#if defined(__x86_64__)
+void uaccess_restore(void);
 #define RESTORER uaccess_restore
-
+#define RESTORER_FLAG SA_RESTORER
 #else
-
-/* Elsewhere the kernel checks the addresses for us: one system call a copy. */
-static int copy_by_kernel(void *dst, const void *src, size_t n)
-{
-	struct iovec local = {dst, n}, remote = {(void *)src, n};
-	long pid = syscall(SYS_getpid);
-
-	if (!n)
-		return 0;
-	return syscall(SYS_process_vm_readv, pid, &local, 1UL, &remote, 1UL, 0UL) == (long)n
-		       ? 0
-		       : -EFAULT;
-}
-
-int uaccess_copy(void *dst, const void *src, size_t n)
-{
-	return copy_by_kernel(dst, src, n);
-}
-
-int uaccess_zero(void *dst, size_t n)
-{
-	static const char zeros[256];
-	size_t part;
-
-	for (; n; n -= part, dst = (char *)dst + part) {
-		part = n < sizeof(zeros) ? n : sizeof(zeros);
-		if (copy_by_kernel(dst, zeros, part))
-			return -EFAULT;
-	}
-	return 0;
-}
-
-long uaccess_copy_string(char *dst, const char *src, size_t size)
-{
-	size_t i;
-
-	for (i = 0; i < size; i++) {
-		if (copy_by_kernel(dst + i, src + i, 1))
-			return -EFAULT;
-		if (!dst[i])
-			return (long)i + 1;
-	}
-	if (size)
-		dst[size - 1] = '\0';
-	return -E2BIG;
-}
-
-static bool fault_resume(void *context)
-{
-	return false;
-}
-
 #define RESTORER NULL
+#define RESTORER_FLAG 0
 #endif
 
 static int guarded_index(int sig)
@@ -287,12 +339,54 @@ static long raw_sigaction(int sig, const struct kernel_sigaction *act, struct ke
 	return ret;
 }
 
+/*
+ * Whose memory this is: the process that is not the child of a vfork(2), or of a clone(2)
+ * with CLONE_VM. Such a child has handlers of its own (until it calls exec) but our
+ * variables, which are about its parent's handlers. The word is in a page that the child
+ * of a fork(2) finds wiped.
+ */
+static uint32_t *memory_owner;
+
+static uint32_t owner_pid(void)
+{
+	const uint32_t pid = (uint32_t)raw_getpid();
+	uint32_t *word = load_acquire(&memory_owner), *none = NULL, owner = 0;
+
+	if (!word) {
+		word = raw_mmap(NULL, SHMAP_PAGE, PROT_READ | PROT_WRITE,
+				MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		if (raw_is_error(word))
+			return pid;
+		/* (Linux 4.14. Without it every child is taken for one of fork.) */
+		if (raw_syscall3(SYS_madvise, (long)word, SHMAP_PAGE, MADV_WIPEONFORK)) {
+			raw_munmap(word, SHMAP_PAGE);
+			return pid;
+		}
+		if (!cas_seq_cst(&memory_owner, &none, word)) {
+			raw_munmap(word, SHMAP_PAGE);
+			word = none;
+		}
+	}
+	return cas_seq_cst(word, &owner, pid) ? pid : owner;
+}
+
+static bool is_vfork_child(void)
+{
+	return owner_pid() != (uint32_t)raw_getpid();
+}
+
+/* Before there is any child. */
+static void __attribute__((constructor)) at_load(void)
+{
+	owner_pid();
+}
+
 /* Held for a copy only, with no fault possible inside, and without signals: a handler may
  * call sigaction(2). */
 static uint64_t chain_take(void)
 {
 	const uint64_t all = UINT64_MAX;
-	const uint32_t pid = (uint32_t)raw_getpid();
+	const uint32_t pid = owner_pid();
 	uint32_t held = 0;
 	uint64_t mask = 0;
 
@@ -371,7 +465,7 @@ static long install(int sig, int extra_flags)
 {
 	struct kernel_sigaction act = {
 		.handler = on_fault,
-		.flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER | SA_RESTORER | extra_flags,
+		.flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER | RESTORER_FLAG | extra_flags,
 		.restorer = RESTORER,
 	};
 
@@ -383,7 +477,7 @@ int uaccess_init(void)
 	uint64_t mask;
 	unsigned int i;
 
-	if (load_acquire(&installed))
+	if (load_acquire(&installed) || is_vfork_child())
 		return 0;
 	mask = chain_take();
 	for (i = 0; !load_relaxed(&installed) && i < ARRAY_SIZE(guarded); i++) {
@@ -403,6 +497,19 @@ int uaccess_init(void)
 	return 0;
 }
 
+/* The child's own handlers, which are the kernel's to know; what it finds are its parent's. */
+static int child_sigaction(int sig, const struct sigaction *act)
+{
+	struct kernel_sigaction own = {
+		.handler = act->sa_sigaction,
+		.flags = (unsigned long)(unsigned int)act->sa_flags | SA_RESTORER,
+		.restorer = RESTORER,
+	};
+
+	memcpy(&own.mask, &act->sa_mask, sizeof(own.mask));
+	return (int)raw_sigaction(sig, &own, NULL);
+}
+
 int uaccess_sigaction(int sig, const struct sigaction *act, struct sigaction *old)
 {
 	int index = guarded_index(sig);
@@ -415,6 +522,13 @@ int uaccess_sigaction(int sig, const struct sigaction *act, struct sigaction *ol
 	/* The caller's pointers are touched outside the lock. */
 	if (act)
 		now = *act;
+	if (act && is_vfork_child()) {
+		const int err = child_sigaction(sig, &now);
+
+		if (err)
+			return err;
+		act = NULL;
+	}
 	mask = chain_take();
 	then = chained[index];
 	if (act)

@@ -47,6 +47,16 @@ int uaccess_zero(void *dst, size_t n);
  * uaccess_table, beside that of the code to go on with (uaccess.c).
  */
 #if defined(__x86_64__)
+#define UACCESS_GET4 "movl (%1), %0"
+#define UACCESS_GET8 "movq (%1), %0"
+#define UACCESS_PUT4 "movl %0, (%1)"
+#define UACCESS_PUT8 "movq %0, (%1)"
+#else
+#define UACCESS_GET4 "ldr %w0, [%1]"
+#define UACCESS_GET8 "ldr %x0, [%1]"
+#define UACCESS_PUT4 "str %w0, [%1]"
+#define UACCESS_PUT8 "str %x0, [%1]"
+#endif
 #define UACCESS_MAY_FAULT(insn)                                                                    \
 	"1:	" insn "\n"                                                                        \
 	"	.pushsection uaccess_table, \"a\"\n"                                                     \
@@ -58,7 +68,7 @@ static inline __attribute__((always_inline)) bool uaccess_get4(uint32_t *v, cons
 {
 	uint32_t x;
 
-	__asm__ goto(UACCESS_MAY_FAULT("movl (%1), %0") : "=r"(x) : "r"(user) : : fault);
+	__asm__ goto(UACCESS_MAY_FAULT(UACCESS_GET4) : "=r"(x) : "r"(user) : : fault);
 	*v = x;
 	return true;
 fault:
@@ -69,7 +79,7 @@ static inline __attribute__((always_inline)) bool uaccess_get8(uint64_t *v, cons
 {
 	uint64_t x;
 
-	__asm__ goto(UACCESS_MAY_FAULT("movq (%1), %0") : "=r"(x) : "r"(user) : : fault);
+	__asm__ goto(UACCESS_MAY_FAULT(UACCESS_GET8) : "=r"(x) : "r"(user) : : fault);
 	*v = x;
 	return true;
 fault:
@@ -78,7 +88,7 @@ fault:
 
 static inline __attribute__((always_inline)) bool uaccess_put4(void *user, uint32_t v)
 {
-	__asm__ goto(UACCESS_MAY_FAULT("movl %0, (%1)") : : "r"(v), "r"(user) : "memory" : fault);
+	__asm__ goto(UACCESS_MAY_FAULT(UACCESS_PUT4) : : "r"(v), "r"(user) : "memory" : fault);
 	return true;
 fault:
 	return false;
@@ -86,25 +96,11 @@ fault:
 
 static inline __attribute__((always_inline)) bool uaccess_put8(void *user, uint64_t v)
 {
-	__asm__ goto(UACCESS_MAY_FAULT("movq %0, (%1)") : : "r"(v), "r"(user) : "memory" : fault);
+	__asm__ goto(UACCESS_MAY_FAULT(UACCESS_PUT8) : : "r"(v), "r"(user) : "memory" : fault);
 	return true;
 fault:
 	return false;
 }
-#else
-#define uaccess_get4(v, user) (!uaccess_copy((v), (user), 4))
-#define uaccess_get8(v, user) (!uaccess_copy((v), (user), 8))
-
-static inline bool uaccess_put4(void *user, uint32_t v)
-{
-	return !uaccess_copy(user, &v, 4);
-}
-
-static inline bool uaccess_put8(void *user, uint64_t v)
-{
-	return !uaccess_copy(user, &v, 8);
-}
-#endif
 
 /* Copies a NUL-terminated string of at most size bytes with its NUL: the
  * number of bytes copied, -EFAULT, or -E2BIG when there is no NUL (dst is then

@@ -24,7 +24,7 @@ struct verb {
 	int (*main)(const struct verb *verb, int argc, char **argv);
 };
 
-extern const struct verb verb_run, verb_exec, verb_trace, verb_doctor, verb_help, verb_version;
+extern const struct verb verb_run, verb_exec, verb_trace, verb_doctor, verb_top, verb_help, verb_version;
 extern const struct verb *const verbs[]; /* ends with NULL */
 
 /* Prints "shmap: " and one sentence; returns CLI_FAILED. */

@@ -9,7 +9,7 @@
 #include "shm/rundir.h"
 
 const struct verb *const verbs[] = {
-	&verb_run, &verb_exec, &verb_trace, &verb_doctor, &verb_help, &verb_version, NULL,
+	&verb_run, &verb_exec, &verb_trace, &verb_top, &verb_doctor, &verb_help, &verb_version, NULL,
 };
 
 static bool progress_shown;

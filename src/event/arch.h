@@ -12,6 +12,7 @@
 #include <elf.h>
 #include <errno.h>
 #include <stdint.h>
+#include <string.h>
 #include <sys/ptrace.h>
 #include <sys/uio.h>
 #include <sys/user.h>
@@ -95,9 +96,11 @@ static inline uint64_t arch_fp(const struct arch_regs *regs)
 
 struct arch_regs {
 	struct user_regs_struct r; /* x0..x30, sp, pc, pstate */
+	/* the rest of struct pt_regs */
 	uint64_t orig_x0;
 	int32_t syscallno;
 	uint32_t pmr;
+	uint64_t rest[4]; /* what interrupts and unwinding keep there: 0 */
 	bool have;
 };
 
@@ -160,6 +163,7 @@ static inline int arch_read_regs(int tid, struct arch_regs *regs)
 	regs->orig_x0 = regs->r.regs[0];
 	regs->syscallno = arch_syscall_nr(regs);
 	regs->pmr = 0;
+	memset(regs->rest, 0, sizeof(regs->rest));
 #endif
 	regs->have = true;
 	return 0;

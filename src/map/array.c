@@ -29,7 +29,10 @@
 #include <time.h>
 
 #include "base/errors.h"
+#include "base/rawsys.h"
+#include "base/uaccess.h"
 #include "map/array_common.h"
+#include "map/gate.h"
 #include "map/generic_batch.h"
 #include "map/redo.h"
 #include "map/value.h"
@@ -127,8 +130,7 @@ static void array_store_small(struct map *m, uint32_t index, const void *value)
 
 /*
  * Takes the lock in the value; first finishes what a holder that died in
- * array_write_locked() left. (A program that died in its own critical section
- * left what it left, as its stores are in place.) 0 or -EBUSY.
+ * array_write_locked() left, or undoes what one that died in its section did. 0 or -EBUSY.
  */
 static int array_lock(struct map *m, uint32_t index)
 {
@@ -140,17 +142,6 @@ static int array_lock(struct map *m, uint32_t index)
 	if (unlikely(err == LOCK_OWNER_DIED))
 		redo_claims_settle(m, &c, index, array_apply);
 	return 0;
-}
-
-/* vm's bpf_spin_lock() took the lock at value + spin_lock_off over from the dead. */
-static void array_lock_died(struct map *m, void *value)
-{
-	uint64_t off = (uint8_t *)value - m->obj.base;
-	struct redo_claims c = array_claims(m);
-
-	if ((uint8_t *)value < m->obj.base || off / m->elem_size >= m->attr.max_entries)
-		return;
-	redo_claims_settle(m, &c, off / m->elem_size, array_apply);
 }
 
 /*
@@ -184,6 +175,28 @@ static void array_reclaim(struct map *m)
 	}
 }
 
+static int array_section_begin(struct map *m, void *value, uint32_t start, void **kept)
+{
+	uint64_t index = (uint64_t)((uint8_t *)value - m->obj.base) / m->elem_size;
+	struct redo_claims c = array_claims(m);
+	int err, tries = 0;
+
+	*kept = NULL;
+	if (unlikely((uint8_t *)value < m->obj.base || index >= m->attr.max_entries))
+		return lock_acquire((uint32_t *)((uint8_t *)value + m->attr.spin_lock_off));
+	for (;;) {
+		err = array_lock(m, (uint32_t)index);
+		if (err || !c.count || m->attr.value_size > REDO_KEEP_MAX)
+			return err;
+		*kept = redo_claims_keep(&c, index, start, value, m->attr.value_size);
+		/* More sections than records: without, rather than waiting for them. */
+		if (likely(*kept) || tries++)
+			return 0;
+		lock_release(array_lock_word(m, (uint32_t)index));
+		array_reclaim(m);
+	}
+}
+
 static int64_t array_seconds(void)
 {
 	struct timespec now;
@@ -203,6 +216,13 @@ static int array_write_locked(struct map *m, uint32_t index, const void *value)
 		err = array_lock(m, index);
 		if (err)
 			return err;
+		if (unlikely(map_gate_shut(m))) {
+			lock_release(array_lock_word(m, index));
+			err = map_gate_wait(m);
+			if (err)
+				return err;
+			continue;
+		}
 		if (!c.count) {
 			array_store_small(m, index, value);
 			err = 0;
@@ -236,6 +256,12 @@ static int array_write(struct map *m, const void *key, const void *value, uint64
 		err = m->array.redo_count ? redo_recover(m, array_record(m, index), array_apply, -1)
 					  : 0;
 		return err ? err : array_write_locked(m, index, value);
+	}
+	/* Before a single store; the others look again under their locks. */
+	while (unlikely(map_gate_shut(m))) {
+		err = map_gate_wait(m);
+		if (err)
+			return err;
 	}
 	if (m->attr.value_size == 8 && !array_has_lock(m)) {
 		uint64_t v;
@@ -411,12 +437,14 @@ static void *array_lookup(struct map *m, const void *key)
 	    unlikely(lock_owner_died(&array_record(m, index)->lock) ||
 		     (array_has_lock(m) && lock_owner_died(array_lock_word(m, index)))))
 		array_settle(m, index);
+	if (unlikely(load_relaxed(&m->sealed)))
+		return m->sealed;
 	return array_slot(m, index);
 }
 
 static void array_inlined(const struct map *m, struct map_inline *in)
 {
-	if (array_has_lock(m))
+	if (array_has_lock(m) || load_relaxed(&m->sealed))
 		return;
 	in->max = m->attr.max_entries;
 	in->stride = m->elem_size;
@@ -546,12 +574,170 @@ static void array_key_at(struct map *m, const void *value, void *key)
 
 static void *array_direct_value(struct map *m)
 {
-	return m->attr.max_entries == 1 ? m->obj.base : NULL;
+	uint8_t *sealed = load_acquire(&m->sealed);
+
+	return m->attr.max_entries != 1 ? NULL : sealed ? sealed : m->obj.base;
 }
+
+/*
+ * A program was found to be safe with these values, as constants. The file is others' as
+ * well: who can write to it could change them afterwards, also one whose update
+ * began before the map was frozen.
+ */
+static const void *array_sealed_value(struct map *m)
+{
+	const size_t size = round_up_u64(m->elem_size, SHMAP_PAGE);
+	uint8_t *copy = load_acquire(&m->sealed), *none = NULL;
+
+	if (copy || m->attr.max_entries != 1)
+		return copy;
+	copy = raw_mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (raw_is_error(copy))
+		return NULL;
+	if (uaccess_copy(copy, m->obj.base, m->elem_size) ||
+	    raw_mprotect(copy, size, PROT_READ) || !cas_seq_cst(&m->sealed, &none, copy)) {
+		raw_munmap(copy, size);
+		return none;
+	}
+	return copy;
+}
+
+static void array_close(struct map *m)
+{
+	if (m->sealed)
+		raw_munmap(m->sealed, round_up_u64(m->elem_size, SHMAP_PAGE));
+}
+
+/* ---- snapshots and transactions: gate.h ---- */
+
+static int array_drain(struct map *m, const void *key)
+{
+	uint32_t i, from = key ? array_index(key) : 0, upto = key ? from + 1 : m->array.redo_count;
+	int err;
+
+	/* A holder of the lock in a value looked at the gate before it wrote. */
+	if (key && array_has_lock(m)) {
+		err = array_lock(m, from);
+		if (err)
+			return err;
+		lock_release(array_lock_word(m, from));
+	}
+	for (i = from; m->array.redo_count && i < upto; i++) {
+		err = redo_lock(m, array_record(m, i), array_apply, -1);
+		if (err)
+			return err;
+		lock_release(&array_record(m, i)->lock);
+	}
+	return 0;
+}
+
+static int array_copy_locked(struct map *m, struct map *copy)
+{
+	uint32_t i;
+	int err = 0;
+
+	for (i = 0; array_has_lock(m) && i < m->attr.max_entries; i++) {
+		err = array_lock(m, i);
+		if (err)
+			return err;
+		array_apply(copy, i, array_slot(m, i), -1);
+		lock_release(array_lock_word(m, i));
+	}
+	return err;
+}
+
+static void array_copied(struct map *copy)
+{
+	struct redo_claims c = array_claims(copy);
+	uint32_t i;
+
+	for (i = 0; i < copy->array.redo_count; i++)
+		array_record(copy, i)->lock = 0, array_record(copy, i)->tag = 0;
+	for (i = 0; i < c.count; i++)
+		redo_claim_at(&c, i)->lock = 0, redo_claim_at(&c, i)->tag = 0;
+	for (i = 0; array_has_lock(copy) && i < copy->attr.max_entries; i++)
+		*array_lock_word(copy, i) = 0;
+}
+
+static int array_modify(struct map *m, const void *key, void *copy, int (*fn)(void *, void *),
+			void *arg)
+{
+	uint32_t index = array_index(key);
+	struct redo_claims c = array_claims(m);
+	int64_t until = 0;
+	int err;
+
+	if (index >= m->attr.max_entries)
+		return -ENOENT;
+	err = m->array.redo_count ? redo_recover(m, array_record(m, index), array_apply, -1) : 0;
+	while (!err) {
+		err = array_lock(m, index);
+		if (err)
+			return err;
+		if (unlikely(map_gate_shut(m))) {
+			lock_release(array_lock_word(m, index));
+			err = map_gate_wait(m);
+			continue;
+		}
+		value_copy_out(copy, array_slot(m, index), m->attr.value_size,
+			       m->attr.spin_lock_off);
+		err = fn(copy, arg) ? -ECANCELED : 0;
+		if (!err && !c.count)
+			array_store_small(m, index, copy);
+		else if (!err)
+			err = redo_claims_write(m, &c, index, copy, m->attr.value_size,
+						array_apply)
+				      ? -EAGAIN
+				      : 0;
+		lock_release(array_lock_word(m, index));
+		if (err != -EAGAIN || !c.count)
+			return err;
+		array_reclaim(m);
+		if (!until)
+			until = array_seconds() + LOCK_WAIT_SECONDS;
+		else if (array_seconds() > until)
+			return -EBUSY;
+		sched_yield();
+		err = 0;
+	}
+	return err;
+}
+
+static int array_check(const struct map *m, const void *key, bool put)
+{
+	if (!put)
+		return -EINVAL;
+	return array_index(key) < m->attr.max_entries ? 0 : -E2BIG;
+}
+
+/* Every value has its place already. */
+static int array_reserve(struct map *m, const struct gate_need *need, uint32_t n)
+{
+	return 0;
+}
+
+static bool array_put_over(struct map *m, const void *key, const void *seen, const void *value)
+{
+	uint32_t index = array_index(key);
+
+	return index < m->attr.max_entries && !array_has_lock(m) &&
+	       value_store_over(array_slot(m, index), seen, value, m->attr.value_size);
+}
+
+static const struct gate_ops array_gate_ops = {
+	.drain = array_drain,
+	.copy_locked = array_copy_locked,
+	.copied = array_copied,
+	.check = array_check,
+	.reserve = array_reserve,
+	.put_over = array_put_over,
+	.modify = array_modify,
+};
 
 const struct map_ops array_map_ops = {
 	.type = BPF_MAP_TYPE_ARRAY,
 	.name = "array",
+	.gate = &array_gate_ops,
 	.alloc_check = array_alloc_check,
 	.layout = array_layout,
 	.format = array_format,
@@ -565,14 +751,17 @@ const struct map_ops array_map_ops = {
 	.delete = array_delete,
 	.for_each = array_for_each,
 	.stats = array_stats,
-	.lock_died = array_lock_died,
+	.section_begin = array_section_begin,
 	.lookup_batch = generic_lookup_batch,
 	.update_batch = generic_update_batch,
 	.mmap_check = array_mmap_check,
+	.raw_stores = true,
 	.memlock = array_memlock,
 	.recover = array_recover,
 	.validate = array_validate,
 	.direct_value = array_direct_value,
+	.sealed_value = array_sealed_value,
+	.close = array_close,
 	.inlined = array_inlined,
 	.lock_allowed = true,
 	.inner_allowed = true,

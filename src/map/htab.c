@@ -239,6 +239,7 @@ int htab_recover(struct map *m)
 const struct map_ops htab_map_ops = {
 	.type = BPF_MAP_TYPE_HASH,
 	.name = "hash",
+	.gate = &htab_gate_ops,
 	.alloc_check = htab_alloc_check,
 	.layout = htab_layout,
 	.format = htab_format,
@@ -253,7 +254,7 @@ const struct map_ops htab_map_ops = {
 	.update = htab_update,
 	.delete = htab_delete,
 	.for_each = htab_for_each,
-	.lock_died = htab_lock_died,
+	.section_begin = htab_section_begin,
 	.lookup_batch = htab_lookup_batch,
 	.lookup_and_delete_batch = htab_lookup_and_delete_batch,
 	.update_batch = htab_update_batch,

@@ -424,7 +424,7 @@ int htab_settle(struct map *m, uint32_t index);
 int htab_take_copy(struct map *m, uint32_t index, uint8_t *copy, uint64_t flags);
 /* After that, without a lock: waits for the holder. *until: 0 at first. 0 or -EBUSY. */
 int htab_wait_unheld(struct map *m, uint32_t index, uint64_t *until);
-void htab_lock_died(struct map *m, void *value);
+int htab_section_begin(struct map *m, void *value, uint32_t start, void **kept);
 void htab_reclaim(struct map *m);
 bool htab_elem_busy(struct map *m, uint32_t index);
 bool htab_writer_died(const struct map *m, uint32_t index);
@@ -474,6 +474,8 @@ int htab_write_hashed(struct map *m, const void *key, uint64_t hash, const void 
 		      uint64_t flags);
 /* Repairs what a dead owner of the stripe's lock, which is ours now, left. */
 void htab_owner_died(struct map *m, uint32_t stripe);
+/* The stripe's lock is ours and the gate shut: waits without the lock, and takes it again. */
+int htab_gate_wait(struct map *m, uint32_t stripe);
 
 /* htab_quick.c, htab_find.c: fill m->quick, for maps of common shapes. */
 void htab_quick_change(struct map *m);
@@ -490,6 +492,16 @@ int htab_delete_batch(struct map *m, struct map_batch *b);
 /* htab_batch.c */
 int htab_lookup_batch(struct map *m, struct map_batch *b);
 int htab_lookup_and_delete_batch(struct map *m, struct map_batch *b);
+
+/* htab_gate.c */
+extern const struct gate_ops htab_gate_ops, htab_lru_gate_ops;
+
+/* htab_locked.c: the lock in an element's value, which the caller gives back; what a dead
+ * holder began is done. 0 or -EBUSY. */
+int htab_settle_locked(struct map *m, uint32_t index);
+int htab_modify(struct map *m, const void *key, void *copy, int (*fn)(void *, void *), void *arg);
+/* Gives the stripe's next n new elements pages. 0 or -ENOMEM. */
+int htab_pool_reserve(struct map *m, uint32_t stripe, uint32_t n);
 
 /* htab_validate.c */
 int htab_validate(struct map *m, char *why, size_t size);

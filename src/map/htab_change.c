@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "base/uaccess.h"
+#include "map/gate.h"
 #include "map/htab_commit.h"
 #include "map/htab_key.h"
 #include "map/htab_lru.h"
@@ -21,6 +22,24 @@ __attribute__((cold)) void htab_owner_died(struct map *m, uint32_t stripe)
 		htab_lru_rebuild(m, stripe);
 }
 
+__attribute__((cold)) int htab_gate_wait(struct map *m, uint32_t stripe)
+{
+	uint32_t *lock = &htab_stripe(m, stripe)->lock;
+	int ret;
+
+	do {
+		lock_release(lock);
+		ret = map_gate_wait(m);
+		if (!ret)
+			ret = lock_acquire(lock);
+		if (ret == LOCK_OWNER_DIED) {
+			htab_owner_died(m, stripe);
+			ret = 0;
+		}
+	} while (!ret && map_gate_shut(m));
+	return ret;
+}
+
 static inline int stripe_lock(struct map *m, uint32_t stripe)
 {
 	int ret = lock_acquire(&htab_stripe(m, stripe)->lock);
@@ -29,6 +48,8 @@ static inline int stripe_lock(struct map *m, uint32_t stripe)
 		htab_owner_died(m, stripe);
 		ret = 0;
 	}
+	if (unlikely(map_gate_shut(m)) && !ret)
+		ret = htab_gate_wait(m, stripe);
 	return ret;
 }
 

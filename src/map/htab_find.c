@@ -751,23 +751,23 @@ lookup_sized(struct map *m, const void *key, uint32_t key_size, enum lookup_kind
 	return htab_plain_value(m, hit.e);
 }
 
-#define LOOKUP_SIZED(name, size, kind)                                                             \
-	static void *lookup_##name##_##size(struct map *m, const void *key)                        \
+#define LOOKUP_SIZED(scope, name, size, kind)                                                      \
+	scope void *name##_##size(struct map *m, const void *key)                                           \
 	{                                                                                          \
 		return lookup_sized(m, key, size, kind);                                           \
 	}
-#define LOOKUP_SIZES(name, kind)                                                                   \
-	LOOKUP_SIZED(name, 4, kind)                                                                \
-	LOOKUP_SIZED(name, 8, kind)                                                                \
-	LOOKUP_SIZED(name, 16, kind)
-LOOKUP_SIZES(plain, LOOKUP_PLAIN)
-LOOKUP_SIZES(percpu, LOOKUP_PERCPU)
-LOOKUP_SIZES(lru, LOOKUP_LRU)
+#define LOOKUP_SIZES(scope, name, kind)                                                            \
+	LOOKUP_SIZED(scope, name, 4, kind)                                                         \
+	LOOKUP_SIZED(scope, name, 8, kind)                                                         \
+	LOOKUP_SIZED(scope, name, 16, kind)
+LOOKUP_SIZES(, htab_lookup, LOOKUP_PLAIN)
+LOOKUP_SIZES(static, lookup_percpu, LOOKUP_PERCPU)
+LOOKUP_SIZES(static, lookup_lru, LOOKUP_LRU)
 
 void htab_inlined(const struct map *m, struct map_inline *in)
 {
 	static void *(*const lookups[][3])(struct map *, const void *) = {
-		[LOOKUP_PLAIN] = {lookup_plain_4, lookup_plain_8, lookup_plain_16},
+		[LOOKUP_PLAIN] = {htab_lookup_4, htab_lookup_8, htab_lookup_16},
 		[LOOKUP_PERCPU] = {lookup_percpu_4, lookup_percpu_8, lookup_percpu_16},
 		[LOOKUP_LRU] = {lookup_lru_4, lookup_lru_8, lookup_lru_16},
 	};

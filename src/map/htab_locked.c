@@ -11,7 +11,8 @@
  * word", so one of the two sees the other.
  *
  * Death: the write is staged in a redo record (redo.h) named by element and
- * life; who takes the dead writer's lock finishes it, unless that life is over.
+ * life; who takes the dead writer's lock finishes it, unless that life is over. A program that
+ * changes the value in place keeps it there as it was, and who takes its lock puts it back.
  */
 #include <sched.h>
 #include <stdlib.h>
@@ -19,6 +20,7 @@
 #include <time.h>
 
 #include "base/uaccess.h"
+#include "map/gate.h"
 #include "map/htab.h"
 #include "map/redo.h"
 
@@ -70,6 +72,11 @@ static int elem_lock(struct map *m, uint32_t index)
 	return 0;
 }
 
+int htab_settle_locked(struct map *m, uint32_t index)
+{
+	return elem_lock(m, index);
+}
+
 int htab_settle(struct map *m, uint32_t index)
 {
 	int err = elem_lock(m, index);
@@ -105,16 +112,30 @@ int htab_take_copy(struct map *m, uint32_t index, uint8_t *copy, uint64_t flags)
 	return -EAGAIN;
 }
 
-void htab_lock_died(struct map *m, void *value)
+int htab_section_begin(struct map *m, void *value, uint32_t start, void **kept)
 {
 	uint64_t off = (uint64_t)((uint8_t *)value - (m->obj.base + m->htab.elem_off));
 	struct redo_claims c = claims(m);
-	uint32_t index;
+	uint32_t index = (uint32_t)(off / m->htab.elem_stride);
+	int err, tries = 0;
 
-	if (m->attr.spin_lock_off < 0 || off / m->htab.elem_stride >= m->htab.elems)
-		return;
-	index = (uint32_t)(off / m->htab.elem_stride);
-	redo_claims_settle(m, &c, claim_id(index, load_acquire(&htab_elem(m, index)->gen)), apply);
+	*kept = NULL;
+	if (unlikely((uint8_t *)value < m->obj.base + m->htab.elem_off ||
+		     off / m->htab.elem_stride >= m->htab.elems))
+		return lock_acquire((uint32_t *)((uint8_t *)value + m->attr.spin_lock_off));
+	for (;;) {
+		err = elem_lock(m, index);
+		if (err || m->attr.value_size > REDO_KEEP_MAX)
+			return err;
+		*kept = redo_claims_keep(&c,
+					 claim_id(index, load_acquire(&htab_elem(m, index)->gen)),
+					 start, value, m->attr.value_size);
+		/* More sections than records: without, rather than waiting for them. */
+		if (likely(*kept) || tries++)
+			return 0;
+		lock_release(lock_word(m, index));
+		htab_reclaim(m);
+	}
 }
 
 /*
@@ -184,6 +205,13 @@ int htab_write_locked(struct map *m, uint32_t index, uint32_t gen, const void *v
 		ret = elem_lock(m, index);
 		if (ret)
 			return ret;
+		if (unlikely(map_gate_shut(m))) {
+			lock_release(lock_word(m, index));
+			ret = map_gate_wait(m);
+			if (ret)
+				return ret;
+			continue;
+		}
 		if (load_acquire(&htab_elem(m, index)->gen) != gen)
 			ret = 0;
 		else
@@ -192,6 +220,59 @@ int htab_write_locked(struct map *m, uint32_t index, uint32_t gen, const void *v
 				      ? -EAGAIN
 				      : 1;
 		lock_release(lock_word(m, index));
+		if (ret != -EAGAIN)
+			return ret;
+		htab_reclaim(m);
+		if (!until)
+			until = seconds() + LOCK_WAIT_SECONDS;
+		else if (seconds() > until)
+			return -EBUSY;
+		sched_yield();
+	}
+}
+
+/* The callback's part of htab_modify(), under the element's lock. */
+static int modify_locked(struct map *m, const struct htab_hit *hit, void *copy,
+			 int (*fn)(void *, void *), void *arg)
+{
+	struct redo_claims c = claims(m);
+	int ret;
+
+	if (load_acquire(&htab_elem(m, hit->index)->gen) != hit->gen)
+		return -ESTALE;
+	htab_copy_out(m, htab_value(m, hit->index, 0), copy);
+	ret = fn(copy, arg);
+	if (ret)
+		return -ECANCELED;
+	return redo_claims_write(m, &c, claim_id(hit->index, hit->gen), copy, m->attr.value_size,
+				 apply);
+}
+
+int htab_modify(struct map *m, const void *key, void *copy, int (*fn)(void *, void *), void *arg)
+{
+	uint64_t hash = htab_hash(m, key);
+	struct htab_hit hit;
+	time_t until = 0;
+	int ret;
+
+	for (;;) {
+		ret = htab_search(m, key, hash, &hit);
+		if (ret <= 0)
+			return ret ? ret : -ENOENT;
+		ret = elem_lock(m, hit.index);
+		if (ret)
+			return ret;
+		if (unlikely(map_gate_shut(m))) {
+			lock_release(lock_word(m, hit.index));
+			ret = map_gate_wait(m);
+			if (ret)
+				return ret;
+			continue;
+		}
+		ret = modify_locked(m, &hit, copy, fn, arg);
+		lock_release(lock_word(m, hit.index));
+		if (ret == -ESTALE)
+			continue;
 		if (ret != -EAGAIN)
 			return ret;
 		htab_reclaim(m);

@@ -159,6 +159,13 @@ static int region_populate(struct map *m, uint32_t stripe, uint32_t upto)
 	return 0;
 }
 
+int htab_pool_reserve(struct map *m, uint32_t stripe, uint32_t n)
+{
+	uint32_t upto = htab_stripe(m, stripe)->fresh + n;
+
+	return region_populate(m, stripe, upto < m->htab.per_stripe ? upto : m->htab.per_stripe);
+}
+
 /* Limbo's top: what this very run deleted it may reuse: only others count then. */
 static bool own_limbo(struct map *m, uint32_t index1, struct elem *top, int cpu)
 {

@@ -9,6 +9,7 @@
  * what follows it goes on together with the beginning of the next operation. Before it the
  * lines are asked for whose place the hash alone says.
  */
+#include "map/gate.h"
 #include "map/htab.h"
 #include "map/htab_commit.h"
 #include "map/htab_key.h"
@@ -52,6 +53,8 @@ INLINE int spot_lock(struct map *m, const struct spot *at)
 		htab_owner_died(m, at->stripe);
 		ret = 0;
 	}
+	if (unlikely(map_gate_shut(m)) && !ret)
+		ret = htab_gate_wait(m, at->stripe);
 	return ret;
 }
 

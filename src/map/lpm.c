@@ -132,6 +132,7 @@ static int lpm_recover(struct map *m)
 const struct map_ops lpm_map_ops = {
 	.type = BPF_MAP_TYPE_LPM_TRIE,
 	.name = "lpm_trie",
+	.gate = &lpm_gate_ops,
 	.alloc_check = lpm_alloc_check,
 	.check_late = true,
 	.layout = lpm_layout,

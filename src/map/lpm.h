@@ -389,6 +389,9 @@ int lpm_steal(struct map *m, uint32_t part);
 void lpm_give_complete(struct map *m, uint32_t part);
 void lpm_take_again(struct map *m, uint32_t part);
 
+/* lpm_gate.c */
+extern const struct gate_ops lpm_gate_ops;
+
 /* lpm_validate.c */
 int lpm_validate(struct map *m, char *why, size_t size);
 

@@ -5,16 +5,25 @@
 #include <time.h>
 
 #include "base/uaccess.h"
+#include "map/gate.h"
 
 int lpm_lock(struct map *m, uint32_t part)
 {
-	int ret = lock_acquire(&lpm_part(m, part)->lock);
+	int ret;
 
-	if (ret == LOCK_OWNER_DIED) {
-		lpm_recover_part(m, part);
-		ret = 0;
+	for (;;) {
+		ret = lock_acquire(&lpm_part(m, part)->lock);
+		if (ret == LOCK_OWNER_DIED) {
+			lpm_recover_part(m, part);
+			ret = 0;
+		}
+		if (ret || likely(!map_gate_shut(m)))
+			return ret;
+		lock_release(&lpm_part(m, part)->lock);
+		ret = map_gate_wait(m);
+		if (ret)
+			return ret;
 	}
-	return ret;
 }
 
 void lpm_unlock(struct map *m, uint32_t part)

@@ -48,6 +48,7 @@ int lru_layout(struct map *m, uint64_t *data_size, uint64_t *prealloc)
 const struct map_ops lru_htab_map_ops = {
 	.type = BPF_MAP_TYPE_LRU_HASH,
 	.name = "lru_hash",
+	.gate = &htab_lru_gate_ops,
 	.alloc_check = lru_alloc_check,
 	.layout = lru_layout,
 	.format = htab_format,

@@ -22,6 +22,7 @@
 #include "base/rawsys.h"
 #include "base/uaccess.h"
 #include "map/map.h"
+#include "map/notice.h"
 #include "map/objref.h"
 #include "sync/lease.h"
 
@@ -38,6 +39,7 @@ static const struct map_ops *const map_types[SHMAP_MAP_TYPE_MAX] = {
 
 _Static_assert(sizeof(struct map_header) <= OBJECT_BODY_SIZE, "the map's header fits the trailer");
 _Static_assert(offsetof(struct map_header, shared) == 1024, "struct map_shared is at 1024");
+_Static_assert(offsetof(struct map_shared, lock) == CACHE_LINE, "the gate's line is its own");
 
 /* Not from malloc(3), as maps are also opened and put in signal handlers. */
 static struct pool map_pool = POOL_OF(struct map);
@@ -135,6 +137,7 @@ static int map_layout(struct map *m, uint64_t *data_size, uint64_t *prealloc)
 	err = m->ops->layout(m, data_size, prealloc);
 	if (err)
 		return err;
+	m->notice_off = round_up_u64(*data_size, SHMAP_PAGE);
 	if (!m->ops->sparse && pages > 0 && page > 0 && *data_size > (uint64_t)pages * page)
 		return -ENOMEM;
 	return 0;
@@ -172,7 +175,8 @@ int map_check(const struct map_attr *attr)
 	return map_prepare(attr, &m, &data_size, &prealloc);
 }
 
-int map_create(const struct map_attr *attr, int btf_fd, struct map **out, int *fd)
+/* Begins a map: a mapped file, not formatted, which nobody can find yet. */
+static int map_begin(const struct map_attr *attr, struct map **out, int *fd)
 {
 	uint64_t data_size = 0, prealloc = 0;
 	struct map_header *header;
@@ -193,21 +197,45 @@ int map_create(const struct map_attr *attr, int btf_fd, struct map **out, int *f
 	if (!err)
 		err = lease_open();
 	if (!err)
-		err = object_create(OBJECT_MAP, data_size, prealloc, &m->obj, fd);
-	if (err)
-		goto free_map;
+		err = writers_open();
+	if (!err)
+		err = object_create(OBJECT_MAP, m->notice_off + NOTICE_SIZE, prealloc, &m->obj, fd);
+	if (err) {
+		*fd = -1;
+		pool_free(&map_pool, m);
+		return err;
+	}
 	m->writable = m->obj.writable;
 	header = map_file_header(m);
 	m->shared = &header->shared;
 	header->attr = m->attr;
-	if (m->ops->objref && m->ops->objref->users)
-		err = raw_fchmod(*fd, 0600 | OBJECT_USERS);
-	if (!err)
-		err = m->ops->format(m);
-	if (!err && m->ops->open)
-		err = m->ops->open(m);
-	if (err)
-		goto unmap;
+	*out = m;
+	return 0;
+}
+
+/* The end of one that failed. opened: ops->open() has succeeded. */
+static void map_discard(struct map *m, bool opened, int *fd)
+{
+	if (opened && m->ops->close)
+		m->ops->close(m);
+	map_unmap(m);
+	raw_close(*fd);
+	/* an anchor that was made before object_ref() failed */
+	if (m->obj.id)
+		object_collect(OBJECT_MAP, m->obj.id);
+	*fd = -1;
+	pool_free(&map_pool, m);
+}
+
+/* Opens it for this process and lets all find it. */
+static int map_publish(struct map *m, int btf_fd, int *fd)
+{
+	int err = m->ops->open ? m->ops->open(m) : 0;
+
+	if (err) {
+		map_discard(m, false, fd);
+		return err;
+	}
 	if (btf_fd >= 0) {
 		err = object_publish_unready(&m->obj, *fd);
 		if (!err)
@@ -218,22 +246,50 @@ int map_create(const struct map_attr *attr, int btf_fd, struct map **out, int *f
 		err = object_publish(&m->obj, *fd);
 	}
 	if (err)
-		goto close;
-	*out = m;
-	return 0;
-close:
-	if (m->ops->close)
-		m->ops->close(m);
-unmap:
-	map_unmap(m);
-	raw_close(*fd);
-	/* an anchor that was made before object_ref() failed */
-	if (m->obj.id)
-		object_collect(OBJECT_MAP, m->obj.id);
-free_map:
-	*fd = -1;
-	pool_free(&map_pool, m);
+		map_discard(m, true, fd);
 	return err;
+}
+
+int map_create(const struct map_attr *attr, int btf_fd, struct map **out, int *fd)
+{
+	struct map *m;
+	int err = map_begin(attr, &m, fd);
+
+	if (err)
+		return err;
+	if (m->ops->objref && m->ops->objref->users)
+		err = raw_fchmod(*fd, 0600 | OBJECT_USERS);
+	if (!err)
+		err = m->ops->format(m);
+	if (err) {
+		map_discard(m, false, fd);
+		return err;
+	}
+	err = map_publish(m, btf_fd, fd);
+	if (!err)
+		*out = m;
+	return err;
+}
+
+int map_copy_begin(const struct map *m, struct map **out, int *fd)
+{
+	struct map_attr attr = m->attr;
+
+	/* What nobody is to change programs may not change either. */
+	if (attr.spin_lock_off < 0 && !(attr.map_flags & BPF_F_WRONLY_PROG))
+		attr.map_flags |= BPF_F_RDONLY_PROG;
+	return map_begin(&attr, out, fd);
+}
+
+int map_copy_end(struct map *copy, int btf_fd, int *fd)
+{
+	store_relaxed(&copy->shared->frozen, 1U);
+	return map_publish(copy, btf_fd, fd);
+}
+
+void map_copy_discard(struct map *copy, int *fd)
+{
+	map_discard(copy, false, fd);
 }
 
 /* Do the attributes describe a map that this library would have made? */
@@ -256,7 +312,8 @@ static int map_check_file(struct map *m)
 		err = map_layout(m, &data_size, &prealloc);
 	if (err)
 		return -EPROTO;
-	if (m->obj.size < OBJECT_TRAILER_SIZE || data_size > m->obj.size - OBJECT_TRAILER_SIZE)
+	if (m->obj.size < OBJECT_TRAILER_SIZE || m->obj.size - OBJECT_TRAILER_SIZE < NOTICE_SIZE ||
+	    m->notice_off > m->obj.size - OBJECT_TRAILER_SIZE - NOTICE_SIZE)
 		return -EPROTO;
 	return 0;
 }
@@ -271,6 +328,8 @@ int map_open(int fd, struct map **out)
 	err = uaccess_init();
 	if (!err)
 		err = lease_open();
+	if (!err)
+		err = writers_open();
 	if (!err)
 		err = object_map(fd, &m->obj);
 	if (err)

@@ -17,6 +17,7 @@
 
 #include "base/uapi.h"
 #include "shm/object.h"
+#include "sync/qlock.h"
 
 #define MAP_NAME_LEN 16
 #define MAP_MAX_SPECIAL 1
@@ -68,11 +69,22 @@ int map_hide_timers(const struct map_attr *attr, void *user_value);
 
 /* Mutable, shared, in the trailer's body after map_attr (offset 1024 of it). */
 struct map_shared {
-	uint32_t frozen;		/* 0 -> 1 once */
+	union {				/* what is in the way of a change by bpf(2); 0: nothing */
+		struct {
+			uint32_t frozen; /* 0 -> 1 once */
+			uint32_t hooks;	 /* MAP_LOCKS, MAP_WATCHED; change.h */
+		};
+		uint64_t closed;
+	};
 	uint32_t writers;		/* writable user mmaps (BPF_MAP_FREEZE: EBUSY); see sys/ */
-	uint32_t changes;		/* reserved for notification */
 	uint32_t damaged;		/* set when a walk met an impossible link */
 	uint64_t owner;			/* prog array: what its programs are like; objref.h */
+	uint32_t gate;			/* who keeps writers out (gate.h); 0: nobody */
+	uint32_t pad;
+	uint64_t commits;		/* transactions on this map; odd: one is being applied */
+	uint8_t pad2[CACHE_LINE - 40];	/* what is above is read by everybody, seldom written */
+	struct qlock lock;		/* bpf_map_lock() */
+	uint32_t lock_ready;		/* all writers look at the lock */
 };
 
 struct map_header {
@@ -97,6 +109,7 @@ struct map_quick {
 };
 
 struct map_batch;
+struct gate_ops;	/* map/gate.h: snapshots and transactions */
 struct htab_many;
 struct map_inline;
 struct map_stats;
@@ -157,6 +170,7 @@ struct map_ops {
 	const struct perf_ops *perf;
 	const struct stack_ops *stack;
 	const struct storage_ops *storage;
+	const struct gate_ops *gate;
 
 	/* The helpers (enum bpf_func_id) that take this type of map, beside those that
 	 * the functions above stand for; 0 ends the list. NULL: none. */
@@ -168,9 +182,12 @@ struct map_ops {
 	/* Counts without walking: 0, or -errno. NULL: a type that counts nothing. */
 	int (*stats)(struct map *m, struct map_stats *stats);
 
-	/* bpf_spin_lock() of the value took the lock over from a dead holder: finishes
-	 * what an update under BPF_F_LOCK left. Called with the lock held; may be NULL. */
-	void (*lock_died)(struct map *m, void *value);
+	/* bpf_spin_lock() of the value: takes the lock, finishes or undoes what a dead holder
+	 * left, and keeps the value as it is, so that the next holder can put it back if this
+	 * one dies. start: where to look for room first (the CPU). *kept is for
+	 * map_section_end(), and NULL where nothing is kept. 0 or -EBUSY. NULL: a type
+	 * without locks. */
+	int (*section_begin)(struct map *m, void *value, uint32_t start, void **kept);
 
 	/* Batches; NULL where the kernel has none (-ENOTSUPP). See struct map_batch. */
 	int (*lookup_batch)(struct map *m, struct map_batch *b);
@@ -212,8 +229,12 @@ struct map_ops {
 
 	/* Access by direct map value (BPF_PSEUDO_MAP_VALUE): address of offset 0, or NULL. */
 	void *(*direct_value)(struct map *m);
+	/* The same of a frozen map, in a copy of this process's own, which nobody else changes
+	 * and which all of its programs see from now on; NULL: no memory. */
+	const void *(*sealed_value)(struct map *m);
 	/* For who makes code of lookups in this one map; NULL: there is nothing to say. */
 	void (*inlined)(const struct map *m, struct map_inline *in);
+	bool raw_stores;		/* mappings of the fd store into values: rawstore.h */
 	bool lock_allowed;		/* may hold struct bpf_spin_lock */
 	bool per_cpu;
 	bool evicts;			/* hash family: a full map makes room by itself (LRU) */
@@ -238,6 +259,12 @@ struct map_ops {
  *
  * (those whose offset is not 0) has FUTEX_OWNER_DIED, lookup() is called instead. cpu is that
  * of the lease; a cpu of `cpus` or more has no values. cpus 0: not a per-CPU map.
+ *
+ * With slots not 0 the value of a key below slots is the object that the 64-bit word at
+ *
+ *	m->obj.base + slots_off + key * 8
+ *
+ * names, as objref_lookup() finds it by that key.
  */
 struct map_inline {
 	void *(*lookup)(struct map *m, const void *key); /* for this map; NULL: ops->lookup */
@@ -247,6 +274,8 @@ struct map_inline {
 	uint64_t guard_off, cpu_guard_off;
 	uint32_t guard_mask, guard_stride;
 	uint64_t cpu_guard_stride;
+	uint32_t slots;
+	uint64_t slots_off;
 };
 
 /* What a map counts, without being walked; what does not apply is 0. */
@@ -275,9 +304,12 @@ struct map {
 	uint32_t elem_size;		/* round_up(value_size, 8) */
 	uint32_t refs;			/* of this process's holders; see map_get/map_put */
 	bool writable;			/* shorthand for obj.writable */
+	bool home;			/* known to be of this runtime directory; gate.c */
 	const struct map *inner;	/* maps of maps: ops and attr of what they hold, or NULL */
+	uint8_t *sealed;		/* sealed_value()'s copy, or NULL */
 	struct objref_local *slots;	/* values are objects: this process's part; objref.c */
 	uint64_t objref_off;		/* and where the file keeps what they need */
+	uint64_t notice_off;		/* where the file keeps what was noticed; notice.h */
 	union {				/* geometry, private, by type */
 		struct {
 			uint8_t *data;	/* two views of the data, one behind the other */
@@ -348,6 +380,14 @@ int map_check(const struct map_attr *attr);
  */
 int map_create(const struct map_attr *attr, int btf_fd, struct map **out, int *fd);
 
+/*
+ * A snapshot in the making: a map like m, frozen, whose data bytes the caller fills in before
+ * map_copy_end(), which, when it fails, has discarded it. 0 or -errno.
+ */
+int map_copy_begin(const struct map *m, struct map **out, int *fd);
+int map_copy_end(struct map *copy, int btf_fd, int *fd);
+void map_copy_discard(struct map *copy, int *fd);
+
 /* Opens the map behind fd (maps the file; checks header). One ref. */
 int map_open(int fd, struct map **out);
 void map_get(struct map *m);
@@ -369,5 +409,8 @@ static inline uint32_t map_user_value_size(const struct map *m)
 {
 	return m->user_value_size;
 }
+
+/* Before bpf_spin_unlock() lets the lock go: what the holder has stored stands. */
+void map_section_end(void *kept);
 
 #endif

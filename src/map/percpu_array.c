@@ -22,6 +22,7 @@
 
 #include "base/errors.h"
 #include "map/array_common.h"
+#include "map/gate.h"
 #include "map/generic_batch.h"
 #include "map/redo.h"
 #include "map/value.h"
@@ -138,6 +139,11 @@ static int percpu_write(struct map *m, const void *key, const void *value, uint6
 	err = array_check_update(m, index, flags);
 	if (err)
 		return err;
+	while (unlikely(map_gate_shut(m))) {
+		err = map_gate_wait(m);
+		if (err)
+			return err;
+	}
 	if (!m->array.redo_count) {
 		percpu_apply_all(m, index, value, -1); /* one CPU, 8 bytes: one store */
 		return 0;
@@ -256,6 +262,11 @@ static long percpu_update(struct map *m, const void *key, const void *value, uin
 		if (err)
 			return err;
 	}
+	while (unlikely(map_gate_shut(m))) {
+		err = map_gate_wait(m);
+		if (err)
+			return err;
+	}
 	if (!percpu_cpu_records(m)) {
 		value_store_small(percpu_slot(m, index, cpu), 0, value, m->attr.value_size);
 		return 0;
@@ -359,6 +370,11 @@ static inline __attribute__((always_inline)) int write_small(struct map *m, uint
 	err = array_check_update(m, index, BPF_ANY);
 	if (unlikely(err))
 		return err;
+	while (unlikely(map_gate_shut(m))) {
+		err = map_gate_wait(m);
+		if (err)
+			return err;
+	}
 	if (!m->array.redo_count) {
 		percpu_apply_all(m, index, value, -1);
 		return 0;
@@ -456,9 +472,79 @@ static int percpu_validate(struct map *m, char *why, size_t size)
 	return 0;
 }
 
+/* ---- snapshots and transactions: gate.h ---- */
+
+static int percpu_pass(struct map *m, struct redo_record *r, redo_apply_fn apply, int cpu)
+{
+	int err = redo_lock(m, r, apply, cpu);
+
+	if (!err)
+		lock_release(&r->lock);
+	return err;
+}
+
+static int percpu_drain(struct map *m, const void *key)
+{
+	uint32_t i, from = key ? array_index(key) : 0, upto = key ? from + 1 : m->array.redo_count;
+	int err = 0;
+
+	for (i = from; !err && m->array.redo_count && i < upto; i++)
+		err = percpu_pass(m, percpu_record(m, i), percpu_apply_all, -1);
+	for (i = 0; !err && percpu_cpu_records(m) && i < m->attr.possible_cpus; i++)
+		err = percpu_pass(m, percpu_cpu_record(m, i), percpu_apply_one, (int)i);
+	return err;
+}
+
+static void percpu_copied(struct map *copy)
+{
+	uint32_t i, cpus = percpu_cpu_records(copy) ? copy->attr.possible_cpus : 0;
+
+	for (i = 0; i < copy->array.redo_count; i++)
+		percpu_record(copy, i)->lock = 0, percpu_record(copy, i)->tag = 0;
+	for (i = 0; i < cpus; i++)
+		percpu_cpu_record(copy, i)->lock = 0, percpu_cpu_record(copy, i)->tag = 0;
+}
+
+static int percpu_check(const struct map *m, const void *key, bool put)
+{
+	if (!put)
+		return -EINVAL;
+	return array_index(key) < m->attr.max_entries ? 0 : -E2BIG;
+}
+
+/* Every value has its place already. */
+static int percpu_reserve(struct map *m, const struct gate_need *need, uint32_t n)
+{
+	return 0;
+}
+
+/* A program's update of its CPU's value is a single store. */
+static bool percpu_put_over(struct map *m, const void *key, const void *seen, const void *value)
+{
+	uint32_t index = array_index(key), i;
+	uint64_t off;
+
+	for (i = 0; index < m->attr.max_entries && i < m->attr.possible_cpus; i++) {
+		off = (uint64_t)i * m->elem_size;
+		if (!value_store_over(percpu_slot(m, index, i), (const uint8_t *)seen + off,
+				      (const uint8_t *)value + off, m->attr.value_size))
+			return false;
+	}
+	return index < m->attr.max_entries;
+}
+
+static const struct gate_ops percpu_gate_ops = {
+	.drain = percpu_drain,
+	.copied = percpu_copied,
+	.check = percpu_check,
+	.reserve = percpu_reserve,
+	.put_over = percpu_put_over,
+};
+
 const struct map_ops percpu_array_map_ops = {
 	.type = BPF_MAP_TYPE_PERCPU_ARRAY,
 	.name = "percpu_array",
+	.gate = &percpu_gate_ops,
 	.alloc_check = percpu_alloc_check,
 	.layout = percpu_layout,
 	.format = percpu_format,

@@ -14,6 +14,7 @@
 const struct map_ops percpu_htab_map_ops = {
 	.type = BPF_MAP_TYPE_PERCPU_HASH,
 	.name = "percpu_hash",
+	.gate = &htab_gate_ops,
 	.alloc_check = htab_alloc_check,
 	.layout = htab_layout,
 	.format = htab_format,

@@ -8,6 +8,7 @@
 const struct map_ops percpu_lru_htab_map_ops = {
 	.type = BPF_MAP_TYPE_LRU_PERCPU_HASH,
 	.name = "lru_percpu_hash",
+	.gate = &htab_lru_gate_ops,
 	.alloc_check = lru_alloc_check,
 	.layout = lru_layout,
 	.format = htab_format,

@@ -152,7 +152,7 @@ static int queue_format(struct map *m)
 static __attribute__((noinline)) int queue_populate(struct map *m, uint64_t end)
 {
 	uint64_t from = (uint64_t)load_relaxed(&queue_hot(m)->pages) * SHMAP_PAGE;
-	uint64_t data = m->obj.size - OBJECT_TRAILER_SIZE, to = round_up_u64(end, QUEUE_STEP);
+	uint64_t data = m->notice_off, to = round_up_u64(end, QUEUE_STEP);
 	int err;
 
 	if (to > data)
@@ -431,7 +431,7 @@ static int queue_recover(struct map *m)
 static int queue_validate(struct map *m, char *why, size_t size)
 {
 	struct queue_hot *q = queue_hot(m);
-	uint64_t pages = (m->obj.size - OBJECT_TRAILER_SIZE) / SHMAP_PAGE;
+	uint64_t pages = m->notice_off / SHMAP_PAGE;
 
 	if (!q->lock && state_good(m, q->state) && q->pages && q->pages <= pages)
 		return 0;

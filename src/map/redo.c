@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Redo records; see redo.h for what they are and why they hold. */
 #include "base/errors.h"
+#include "map/gate.h"
 #include "map/redo.h"
 #include "map/value.h"
 
@@ -36,12 +37,20 @@ static void redo_settle(struct map *m, struct redo_record *r, redo_apply_fn appl
 
 int redo_lock(struct map *m, struct redo_record *r, redo_apply_fn apply, int cpu)
 {
-	int err = lock_acquire(&r->lock);
+	int err;
 
-	if (unlikely(err < 0))
-		return err;
-	redo_settle(m, r, apply, cpu);
-	return 0;
+	for (;;) {
+		err = lock_acquire(&r->lock);
+		if (unlikely(err < 0))
+			return err;
+		redo_settle(m, r, apply, cpu);
+		if (likely(!map_gate_shut(m)))
+			return 0;
+		lock_release(&r->lock);
+		err = map_gate_wait(m);
+		if (err)
+			return err;
+	}
 }
 
 /* The caller owns the record and its tag is 0 or CLAIMED. */
@@ -131,6 +140,39 @@ int redo_claims_write(struct map *m, const struct redo_claims *c, uint64_t id, c
 		return 0;
 	}
 	return -EAGAIN;
+}
+
+struct redo_record *redo_claims_keep(const struct redo_claims *c, uint64_t id, uint32_t start,
+				     const void *value, size_t size)
+{
+	for (uint32_t i = 0; i < c->count; i++) {
+		struct redo_record *r = redo_claim_at(c, (start + i) & (c->count - 1));
+		uint64_t none = 0;
+
+		if (load_relaxed(&r->tag))
+			continue;
+		if (!cas_acquire(&r->tag, &none, (id + 1) | REDO_CLAIMED))
+			continue;
+		value_store(r->staged, value, size);
+		/* The staged value before the tag, the tag before the first store of the
+		 * section: pairs with redo_claims_settle(). */
+		store_release(&r->tag, id + 1);
+		fence_release();
+		return r;
+	}
+	return NULL;
+}
+
+void redo_claims_forget(struct redo_record *r)
+{
+	/* The section's stores before: who finds no tag finds all of them. */
+	store_release(&r->tag, 0);
+}
+
+void map_section_end(void *kept)
+{
+	if (kept)
+		redo_claims_forget(kept);
 }
 
 struct redo_record *redo_claims_find(const struct redo_claims *c, uint64_t id)

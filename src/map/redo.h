@@ -120,6 +120,19 @@ void redo_claims_settle(struct map *m, const struct redo_claims *c, uint64_t id,
 /* Under the element's lock: the write, or -EAGAIN when all records are in use. */
 int redo_claims_write(struct map *m, const struct redo_claims *c, uint64_t id, const void *value,
 		      size_t size, redo_apply_fn apply);
+/*
+ * Sections: under the element's lock, before a program changes the value in place. The value as
+ * it is is staged, and stays staged until redo_claims_forget(), which comes before the lock is let
+ * go. A holder that dies in between leaves a claim as above: who takes its lock "finishes" it,
+ * which puts back what was there. After redo_claims_forget() the section has happened. NULL: all
+ * records are in use. start: where to look first; CPUs apart, so that each finds its own record in
+ * its cache.
+ */
+struct redo_record *redo_claims_keep(const struct redo_claims *c, uint64_t id, uint32_t start,
+				     const void *value, size_t size);
+void redo_claims_forget(struct redo_record *r);
+/* Values that are larger are not kept: copying them at every section would cost microseconds. */
+#define REDO_KEEP_MAX 4096U
 /* The record in which the element is staged, or NULL (a read-only mapping asks). */
 struct redo_record *redo_claims_find(const struct redo_claims *c, uint64_t id);
 

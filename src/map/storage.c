@@ -237,9 +237,9 @@ static long storage_drop(struct map *m, const struct storage_owner *o)
 	return htab_delete(m->storage.table, o);
 }
 
-static void storage_lock_died(struct map *m, void *value)
+static int storage_section_begin(struct map *m, void *value, uint32_t start, void **kept)
 {
-	htab_lock_died(m->storage.table, value);
+	return htab_section_begin(m->storage.table, value, start, kept);
 }
 
 static uint64_t storage_memlock(const struct map *m)
@@ -284,7 +284,7 @@ static int storage_validate(struct map *m, char *why, size_t size)
 		.erase = storage_erase,                                                            \
 		.storage = &n##_sub_ops,                                                           \
 		.helpers = n##_helpers,                                                            \
-		.lock_died = storage_lock_died,                                                    \
+		.section_begin = storage_section_begin,                                            \
 		.memlock = storage_memlock,                                                        \
 		.stats = storage_stats,                                                            \
 		.recover = storage_recover,                                                        \

@@ -189,4 +189,5 @@ const struct map_ops user_ringbuf_map_ops = {
 	.recover = user_ringbuf_recover,
 	.validate = user_ringbuf_validate,
 	.inner_allowed = true,
+	.check_late = true,
 };

@@ -72,6 +72,39 @@ static inline void value_store_small(void *slot, size_t off, const void *src, si
 	} while (!cas_relaxed((uint64_t *)slot, &old, want));
 }
 
+/* The same where another value than `seen` stays. False: of no such size. */
+static inline bool value_store_over(void *place, const void *seen, const void *value, size_t size)
+{
+	uint64_t v8, s8;
+	uint32_t v4, s4;
+	uint16_t v2, s2;
+	uint8_t s1;
+
+	switch (size) {
+	case 8:
+		memcpy(&s8, seen, 8);
+		memcpy(&v8, value, 8);
+		cas_relaxed((uint64_t *)place, &s8, v8);
+		return true;
+	case 4:
+		memcpy(&s4, seen, 4);
+		memcpy(&v4, value, 4);
+		cas_relaxed((uint32_t *)place, &s4, v4);
+		return true;
+	case 2:
+		memcpy(&s2, seen, 2);
+		memcpy(&v2, value, 2);
+		cas_relaxed((uint16_t *)place, &s2, v2);
+		return true;
+	case 1:
+		s1 = *(const uint8_t *)seen;
+		cas_relaxed((uint8_t *)place, &s1, *(const uint8_t *)value);
+		return true;
+	default:
+		return false;
+	}
+}
+
 /* Stores a value of `size` bytes, but for the lock at lock_off (-1: none). */
 static inline void value_store_unlocked(void *dst, const void *src, size_t size, int32_t lock_off)
 {

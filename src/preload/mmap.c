@@ -10,6 +10,7 @@
 
 #include "preload/preload.h"
 #include "shm/rundir.h"
+#include "sys/rawstore.h"
 
 static uint32_t maps_mapped; /* some map has been mapped here */
 
@@ -73,6 +74,7 @@ EXPORT void *mremap(void *old, size_t old_size, size_t size, int flags, ...)
 	int saved = errno;
 	va_list ap;
 	void *to;
+	long at;
 
 	va_start(ap, flags);
 	to = va_arg(ap, void *);
@@ -82,7 +84,10 @@ EXPORT void *mremap(void *old, size_t old_size, size_t size, int flags, ...)
 		return MAP_FAILED;
 	}
 	errno = saved;
-	return (void *)edge(raw_syscall5(SYS_mremap, old, old_size, size, flags, to));
+	at = raw_syscall5(SYS_mremap, old, old_size, size, flags, to);
+	if (unlikely(load_relaxed(&maps_mapped)) && (at >= 0 || at < -4095))
+		raw_moved(old, old_size, (void *)at, size);
+	return (void *)edge(at);
 }
 
 EXPORT void *mmap64(void *addr, size_t len, int prot, int flags, int fd, off64_t off)

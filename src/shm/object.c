@@ -28,6 +28,7 @@
 #ifndef MADV_COLLAPSE
 #define MADV_COLLAPSE 25
 #endif
+#define POPULATE_MAX (16 * SHMAP_PAGE)
 #define COLLAPSE_FAILURES 8 /* then a process tries no more */
 
 _Static_assert(sizeof(struct object_trailer) == OBJECT_TRAILER_SIZE, "trailer is one page");
@@ -91,9 +92,9 @@ static int allocate(int fd, uint64_t offset, uint64_t len)
 
 /*
  * A large file is mapped where its huge pages can be: an address that is as far into a
- * huge page as the offset.
+ * huge page as the offset. flags: besides MAP_SHARED.
  */
-static void *map_file(size_t size, int prot, int fd)
+static void *map_file(size_t size, int prot, int fd, int flags)
 {
 	uint8_t *space, *base;
 	size_t before;
@@ -103,7 +104,8 @@ static void *map_file(size_t size, int prot, int fd)
 				 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 		if (!raw_is_error(space)) {
 			before = -(uintptr_t)space & (OBJECT_HUGE - 1);
-			base = raw_mmap(space + before, size, prot, MAP_SHARED | MAP_FIXED, fd, 0);
+			base = raw_mmap(space + before, size, prot, MAP_SHARED | MAP_FIXED | flags,
+					fd, 0);
 			if (raw_is_error(base)) {
 				raw_munmap(space, size + OBJECT_HUGE);
 				return base;
@@ -114,11 +116,11 @@ static void *map_file(size_t size, int prot, int fd)
 			return base;
 		}
 	}
-	return raw_mmap(NULL, size, prot, MAP_SHARED, fd, 0);
+	return raw_mmap(NULL, size, prot, MAP_SHARED | flags, fd, 0);
 }
 
-/* Unnamed, held, sized, allocated. The fd or -errno. */
-static int make_file(uint64_t size, uint64_t prealloc, struct stat *st)
+/* Unnamed and held. The fd or -errno. */
+static int make_unnamed(void)
 {
 	int fd, ret;
 
@@ -129,27 +131,74 @@ static int make_file(uint64_t size, uint64_t prealloc, struct stat *st)
 	 * anchor without it while we live. Nobody else has this description. */
 	ret = raw_flock(fd, LOCK_SH | LOCK_NB);
 	if (!ret)
-		ret = raw_ftruncate(fd, size);
-	if (ret == -EFBIG)
-		ret = -ENOMEM;
-	if (!ret)
-		ret = allocate(fd, size - OBJECT_TRAILER_SIZE, OBJECT_TRAILER_SIZE);
-	if (!ret)
-		ret = allocate(fd, 0, prealloc);
-	if (!ret)
-		ret = raw_fstat(fd, st);
+		return fd;
+	raw_close(fd);
+	return ret;
+}
+
+/* What the file is: after its size is set. */
+static int look_at(int fd, struct stat *st)
+{
+	int ret = raw_fstat(fd, st);
+
 	if (!ret && (st->st_mode & 0777) != 0600) /* an unusual umask */
 		ret = raw_fchmod(fd, 0600);
+	return ret;
+}
+
+/* Unnamed, held, sized, allocated. The fd or -errno. */
+static int make_file(uint64_t size, uint64_t prealloc, struct stat *st)
+{
+	int fd = make_unnamed(), ret;
+
+	if (fd < 0)
+		return fd;
+	if (round_up_u64(prealloc, SHMAP_PAGE) == size - OBJECT_TRAILER_SIZE) {
+		/* all of it: that sizes it, too */
+		ret = allocate(fd, 0, size);
+	} else {
+		ret = raw_ftruncate(fd, size);
+		if (ret == -EFBIG)
+			ret = -ENOMEM;
+		if (!ret)
+			ret = allocate(fd, size - OBJECT_TRAILER_SIZE, OBJECT_TRAILER_SIZE);
+		if (!ret)
+			ret = allocate(fd, 0, prealloc);
+	}
+	if (!ret)
+		ret = look_at(fd, st);
 	if (!ret)
 		return fd;
 	raw_close(fd);
 	return ret == -ENOSPC ? -ENOMEM : ret;
 }
 
+size_t object_file_size(size_t data_size)
+{
+	return round_up_u64(data_size, SHMAP_PAGE) + OBJECT_TRAILER_SIZE;
+}
+
+/* Beyond the limit the kernel would send SIGXFSZ. */
+static bool too_large(uint64_t size)
+{
+	struct rlimit lim = {.rlim_cur = RLIM_INFINITY};
+
+	raw_prlimit(0, RLIMIT_FSIZE, NULL, &lim);
+	return size > lim.rlim_cur;
+}
+
+static void fill_trailer(struct object_trailer *t, enum object_kind kind, uint64_t size)
+{
+	memcpy(t->magic, OBJECT_MAGIC, sizeof(t->magic));
+	t->layout = OBJECT_LAYOUT;
+	t->kind = kind;
+	t->size = size;
+	t->uid = raw_geteuid();
+}
+
 int object_create(enum object_kind kind, size_t data_size, size_t prealloc, struct object *obj,
 		  int *fd)
 {
-	struct rlimit lim = {.rlim_cur = RLIM_INFINITY};
 	struct object_trailer *t;
 	struct stat st;
 	uint64_t size;
@@ -163,10 +212,8 @@ int object_create(enum object_kind kind, size_t data_size, size_t prealloc, stru
 	ret = rundir_open();
 	if (ret)
 		return ret;
-	size = round_up_u64(data_size, SHMAP_PAGE) + OBJECT_TRAILER_SIZE;
-	/* Beyond the limit the kernel would send SIGXFSZ. */
-	raw_prlimit(0, RLIMIT_FSIZE, NULL, &lim);
-	if (size > lim.rlim_cur)
+	size = object_file_size(data_size);
+	if (too_large(size))
 		return -ENOMEM;
 
 	ret = make_file(size, prealloc, &st);
@@ -178,17 +225,15 @@ int object_create(enum object_kind kind, size_t data_size, size_t prealloc, stru
 	if (ret < 0)
 		return ret;
 	*fd = ret;
-	base = map_file(size, PROT_READ | PROT_WRITE, *fd);
+	/* A few pages that are there already: mapped at once, not by a fault each. */
+	base = map_file(size, PROT_READ | PROT_WRITE, *fd,
+			size <= POPULATE_MAX && prealloc == data_size ? MAP_POPULATE : 0);
 	if (raw_is_error(base)) {
 		raw_close(*fd);
 		return -ENOMEM;
 	}
 	t = (struct object_trailer *)((uint8_t *)base + size - OBJECT_TRAILER_SIZE);
-	memcpy(t->magic, OBJECT_MAGIC, sizeof(t->magic));
-	t->layout = OBJECT_LAYOUT;
-	t->kind = kind;
-	t->size = size;
-	t->uid = raw_geteuid();
+	fill_trailer(t, kind, size);
 	*obj = (struct object){
 		.base = base,
 		.size = size,
@@ -214,17 +259,26 @@ static uint32_t take_id(enum object_kind kind)
 	return id;
 }
 
-int object_publish_unready(struct object *obj, int fd)
+static void note_time(struct object_trailer *t)
+{
+	struct timespec now;
+
+	raw_clock_gettime(CLOCK_BOOTTIME, &now);
+	t->load_time = now.tv_sec * 1000000000ULL + now.tv_nsec;
+}
+
+/*
+ * Gives the object an id and its anchor. store(arg, id) puts the id into the file before
+ * the name is there: whoever finds the anchor reads its own id.
+ */
+static int name_it(struct object *obj, int fd, int (*store)(void *arg, uint32_t id), void *arg)
 {
 	int dir = rundir_kind_fd(obj->kind), ret;
-	struct timespec now;
 	char name[LINK_NAME_SIZE];
 	uint32_t first = 0;
 
 	if (dir < 0)
 		return dir;
-	raw_clock_gettime(CLOCK_BOOTTIME, &now);
-	obj->trailer->load_time = now.tv_sec * 1000000000ULL + now.tv_nsec;
 	for (;;) {
 		uint32_t id = take_id(obj->kind);
 
@@ -234,8 +288,9 @@ int object_publish_unready(struct object *obj, int fd)
 			return -ENOSPC;
 		if (!first)
 			first = id;
-		/* Before the name: whoever finds the anchor reads its own id. */
-		store_release(&obj->trailer->id, id);
+		ret = store(arg, id);
+		if (ret)
+			return ret;
 		snprintf(name, sizeof(name), "%u", id);
 		ret = link_fd(fd, dir, name);
 		if (ret == -EEXIST) /* in use since before the counter went round */
@@ -245,6 +300,106 @@ int object_publish_unready(struct object *obj, int fd)
 		obj->id = id;
 		return 0;
 	}
+}
+
+static int store_id(void *arg, uint32_t id)
+{
+	struct object_trailer *t = arg;
+
+	store_release(&t->id, id);
+	return 0;
+}
+
+int object_publish_unready(struct object *obj, int fd)
+{
+	note_time(obj->trailer);
+	return name_it(obj, fd, store_id, obj->trailer);
+}
+
+struct written {
+	uint8_t *bytes;
+	size_t size;
+	int fd;
+};
+
+static int write_all(int fd, const uint8_t *bytes, size_t size, off_t at)
+{
+	while (size) {
+		ssize_t n = raw_pwrite(fd, bytes, size, at);
+
+		if (n == -EINTR)
+			continue;
+		if (n <= 0)
+			return n == -ENOSPC || n == -EFBIG || n == -EDQUOT || !n ? -ENOMEM : (int)n;
+		bytes += n;
+		size -= (size_t)n;
+		at += n;
+	}
+	return 0;
+}
+
+/* All of it, with that id; a second id: the end. */
+static int write_id(void *arg, uint32_t id)
+{
+	struct written *w = arg;
+	struct object_trailer *t =
+		(struct object_trailer *)(w->bytes + w->size - OBJECT_TRAILER_SIZE);
+	size_t from = t->id ? w->size - OBJECT_TRAILER_SIZE : 0;
+
+	t->id = id;
+	return write_all(w->fd, w->bytes + from, w->size - from, (off_t)from);
+}
+
+static int write_file(enum object_kind kind, struct written *w, struct object *obj)
+{
+	struct stat st;
+	int ret;
+
+	w->fd = make_unnamed();
+	if (w->fd < 0)
+		return w->fd;
+	ret = look_at(w->fd, &st);
+	*obj = (struct object){.kind = kind, .size = w->size, .dev = st.st_dev, .ino = st.st_ino};
+	if (!ret)
+		ret = name_it(obj, w->fd, write_id, w);
+	if (ret)
+		raw_close(w->fd);
+	return ret;
+}
+
+int object_write(enum object_kind kind, size_t data_size, uint8_t *bytes, bool ready,
+		 struct object *obj, int *fd)
+{
+	struct written w = {.bytes = bytes, .size = object_file_size(data_size)};
+	struct object_trailer *t = (struct object_trailer *)(bytes + w.size - OBJECT_TRAILER_SIZE);
+	int ret = rundir_open();
+
+	if (ret)
+		return ret;
+	if (too_large(w.size) || (w.size > ALLOC_LOOK && w.size + w.size / 8 > memory_available()))
+		return -ENOMEM;
+	fill_trailer(t, kind, w.size);
+	note_time(t);
+	t->ready = ready;
+	ret = write_file(kind, &w, obj);
+	if (ret == -ENOMEM) {
+		/* Perhaps what fills the tmpfs is what dead processes left. */
+		object_collect_all();
+		t->id = 0;
+		ret = write_file(kind, &w, obj);
+	}
+	*fd = w.fd;
+	return ret;
+}
+
+int object_write_ready(const struct object *obj, int fd)
+{
+	const uint32_t one = 1;
+
+	/* Pairs with the pread in object_open_id(), as object_set_ready() does. */
+	return write_all(
+		fd, (const uint8_t *)&one, sizeof(one),
+		(off_t)(obj->size - OBJECT_TRAILER_SIZE + offsetof(struct object_trailer, ready)));
 }
 
 void object_set_ready(struct object *obj)
@@ -428,7 +583,7 @@ int object_map(int fd, struct object *obj)
 	if (ret)
 		goto out;
 	prot = access == O_RDONLY ? PROT_READ : PROT_READ | PROT_WRITE;
-	base = map_file(head.size, prot, rfd);
+	base = map_file(head.size, prot, rfd, 0);
 	if (raw_is_error(base)) {
 		ret = (int)(intptr_t)base;
 		goto out;

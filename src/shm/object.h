@@ -80,6 +80,19 @@ int object_publish(struct object *obj, int fd);
 int object_publish_unready(struct object *obj, int fd);
 void object_set_ready(struct object *obj);
 
+/* Bytes of the file of an object of data_size data bytes. */
+size_t object_file_size(size_t data_size);
+/*
+ * Makes and publishes an object whose bytes are all there already: object_file_size() of
+ * them, with the body filled. ready false: references are to be made first. Quicker than
+ * the above for objects that are not mapped now: *obj has a name and an identity, and no
+ * memory. 0 or -errno.
+ */
+int object_write(enum object_kind kind, size_t data_size, uint8_t *bytes, bool ready,
+		 struct object *obj, int *fd);
+/* 0 or -errno. */
+int object_write_ready(const struct object *obj, int fd);
+
 /* Allocates the pages of [offset, offset + len). 0 or -ENOMEM. Idempotent. */
 int object_populate(const struct object *obj, size_t offset, size_t len);
 

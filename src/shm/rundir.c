@@ -376,14 +376,24 @@ int rundir_open(void)
 	return 0;
 }
 
-int rundir_open_cpus(void)
+/* Empty is a valid state: who uses the file sizes it, in any process. */
+static int open_shared(const char *name)
 {
 	int dir = rundir_fd();
 
 	if (dir < 0)
 		return dir;
-	/* Empty is a valid state: lease_open() sizes it, in any process. */
-	return raw_openat(dir, "cpus", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	return raw_openat(dir, name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+}
+
+int rundir_open_cpus(void)
+{
+	return open_shared("cpus");
+}
+
+int rundir_open_txn(void)
+{
+	return open_shared("txn");
 }
 
 /* The fd of a directory, opened anew when the program has closed or replaced it. */

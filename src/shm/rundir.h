@@ -6,6 +6,7 @@
  *     layout       one line: the layout version; another version is refused
  *     ids          shared counters: the next id per kind, the link generation
  *     cpus         CPU leases (sync/lease.h)
+ *     txn          transactions and snapshots under way (map/gate.h)
  *     map/ID  prog/ID  btf/ID  link/ID  perf/ID    anchors, one hard link per object
  *     ref/         one hard link per reference of an object to another; in a directory
  *                  map-ID those that the slots of a map hold (slotref.c)
@@ -46,6 +47,7 @@ int rundir_kind_fd(enum object_kind kind); /* fd of map/, prog/, btf/, link/, pe
 int rundir_ref_fd(void);
 int rundir_fs_fd(void);
 int rundir_open_cpus(void);		/* a new fd of the file `cpus`, or -errno */
+int rundir_open_txn(void);		/* likewise of `txn` */
 struct rundir_ids *rundir_ids(void);
 /* The last id that was given out for a kind. */
 static inline uint32_t *rundir_next_id(enum object_kind kind)

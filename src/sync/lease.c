@@ -78,7 +78,8 @@ struct lease_line {
 	uint64_t waits;	    /* {stamp, seq + 1}: the owner waits for that grace period */
 	uint64_t list_prev; /* glibc may store here when a robust mutex follows */
 	uint64_t list_next; /* offset 32 = -futex_offset: read by the kernel */
-	uint8_t rest[CACHE_LINE - 40];
+	uint32_t deaths;    /* owners that died and were succeeded */
+	uint8_t rest[CACHE_LINE - 44];
 };
 
 _Static_assert(sizeof(struct lease_head) == CACHE_LINE, "one line");
@@ -266,8 +267,10 @@ static bool line_take(struct thread *t, struct lease_line *line, uint64_t old, i
 	}
 	/* A dead owner that had been found stopped left its mark, or somebody is
 	 * about to set it: it must not be ours. */
-	if (unlikely(was_dead))
+	if (unlikely(was_dead)) {
 		line_count(line);
+		store_relaxed(&line->deaths, load_relaxed(&line->deaths) + 1);
+	}
 	fence_after_rmw();
 	mine.next = robust_push(t, line_entry(line));
 	robust_pending(t, NULL);
@@ -567,4 +570,23 @@ void lease_wait(uint32_t stamp, int self_cpu)
 			break;
 	}
 	store_relaxed(waits, 0);
+}
+
+/* The dead that hold their leases still, and those that were succeeded: each new death is one
+ * more. (Between a successor's taking and its count one is missing, and then is back.) */
+uint64_t lease_deaths(void)
+{
+	unsigned int cpus = lease_possible_cpus(), i;
+	uint64_t n = 0;
+
+	if (unlikely(!load_acquire(&lines)) && lease_open())
+		return 0;
+	for (i = 0; i < cpus; i++) {
+		struct lease_line *line = lease_line(i);
+
+		if ((uint32_t)load_acquire(&line->word) & FUTEX_OWNER_DIED)
+			n++;
+		n += load_relaxed(&line->deaths);
+	}
+	return n;
 }

@@ -111,4 +111,7 @@ bool lease_elapsed_here(uint32_t stamp);
  * waits for wait for it. */
 void lease_wait(uint32_t stamp, int self_cpu);
 
+/* A number that is another one after a run has died. */
+uint64_t lease_deaths(void);
+
 #endif

@@ -28,6 +28,7 @@ static void fork_child(void)
 	 * anew. The parent's locks and leases are not ours. */
 	thread_self.tid = 0;
 	thread_self.in_lock = 0;
+	thread_self.writer = NULL;
 }
 
 static uint32_t no_mark;

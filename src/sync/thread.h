@@ -17,6 +17,7 @@ struct thread {
 	uint32_t in_lock;		 /* holds, or is about to take, a robust lock */
 	struct robust_list_head *robust; /* glibc's, or ours where libc has none */
 	long futex_offset;
+	struct writer *writer; /* sync/writers.h */
 };
 
 extern __thread struct thread thread_self __attribute__((tls_model("initial-exec")));

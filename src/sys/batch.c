@@ -7,6 +7,8 @@
 
 #include "base/errors.h"
 #include "base/uaccess.h"
+#include "map/change.h"
+#include "map/gate.h"
 #include "map/generic_batch.h"
 #include "sys/command.h"
 #include "sys/fd.h"
@@ -19,7 +21,7 @@ static int batch_check(const struct fd_ref *r, uint32_t access, batch_fn fn,
 {
 	if ((r->access & access) != access)
 		return -EPERM;
-	if (access & FD_WRITE && load_relaxed(r->frozen))
+	if (access & FD_WRITE && load_relaxed(&r->shared->frozen))
 		return -EPERM;
 	if (!fn)
 		return -ENOTSUPP;
@@ -54,16 +56,24 @@ static long batch_run(struct fd_op *op, uint32_t access, batch_fn fn, const unio
 		.flags = attr->batch.flags,
 	};
 	uint32_t *count = sys_field(uattr, batch.count);
+	struct map_changing c;
 	long err;
 
 	err = batch_check(op->ref, access, fn, attr);
 	/* An attr that cannot take the count is found before anything is done. */
 	if (!err && b.count)
 		err = uaccess_copy(count, &b.count, sizeof(b.count));
+	if (!err && access & FD_WRITE)
+		err = change_begin(op->ref->map, &c);
 	if (!err) {
+		if (unlikely(fd_gate_shut(op->ref)))
+			map_gate_settle(op->ref->map);
 		if (op->ref->special && fn == op->ref->map->ops->update_batch)
 			fn = generic_update_batch;
 		err = fn(op->ref->map, &b);
+		/* Also when it failed: how much of it was done is not known for all types. */
+		if (access & FD_WRITE)
+			change_end(op->ref->map, &c, MAP_CHANGE_MANY, NULL, b.count ? b.count : 1);
 		if (op->ref->special && (fn == op->ref->map->ops->lookup_batch ||
 					 fn == op->ref->map->ops->lookup_and_delete_batch))
 			err = hide_timers(op->ref->map, &b, err);

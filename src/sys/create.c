@@ -161,8 +161,7 @@ static int create_inner(const union sys_attr *a, struct map_attr *attr)
 	return err;
 }
 
-/* The fd that the caller gets for a new map, with the open mode of the flags. */
-static int create_fd(struct map *m, int fd, uint32_t flags)
+int sys_map_fd(struct map *m, int fd, uint32_t flags)
 {
 	int mode = sys_open_mode(flags), again = fd;
 
@@ -238,5 +237,5 @@ long sys_cmd_map_create(union sys_attr *a, union sys_attr *uattr, unsigned int s
 		err = map_create(&attr, has_btf ? btf.fd : -1, &m, &fd);
 	if (has_btf)
 		sys_btf_close(&btf);
-	return err ? err : create_fd(m, fd, a->map_create.map_flags);
+	return err ? err : sys_map_fd(m, fd, a->map_create.map_flags);
 }

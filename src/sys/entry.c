@@ -37,11 +37,10 @@ int sys_check_tail(const void *user, size_t known, size_t size)
 	return 0;
 }
 
-/* Commands whose result is a new fd. */
+/* Commands whose result is a new fd, of which nothing is known yet. */
 static bool makes_fd(int cmd)
 {
 	switch (cmd) {
-	case BPF_PROG_LOAD:
 	case BPF_OBJ_GET:
 	case BPF_RAW_TRACEPOINT_OPEN:
 	case BPF_BTF_LOAD:
@@ -51,7 +50,7 @@ static bool makes_fd(int cmd)
 	case BPF_BTF_GET_FD_BY_ID:
 	case BPF_LINK_GET_FD_BY_ID:
 		return true;
-	default: /* MAP_CREATE installs the map itself */
+	default: /* MAP_CREATE and PROG_LOAD say themselves what they made */
 		return false;
 	}
 }

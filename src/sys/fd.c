@@ -251,7 +251,7 @@ static struct fd_ref *ref_new(struct open_map *o, uint32_t access)
 		.quick = m->quick,
 		.read = m->ops->read,
 		.write = m->ops->write,
-		.frozen = &m->shared->frozen,
+		.shared = m->shared,
 		.key_size = m->attr.key_size,
 		.value_size = map_user_value_size(m),
 		.access = access,

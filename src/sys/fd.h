@@ -25,7 +25,7 @@ struct open_map;
 struct fd_ref {
 	struct map *map;
 	struct map_quick quick; /* what the fd's open mode allows of them */
-	const uint32_t *frozen;
+	const struct map_shared *shared;
 	uint32_t key_size, value_size; /* as bpf(2) copies them */
 	uint32_t access;	       /* FD_READ | FD_WRITE, by the fd's open mode */
 	bool special;		       /* or timers; see map_has_timers() */
@@ -37,6 +37,12 @@ struct fd_ref {
 	struct fd_ref *next; /* of a retired list; owned by whoever took the list */
 	uint64_t stamp;
 } __attribute__((aligned(CACHE_LINE)));
+
+/* Does somebody keep writers out of the map (map/gate.h)? */
+static inline bool fd_gate_shut(const struct fd_ref *r)
+{
+	return unlikely(load_relaxed(&r->shared->gate));
+}
 
 /*
  * The table. A word is
@@ -121,6 +127,9 @@ static inline void fd_end(struct fd_op *op)
  * caller's reference to m. Failing to remember is no error.
  */
 void fd_install_map(int fd, struct map *m, uint32_t access);
+/* create.c: the fd that the caller gets for a new map, with the open mode of BPF_F_RDONLY or
+ * BPF_F_WRONLY; fd: a writable one. Takes over both; the fd or -errno. */
+int sys_map_fd(struct map *m, int fd, uint32_t flags);
 /* The id of the object of that kind that fd is, as far as that is known without a look at
  * the file; else 0. */
 uint32_t fd_known(int fd, enum object_kind kind);

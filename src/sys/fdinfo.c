@@ -127,7 +127,7 @@ static int add_map(struct text *t, int fd)
 	add(t, "map_flags:\t0x%x\nmap_extra:\t0x%llx\nmemlock:\t%llu\n", m->attr.map_flags,
 	    (unsigned long long)m->attr.map_extra,
 	    (unsigned long long)(m->ops->memlock ? m->ops->memlock(m) : 0));
-	add(t, "map_id:\t%u\nfrozen:\t%u\n", m->obj.id, load_relaxed(op.ref->frozen));
+	add(t, "map_id:\t%u\nfrozen:\t%u\n", m->obj.id, load_relaxed(&op.ref->shared->frozen));
 	owner = load_relaxed(&m->shared->owner);
 	if (objref_owner_type(owner))
 		add(t, "owner_prog_type:\t%u\nowner_jited:\t%u\n", objref_owner_type(owner),

@@ -26,6 +26,7 @@
 #include "base/rawsys.h"
 #include "shm/object.h"
 #include "sys/fd.h"
+#include "sys/rawstore.h"
 #include "sys/sys.h"
 
 #define MARK_BYTE (1LL << 62)
@@ -80,6 +81,20 @@ static bool same_file(int fd, const struct map *m)
 	return !raw_fstat(fd, &st) && st.st_dev == m->obj.dev && st.st_ino == m->obj.ino;
 }
 
+/*
+ * Writers of this process look at frozen after op_enter(): who has not seen it is waited for. The
+ * kernel counts them, and does not freeze while there is one; nor is it done here when one
+ * takes long. (Those of other processes are not seen: what a program relies on is its
+ * process's own copy, array_sealed_value().)
+ */
+static int wait_for_writers(struct map *m)
+{
+	if (op_wait_others())
+		return 0;
+	store_release(&m->shared->frozen, 0);
+	return -EBUSY;
+}
+
 int fd_freeze(int fd, struct fd_ref *r)
 {
 	struct map *m = r->map;
@@ -95,7 +110,7 @@ int fd_freeze(int fd, struct fd_ref *r)
 	if (!err && !cas_seq_cst(&m->shared->frozen, &thawed, 1))
 		err = -EBUSY;
 	raw_close(own); /* and with it the lock */
-	return err;
+	return err ? err : wait_for_writers(m);
 }
 
 int fd_mmap_check(int fd, uint64_t offset, uint64_t len, int prot, int flags)
@@ -126,7 +141,7 @@ int fd_mmap_check(int fd, uint64_t offset, uint64_t len, int prot, int flags)
 		err = -ENOTSUPP;
 	else if (!shared || !(access & FD_WRITE))
 		err = -EINVAL;
-	else if (prot & PROT_WRITE && load_relaxed(op.ref->frozen))
+	else if (prot & PROT_WRITE && load_relaxed(&op.ref->shared->frozen))
 		err = -EPERM;
 	else if (prot & PROT_WRITE && m->attr.map_flags & BPF_F_RDONLY_PROG)
 		err = -EACCES;
@@ -154,7 +169,7 @@ int fd_mmap_open(int fd, int prot)
 				break;
 			raw_sched_yield();
 		}
-		if (!err && load_seq_cst(op.ref->frozen))
+		if (!err && load_seq_cst(&op.ref->shared->frozen))
 			err = -EPERM;
 	}
 	fd_end(&op);
@@ -171,6 +186,7 @@ void *fd_mmap_map(int fd, int own, void *addr, size_t len, int prot, int flags, 
 	uint64_t end = offset + round_up_u64(len, SHMAP_PAGE), at = UINT64_MAX, size = 0;
 	struct fd_op op;
 	uint8_t *base, *again;
+	struct map *raw;
 	int err;
 
 	err = fd_begin(fd, &op);
@@ -184,10 +200,17 @@ void *fd_mmap_map(int fd, int own, void *addr, size_t len, int prot, int flags, 
 	}
 	if (op.ref->map->ops->mmap_repeat)
 		op.ref->map->ops->mmap_repeat(op.ref->map, &at, &size);
+	raw = op.ref->map->ops->raw_stores && prot & PROT_WRITE ? op.ref->map : NULL;
+	if (raw)
+		map_get(raw);
 	fd_end(&op);
 	if (offset >= at)
 		offset -= size, end -= size;
 	base = raw_mmap(addr, len, prot, flags, own, offset);
+	if (raw && !raw_is_error(base))
+		raw_mapped(raw, base, end - offset, offset);
+	if (raw)
+		map_put(raw);
 	if (raw_is_error(base) || end <= at)
 		return base;
 	/* Nobody knows the address yet; with MAP_FIXED it is the caller's. */

@@ -14,6 +14,8 @@
 #include "base/bits.h"
 #include "base/errors.h"
 #include "base/uaccess.h"
+#include "map/change.h"
+#include "map/gate.h"
 #include "map/perf.h"
 #include "sys/command.h"
 #include "sys/fd.h"
@@ -77,12 +79,28 @@ static inline int may_read(const struct fd_ref *r)
 
 static inline int may_write(const struct fd_ref *r)
 {
-	return likely(r->access & FD_WRITE && !load_relaxed(r->frozen)) ? 0 : -EPERM;
+	return likely(r->access & FD_WRITE && !load_relaxed(&r->shared->frozen)) ? 0 : -EPERM;
 }
 
 static inline int lock_flag(const struct fd_ref *r, uint64_t flags)
 {
 	return unlikely(flags & BPF_F_LOCK && !r->has_lock) ? -EINVAL : 0;
+}
+
+/* Around a change of the map; see map/change.h. */
+static inline int begin(struct map *m, struct map_changing *c)
+{
+	c->mark = NULL;
+	return likely(change_begin_quick(m)) ? 0 : change_begin(m, c);
+}
+
+static inline void end(struct map *m, struct map_changing *c, enum map_change kind,
+		       const void *key, bool changed)
+{
+	if (likely(!c->mark))
+		change_end_quick(m, kind, key, changed);
+	else
+		change_end(m, c, kind, key, changed);
 }
 
 static __attribute__((noinline)) int map_lookup(struct fd_ref *r, const void *key, void *value,
@@ -99,6 +117,8 @@ static __attribute__((noinline)) int map_lookup(struct fd_ref *r, const void *ke
 		err = copy_key(&k, r, key, key_local);
 	if (unlikely(err))
 		return err;
+	if (unlikely(fd_gate_shut(r)))
+		map_gate_settle(r->map);
 	err = likely(r->read) ? r->read(r->map, k.data, value, flags) : -ENOTSUPP;
 	if (unlikely(r->special) && !err)
 		err = map_hide_timers(&r->map->attr, value);
@@ -139,6 +159,7 @@ static __attribute__((noinline)) int map_update(struct fd_ref *r, int fd, const 
 						const void *value, uint64_t flags)
 {
 	uint64_t key_local[KEY_LOCAL / 8], value_local[VALUE_LOCAL / 8];
+	struct map_changing c;
 	struct copy k, v;
 	int err;
 
@@ -153,8 +174,12 @@ static __attribute__((noinline)) int map_update(struct fd_ref *r, int fd, const 
 	if (likely(!err)) {
 		if (unlikely(r->special))
 			map_clear_timers(&r->map->attr, (void *)v.data);
-		err = likely(r->write) ? r->write(r->map, k.data, v.data, flags)
-				       : update_by_fd(r, fd, k.data, v.data, flags);
+		err = begin(r->map, &c);
+		if (likely(!err)) {
+			err = likely(r->write) ? r->write(r->map, k.data, v.data, flags)
+					       : update_by_fd(r, fd, k.data, v.data, flags);
+			end(r->map, &c, MAP_CHANGE_UPDATE, k.data, !err);
+		}
 		copy_drop(&v);
 	}
 	copy_drop(&k);
@@ -178,6 +203,7 @@ static __attribute__((noinline)) int map_delete(struct fd_ref *r, const void *ke
 {
 	uint64_t key_local[KEY_LOCAL / 8];
 	struct map *m = r->map;
+	struct map_changing c;
 	struct copy k;
 	int err;
 
@@ -186,7 +212,11 @@ static __attribute__((noinline)) int map_delete(struct fd_ref *r, const void *ke
 		err = copy_key(&k, r, key, key_local);
 	if (unlikely(err))
 		return err;
-	err = likely(m->ops->erase) ? m->ops->erase(m, k.data) : -ENOTSUPP;
+	err = begin(m, &c);
+	if (likely(!err)) {
+		err = likely(m->ops->erase) ? m->ops->erase(m, k.data) : -ENOTSUPP;
+		end(m, &c, MAP_CHANGE_DELETE, k.data, !err);
+	}
 	copy_drop(&k);
 	return err;
 }
@@ -247,6 +277,7 @@ long sys_map_next_key(int fd, const void *key, void *next)
 long sys_map_lookup_and_delete(int fd, const void *key, void *value, uint64_t flags)
 {
 	uint64_t key_local[KEY_LOCAL / 8];
+	struct map_changing c;
 	struct fd_op op;
 	struct copy k;
 	struct map *m;
@@ -268,7 +299,12 @@ long sys_map_lookup_and_delete(int fd, const void *key, void *value, uint64_t fl
 	err = copy_key(&k, op.ref, key, key_local);
 	if (unlikely(err))
 		goto out;
-	err = m->ops->pop ? m->ops->pop(m, k.data, value, flags) : -ENOTSUPP;
+	err = begin(m, &c);
+	if (likely(!err)) {
+		err = m->ops->pop ? m->ops->pop(m, k.data, value, flags) : -ENOTSUPP;
+		/* the value may have gone where it could not be put */
+		end(m, &c, MAP_CHANGE_DELETE, k.data, !err || err == -EFAULT);
+	}
 	if (unlikely(op.ref->special) && !err)
 		err = map_hide_timers(&m->attr, value);
 	copy_drop(&k);
@@ -316,8 +352,9 @@ long sys_cmd_map_freeze(union sys_attr *attr, union sys_attr *uattr, unsigned in
 		return err;
 	/* Values with special fields stay writable: the fields are the kernel's. */
 	err = op.ref->has_lock || op.ref->special ? -ENOTSUPP : may_write(op.ref);
+	/* In a signal handler the operation that it interrupted may be a write. */
 	if (!err)
-		err = fd_freeze(attr->elem.map_fd, op.ref);
+		err = !op.entered ? -EBUSY : fd_freeze(attr->elem.map_fd, op.ref);
 	fd_end(&op);
 	return err;
 }

@@ -51,7 +51,7 @@ static int info_hash(const struct fd_ref *r, const struct map_info *in)
 	/* a map whose values can be addressed has them at offset 0, in a row */
 	if (!m->ops->direct_value || in->hash_size != sizeof(digest))
 		return -EINVAL;
-	if (!load_relaxed(r->frozen))
+	if (!load_relaxed(&r->shared->frozen))
 		return -EPERM;
 	if (size > m->obj.size || sha256(digest, m->obj.base, size))
 		return -EFAULT;

@@ -7,10 +7,15 @@
 #include "base/uaccess.h"
 #include "sys/objfd.h"
 
+#include <fcntl.h>
+
 int objfd_id(int fd, enum object_kind kind, uint32_t *id)
 {
 	int got = object_identify(fd, id, NULL, NULL);
 
+	/* nothing can be done with an fd that is only a path's */
+	if (got == -EINVAL && raw_fcntl(fd, F_GETFL, 0) & O_PATH)
+		got = -EBADF;
 	if (got < 0)
 		return got;
 	/* an object without an id is a perf event (perf.c): no link yet */
@@ -56,15 +61,6 @@ void objfd_abandon(struct object *obj, int fd)
 
 int objfd_publish(struct object *obj, int fd, const struct objfd_refs *refs, uint32_t *id)
 {
-	int ret = objfd_publish_mapped(obj, fd, refs, id);
-
-	if (ret >= 0)
-		object_unmap(obj);
-	return ret;
-}
-
-int objfd_publish_mapped(struct object *obj, int fd, const struct objfd_refs *refs, uint32_t *id)
-{
 	int err = object_publish_unready(obj, fd);
 	uint32_t i;
 
@@ -78,7 +74,27 @@ int objfd_publish_mapped(struct object *obj, int fd, const struct objfd_refs *re
 		*id = obj->trailer->id;
 	/* only now: who finds the object finds what it refers to */
 	object_set_ready(obj);
+	object_unmap(obj);
 	return fd;
+}
+
+int objfd_publish_written(enum object_kind kind, size_t data_size, uint8_t *bytes,
+			  const struct objfd_refs *refs, struct object *obj)
+{
+	int fd, err = object_write(kind, data_size, bytes, !refs->cnt, obj, &fd);
+	uint32_t i;
+
+	if (err)
+		return err;
+	for (i = 0; !err && i < refs->cnt; i++)
+		err = object_ref(kind, obj->id, refs->fds[i]);
+	if (!err && refs->cnt)
+		err = object_write_ready(obj, fd);
+	if (!err)
+		return fd;
+	raw_close(fd);
+	object_collect(kind, obj->id);
+	return err;
 }
 
 int objfd_token(int fd)

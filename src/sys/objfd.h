@@ -34,8 +34,9 @@ struct objfd_refs {
  * (then everything is undone and the fd closed). *id may be NULL.
  */
 int objfd_publish(struct object *obj, int fd, const struct objfd_refs *refs, uint32_t *id);
-/* The same; *obj stays mapped. */
-int objfd_publish_mapped(struct object *obj, int fd, const struct objfd_refs *refs, uint32_t *id);
+/* The same of an object whose bytes are all there (object_write()): *obj is not mapped. */
+int objfd_publish_written(enum object_kind kind, size_t data_size, uint8_t *bytes,
+			  const struct objfd_refs *refs, struct object *obj);
 
 /* A BPF token's fd: there are none here, so -EBADF (closed) or -EINVAL. */
 int objfd_token(int fd);

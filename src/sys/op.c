@@ -31,6 +31,9 @@
 #include "base/errors.h"
 #include "base/rawsys.h"
 
+#define OP_NAP_NS 50000
+#define OP_NAPS 20000 /* a second */
+
 __thread struct op_thread *op_self __attribute__((tls_model("initial-exec")));
 uint64_t op_epoch = 1; /* 0 is "outside" */
 
@@ -157,6 +160,38 @@ bool op_elapsed(uint64_t stamp)
 			return false;
 	}
 	return true;
+}
+
+static bool others_elapsed(uint64_t stamp)
+{
+	struct op_thread *t;
+
+	for (t = load_acquire(&op_threads); t; t = t->next) {
+		uint64_t e = load_acquire(&t->epoch);
+
+		if (t != op_self && e && e <= stamp && !load_acquire(&t->waits))
+			return false;
+	}
+	return true;
+}
+
+bool op_wait_others(void)
+{
+	const struct timespec nap = {0, OP_NAP_NS};
+	bool over;
+	uint64_t stamp;
+
+	if (!op_barrier())
+		return false;
+	stamp = op_stamp();
+	over = others_elapsed(stamp);
+	store_release(&op_self->waits, 1);
+	for (int i = 0; !over && i < OP_NAPS; i++) {
+		raw_nanosleep(&nap, NULL);
+		over = others_elapsed(stamp);
+	}
+	store_release(&op_self->waits, 0);
+	return over;
 }
 
 void op_after_fork(void)

@@ -19,7 +19,7 @@
 struct op_thread {
 	uint64_t epoch; /* of the running operation, or 0: outside */
 	uint32_t used;	/* belongs to a living thread */
-	uint32_t pad;
+	uint32_t waits; /* in op_wait_others(): changes nothing meanwhile */
 	struct op_thread *next; /* in op_threads; set before it is published */
 } __attribute__((aligned(CACHE_LINE)));
 
@@ -63,6 +63,13 @@ static inline void op_leave(void)
 bool op_barrier(void);
 uint64_t op_stamp(void);
 bool op_elapsed(uint64_t stamp);
+
+/*
+ * Waits until every operation of another thread that may not have seen what was stored
+ * before this call has ended. false: one of them takes longer than a second, or nobody
+ * can tell.
+ */
+bool op_wait_others(void);
 
 /* In a fork's child: the other threads are gone. */
 void op_after_fork(void);

@@ -367,10 +367,28 @@ void sys_prog_put(struct vm_prog *p)
 		return;
 	obj = to_sys_prog(p)->obj;
 	vm_prog_free(p); /* frees the sys_prog, whose first member it is */
+	if (!obj.base)
+		return;
 	object_unmap(&obj);
 	/* the mapping may have been the last that held it */
 	fd_inside_begin();
 	object_collect(OBJECT_PROG, obj.id);
+	fd_inside_end();
+}
+
+/* What was loaded here and never opened is not mapped. (Whoever has it is alone with it: a
+ * command's user of prog_cache.h.) Nothing when it is gone. */
+static void map_loaded(struct sys_prog *sp)
+{
+	struct object obj;
+
+	fd_inside_begin();
+	if (!objfd_map_id(OBJECT_PROG, sp->obj.id, O_RDWR, &obj)) {
+		if (obj.dev == sp->obj.dev && obj.ino == sp->obj.ino)
+			sp->obj = obj;
+		else
+			object_unmap(&obj);
+	}
 	fd_inside_end();
 }
 
@@ -379,6 +397,8 @@ void sys_prog_account(struct vm_prog *p, uint64_t ns, bool missed)
 	struct sys_prog *sp = to_sys_prog(p);
 	struct prog_shared *shared;
 
+	if (!sp->obj.base)
+		map_loaded(sp);
 	if (!sp->obj.writable)
 		return;
 	shared = prog_shared(&sp->obj);

@@ -69,7 +69,8 @@ _Static_assert(sizeof(struct prog_body) <= OBJECT_BODY_SIZE, "fits the trailer")
 /* An open program: the verified private copy, and the file for its statistics. */
 struct sys_prog {
 	struct vm_prog vm; /* first: vm_prog_free() frees the whole */
-	struct object obj; /* keeps the program and what it refers to alive */
+	struct object obj; /* keeps the program and what it refers to alive; base NULL: loaded
+			    * here, and the fd does */
 	int cached_fd;	   /* private to prog_cache.c */
 };
 

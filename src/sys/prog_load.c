@@ -13,6 +13,7 @@
 #include "map/objref.h"
 #include "sys/btf_obj.h"
 #include "sys/check.h"
+#include "sys/fd.h"
 #include "sys/objfd.h"
 #include "sys/prog.h"
 #include "sys/prog_cache.h"
@@ -491,7 +492,7 @@ static void fill_body(const struct prog_load *l, struct prog_body *body)
 	memcpy(body->shared.map_ids, p->map_ids, p->map_cnt * sizeof(p->map_ids[0]));
 }
 
-/* The object stays mapped, in *obj. */
+/* *obj says which it is; it is not mapped. */
 static int load_publish(struct prog_load *l, struct object *obj)
 {
 	const struct vm_prog *p = l->p;
@@ -499,16 +500,18 @@ static int load_publish(struct prog_load *l, struct object *obj)
 	size_t size = data + (size_t)p->insn_cnt * sizeof(p->insns[0]) +
 		      (size_t)p->func_info_cnt * PROG_FUNC_REC +
 		      (size_t)p->line_info_cnt * PROG_LINE_REC;
+	uint8_t *bytes = calloc(1, object_file_size(size));
+	struct object_trailer *t;
 	int fds[PROG_USED_MAPS_MAX + 2];
 	struct objfd_refs refs = {.fds = fds};
-	int fd, err;
+	int fd;
 
-	err = object_create(OBJECT_PROG, size, size, obj, &fd);
-	if (err)
-		return err;
-	memcpy(obj->base, l->data, data);
-	put_parts(obj->base + data, p);
-	fill_body(l, (struct prog_body *)obj->trailer->body);
+	if (!bytes)
+		return -ENOMEM;
+	memcpy(bytes, l->data, data);
+	put_parts(bytes + data, p);
+	t = (struct object_trailer *)(bytes + object_file_size(size) - OBJECT_TRAILER_SIZE);
+	fill_body(l, (struct prog_body *)t->body);
 
 	memcpy(fds, l->maps.fds, l->maps.cnt * sizeof(fds[0]));
 	refs.cnt = l->maps.cnt;
@@ -516,7 +519,9 @@ static int load_publish(struct prog_load *l, struct object *obj)
 		fds[refs.cnt++] = l->btf.fd;
 	if (l->vmlinux.fd >= 0)
 		fds[refs.cnt++] = l->vmlinux.fd;
-	return objfd_publish_mapped(obj, fd, &refs, NULL);
+	fd = objfd_publish_written(OBJECT_PROG, size, bytes, &refs, obj);
+	free(bytes);
+	return fd;
 }
 
 static long load_run(struct prog_load *l, unsigned int size)
@@ -556,6 +561,7 @@ static long load_run(struct prog_load *l, unsigned int size)
 	fd = load_publish(l, &sp->obj);
 	/* whoever runs it through this fd need not verify it once more */
 	if (fd >= 0) {
+		fd_install_object(fd, OBJECT_PROG, sp->obj.id);
 		prog_cache_keep(fd, l->p, noted);
 		l->p = NULL;
 	}

@@ -6,6 +6,7 @@
 #ifndef SHMAP_SYS_QUICK_H
 #define SHMAP_SYS_QUICK_H
 
+#include "map/change.h"
 #include "sys/fd.h"
 #include "sys/sys.h"
 
@@ -17,7 +18,7 @@ QUICK_INLINE long sys_map_quick_lookup(int fd, const void *key, void *value)
 	int err;
 
 	if (likely(r)) {
-		if (likely(r->quick.read)) {
+		if (likely(r->quick.read && !fd_gate_shut(r))) {
 			err = r->quick.read(r->map, key, value);
 			op_leave();
 			return err;
@@ -33,8 +34,9 @@ QUICK_INLINE long sys_map_quick_update(int fd, const void *key, const void *valu
 	int err;
 
 	if (likely(r)) {
-		if (likely(r->quick.write && flags <= BPF_EXIST && !load_relaxed(r->frozen))) {
+		if (likely(r->quick.write && flags <= BPF_EXIST && change_begin_quick(r->map))) {
 			err = r->quick.write(r->map, key, value, flags);
+			change_end_quick(r->map, MAP_CHANGE_UPDATE, key, !err);
 			op_leave();
 			return err;
 		}
@@ -49,8 +51,9 @@ QUICK_INLINE long sys_map_quick_delete(int fd, const void *key)
 	int err;
 
 	if (likely(r)) {
-		if (likely(r->quick.erase && !load_relaxed(r->frozen))) {
+		if (likely(r->quick.erase && change_begin_quick(r->map))) {
 			err = r->quick.erase(r->map, key);
+			change_end_quick(r->map, MAP_CHANGE_DELETE, key, !err);
 			op_leave();
 			return err;
 		}

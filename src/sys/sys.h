@@ -73,6 +73,10 @@ bool fd_has_events(int fd);
 /* -ENOTSUPP: the map has no events; it polls as POLLERR. */
 int watch_open(int fd, struct map_watch *w);
 void watch_close(struct map_watch *w);
+/* An inotify fd that hears the bell of fd's file, or -errno; the same for an inotify fd that there
+ * is: the watch. */
+int watch_make(int fd);
+int watch_file(int ino, int fd);
 /* What poll(2) says of the map now. */
 uint32_t watch_level(const struct map_watch *w);
 /* The client has been told of it: a perf event says so once. */

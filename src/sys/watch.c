@@ -18,17 +18,22 @@
 
 #define WATCH_FIRST_FD 400 /* out of the way of what programs expect */
 
-/* An inotify fd that watches the file of fd, or -errno. */
-static int watch_make(int fd)
+int watch_file(int ino, int fd)
 {
 	char path[48];
+
+	snprintf(path, sizeof(path), "/proc/thread-self/fd/%d", fd);
+	return (int)raw_syscall3(SYS_inotify_add_watch, ino, path, IN_ATTRIB);
+}
+
+int watch_make(int fd)
+{
 	long ino, high;
 
 	ino = raw_syscall1(SYS_inotify_init1, IN_NONBLOCK | IN_CLOEXEC);
 	if (ino < 0)
 		return ino;
-	snprintf(path, sizeof(path), "/proc/thread-self/fd/%d", fd);
-	high = raw_syscall3(SYS_inotify_add_watch, ino, path, IN_ATTRIB);
+	high = watch_file((int)ino, fd);
 	if (high >= 0)
 		high = raw_fcntl(ino, F_DUPFD_CLOEXEC, WATCH_FIRST_FD);
 	if (high == -EINVAL || high == -EMFILE)

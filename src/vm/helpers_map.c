@@ -6,9 +6,19 @@
 #include "base/bits.h"
 #include "base/errors.h"
 #include "base/rawsys.h"
+#include "map/change.h"
 #include "map/objref.h"
+#include "sync/lease.h"
 #include "sync/lock.h"
 #include "vm/helpers.h"
+
+/* After a change, or the attempt. */
+static inline uint64_t changed(struct map *m, enum map_change kind, const void *key, uint64_t ret)
+{
+	if (unlikely(load_relaxed(&m->shared->hooks) & MAP_WATCHED) && !ret)
+		change_noted(m, kind, key, 1);
+	return ret;
+}
 
 HELPER(map_lookup_elem)
 {
@@ -46,30 +56,45 @@ HELPER(map_update_elem)
 {
 	struct map *m = PTR(a);
 
+	if (unlikely(change_by_program(m)))
+		return ERR(-EBUSY);
 	if (unlikely(map_has_timers(&m->attr)))
-		return update_timers(m, PTR(b), PTR(c), d);
-	return m->ops->update ? ERR(m->ops->update(m, PTR(b), PTR(c), d)) : ERR(-ENOTSUPP);
+		return changed(m, MAP_CHANGE_UPDATE, PTR(b), update_timers(m, PTR(b), PTR(c), d));
+	return m->ops->update ? changed(m, MAP_CHANGE_UPDATE, PTR(b),
+					ERR(m->ops->update(m, PTR(b), PTR(c), d)))
+			      : ERR(-ENOTSUPP);
 }
 
 HELPER(map_delete_elem)
 {
 	struct map *m = PTR(a);
 
-	return m->ops->delete ? ERR(m->ops->delete (m, PTR(b))) : ERR(-ENOTSUPP);
+	if (unlikely(change_by_program(m)))
+		return ERR(-EBUSY);
+	return m->ops->delete
+		       ? changed(m, MAP_CHANGE_DELETE, PTR(b), ERR(m->ops->delete (m, PTR(b))))
+		       : ERR(-ENOTSUPP);
 }
 
 HELPER(map_push_elem)
 {
 	struct map *m = PTR(a);
 
-	return m->ops->push ? ERR(m->ops->push(m, PTR(b), c)) : ERR(-ENOTSUPP);
+	if (unlikely(change_by_program(m)))
+		return ERR(-EBUSY);
+	return m->ops->push
+		       ? changed(m, MAP_CHANGE_UPDATE, NULL, ERR(m->ops->push(m, PTR(b), c)))
+		       : ERR(-ENOTSUPP);
 }
 
 HELPER(map_pop_elem)
 {
 	struct map *m = PTR(a);
 
-	return m->ops->take ? ERR(m->ops->take(m, PTR(b))) : ERR(-ENOTSUPP);
+	if (unlikely(change_by_program(m)))
+		return ERR(-EBUSY);
+	return m->ops->take ? changed(m, MAP_CHANGE_DELETE, NULL, ERR(m->ops->take(m, PTR(b))))
+			    : ERR(-ENOTSUPP);
 }
 
 HELPER(map_peek_elem)
@@ -123,41 +148,43 @@ HELPER(loop)
 	return i;
 }
 
-/*
- * A lock was taken over from a dead holder. What a program left behind is its
- * own; but an update under BPF_F_LOCK is finished by its map, or it would be
- * found later, and undo what this run is about to do.
- */
-static void lock_died(struct vm_context *vc, uint8_t *word)
+/* The map of the program's, or its inner map, whose value the lock is in. */
+static struct map *map_of_lock(struct vm_context *vc, const uint8_t *word)
 {
 	for (uint32_t i = 0; i < vc->prog->map_cnt; i++) {
 		struct map *m = objref_map_of(vc->prog->maps[i], word);
 
-		if (!m)
-			continue;
-		if (m->ops->lock_died && m->attr.spin_lock_off >= 0)
-			m->ops->lock_died(m, word - m->attr.spin_lock_off);
-		return;
+		if (m)
+			return m->ops->section_begin && m->attr.spin_lock_off >= 0 ? m : NULL;
 	}
+	return NULL;
 }
 
 /*
  * The word in the value is a robust lock. A lock that cannot be had (its
- * holder is stopped) ends the run: going on without it would break G3.
+ * holder is stopped) ends the run: going on without it would break G3. If we die before the
+ * unlock, the next holder finds the value as it is now.
  */
 HELPER(spin_lock)
 {
-	int err = lock_acquire(PTR(a));
+	uint8_t *word = PTR(a);
+	struct map *m = map_of_lock(vc, word);
+	int err;
 
+	vc->kept = NULL;
+	if (likely(m))
+		err = m->ops->section_begin(m, word - m->attr.spin_lock_off, (uint32_t)lease_cpu(),
+					    &vc->kept);
+	else
+		err = lock_acquire((uint32_t *)word);
 	if (unlikely(err < 0))
 		interp_abort(vc, err);
-	if (unlikely(err == LOCK_OWNER_DIED))
-		lock_died(vc, PTR(a));
 	return 0;
 }
 
 HELPER(spin_unlock)
 {
+	map_section_end(vc->kept);
 	lock_release(PTR(a));
 	return 0;
 }

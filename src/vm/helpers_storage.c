@@ -96,6 +96,17 @@ static uint8_t *image_cgroup(uint8_t *task)
 	return image_set(task) + layout.set_size;
 }
 
+/* Behind the images: which cgroup that is, once a run has asked for it. */
+struct known_cgroup {
+	struct storage_owner owner;
+	bool known;
+};
+
+static struct known_cgroup *image_known(uint8_t *task)
+{
+	return (struct known_cgroup *)(image_cgroup(task) + CGROUP_SIZE);
+}
+
 static void put_ptr(uint8_t *at, const void *p)
 {
 	uint64_t v = (uintptr_t)p;
@@ -113,7 +124,8 @@ static uint8_t *image_of_cpu(int cpu)
 	task = load_acquire(&images[cpu]);
 	if (likely(task))
 		return task;
-	size = 2 * (size_t)layout.task_size + layout.set_size + CGROUP_SIZE;
+	size = 2 * (size_t)layout.task_size + layout.set_size + CGROUP_SIZE +
+	       sizeof(struct known_cgroup);
 	task = raw_mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (raw_is_error(task))
 		return NULL;
@@ -144,6 +156,7 @@ static uint8_t *current_image(struct vm_context *vc)
 	task = image_of_cpu(lease_cpu());
 	if (!task)
 		return NULL;
+	image_known(task)->known = false;
 	pid = current_tid(vc);
 	tgid = vc->env->pid ? vc->env->tgid : (uint32_t)raw_getpid();
 	memcpy(task + layout.pid, &pid, sizeof(pid));
@@ -201,9 +214,21 @@ static int task_owner(struct vm_context *vc, uint64_t ptr, struct storage_owner 
 
 static int cgroup_owner(struct vm_context *vc, uint64_t ptr, struct storage_owner *o)
 {
+	struct known_cgroup *k;
+
 	if (!ptr || !vc->task || ptr != (uintptr_t)image_cgroup(vc->task))
 		return -EINVAL;
-	return storage_owner_cgroup(current_tid(vc), o);
+	/* the pointer that the program has loaded stands for one cgroup until the run ends */
+	k = image_known(vc->task);
+	if (!k->known) {
+		int err = storage_owner_cgroup(current_tid(vc), &k->owner);
+
+		if (err)
+			return err;
+		k->known = true;
+	}
+	*o = k->owner;
+	return 0;
 }
 
 static int sock_owner(struct vm_context *vc, uint64_t ptr, struct storage_owner *o)

@@ -96,27 +96,29 @@ static uint64_t change(struct timer_cell *cell, bool armed, uint64_t *before)
 static uint64_t start(struct timer_cell *cell, uint64_t when, struct vm_context *vc)
 {
 	struct vm_prog *p = (struct vm_prog *)vc->prog;
-	const uint32_t pc = load_acquire(&cell->pc), tag = load_relaxed(&cell->tag);
+	struct timer_callback call = {.pc = load_acquire(&cell->pc),
+				      .tag = load_relaxed(&cell->tag),
+				      .fits = is_callback};
 	struct map *m = map_of(p, cell);
 	uint64_t state, before;
 	uint32_t at;
 	int err;
 
-	if (!pc || !(load_acquire(&cell->state) & TIMER_INIT) || !m || !m->ops->key_at)
+	if (!call.pc || !(load_acquire(&cell->state) & TIMER_INIT) || !m || !m->ops->key_at)
 		return ERR(-EINVAL);
-	if (tag_of(p) != tag || !is_callback(p, pc)) {
-		p = timer_server(tag); /* another program of this process set it */
-		if (!p || !is_callback(p, pc))
-			return ERR(-EINVAL);
+	if (tag_of(p) == call.tag && is_callback(p, call.pc)) {
+		call.prog = p;
+		err = timer_serve(p);
+		if (err)
+			return ERR(err);
+	} else if (!timer_served(call.tag, call.pc, is_callback)) {
+		return ERR(-EINVAL); /* no other program of this process set it */
 	}
-	err = timer_serve(p);
-	if (err)
-		return ERR(err);
 	state = change(cell, true, &before);
 	if (!state)
 		return ERR(-EINVAL);
 	at = timer_clock_of(state) == TIMER_WORK ? m->attr.wq_at : m->attr.timer_at;
-	return ERR(timer_arm(cell, state, when, p, pc, m, (char *)cell - (at - 1)));
+	return ERR(timer_arm(cell, state, when, &call, m, (char *)cell - (at - 1)));
 }
 
 HELPER(timer_init)
@@ -189,8 +191,7 @@ KFUNC(wq_start)
 
 	if (b)
 		return INT(-EINVAL);
-	/* what waits to be run is not run twice */
-	if (load_acquire(&cell->state) & TIMER_ARMED && load_relaxed(&cell->pc))
-		return 0;
+	/* What waits to be run is not run twice: it is taken over. Who was to run it may have
+	 * died. */
 	return INT(start(cell, clock_ns(CLOCK_MONOTONIC), vc));
 }

@@ -107,24 +107,28 @@ struct mem64 {
 	JMP_STEP(L_##op##32_x, 32, C_##op, SRC)                                                    \
 	JMP_STEP(L_##op##32_k, 32, C_##op, ip->imm)
 
-/* Without fetch the kernel's are relaxed, with fetch fully ordered; so here. */
+/* Without fetch the kernel's are relaxed, with fetch fully ordered; so here: the fence is for
+ * machines on which what follows may pass the store. */
 #define ATOMIC_STEP(op, bits)                                                                      \
 	L_atomic_##op##bits                                                                        \
 	    : fetch_##op##_relaxed((uint##bits##_t *)(DST + ip->off), (uint##bits##_t)SRC);        \
 	NEXT;                                                                                      \
 	L_fetch_##op##bits                                                                         \
 	    : SRC = fetch_##op##_seq_cst((uint##bits##_t *)(DST + ip->off), (uint##bits##_t)SRC);  \
+	fence_after_rmw();                                                                         \
 	NEXT;
 #define ATOMIC_STEPS(op) ATOMIC_STEP(op, 32) ATOMIC_STEP(op, 64)
 
 #define XCHG_STEPS(bits)                                                                           \
 	L_xchg##bits                                                                               \
 	    : SRC = exchange_seq_cst((uint##bits##_t *)(DST + ip->off), (uint##bits##_t)SRC);      \
+	fence_after_rmw();                                                                         \
 	NEXT;                                                                                      \
 	L_cmpxchg##bits:                                                                           \
 	{                                                                                          \
 		uint##bits##_t old = (uint##bits##_t)r[0];                                         \
 		cas_seq_cst((uint##bits##_t *)(DST + ip->off), &old, (uint##bits##_t)SRC);         \
+		fence_after_rmw();                                                                 \
 		r[0] = old;                                                                        \
 		NEXT;                                                                              \
 	}

@@ -80,6 +80,7 @@ struct vm_context {
 	struct map *ring;	  /* the ring buffer that the run used last, or NULL */
 	uint8_t *task;		  /* the current task's image, when it was asked for */
 	void *pages;		  /* of the run's iterators; kfuncs_iter.c */
+	void *kept;		  /* by bpf_spin_lock(), for map_section_end() */
 	bool was_in_lock;	  /* a signal handler's run, on top of a map operation */
 	struct vm_space *space;	  /* the interpreter's; NULL: not needed so far */
 };

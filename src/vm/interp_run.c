@@ -9,6 +9,7 @@
 #include "base/atomic.h"
 #include "base/bits.h"
 #include "base/errors.h"
+#include "map/change.h"
 #include "sync/lease.h"
 #include "sync/lock.h"
 #include "vm/helpers.h"
@@ -24,6 +25,17 @@ void begin_stack(struct vm_context *vc, const struct vm_prog *p)
 	if (p->aux && p->aux[0].zero_stack)
 		memset(vc->space->stack + vc->depth * VM_FRAME_STACK, 0,
 		       sizeof(vc->space->stack) - vc->depth * VM_FRAME_STACK);
+}
+
+/* What p may have stored through pointers to values is noticed at the end of its run. */
+static __attribute__((noinline)) void note_stores(const struct vm_prog *p)
+{
+	for (uint64_t left = p->map_stores; left; left &= left - 1) {
+		struct map *m = p->maps[__builtin_ctzll(left)];
+
+		if (load_relaxed(&m->shared->hooks) & MAP_WATCHED)
+			change_noted(m, MAP_CHANGE_RUN, NULL, 1);
+	}
 }
 
 static vm_tail_fn tail_target;
@@ -51,6 +63,8 @@ const struct vm_code *vm_tail_call(struct vm_context *vc, uint64_t map, uint32_t
 		return NULL;
 	if (code->jit)
 		vc->cpu = lease_cpu();
+	if (writers_watched())
+		note_stores(vc->prog);
 	vc->tail_calls++;
 	vc->prog = p;
 	vc->code = code;
@@ -78,6 +92,23 @@ uint64_t interp_run(struct vm_context *vc, uint64_t ctx)
 	return interp_exec(vc, &vc->code->ins[0], ctx, 0, 0, 0, 0);
 }
 
+/* What a program, its helpers and a signal's handler may take of the thread's stack, amply. */
+#define STACK_ROOM 32768
+#define STACK_STEP 4096 /* no guard is smaller */
+
+/*
+ * Nested programs are the only way to need much stack: 33 of them. Where there is too
+ * little left, this faults, which ends the run, while there still is enough for the
+ * signal's handler.
+ */
+static __attribute__((noinline, no_sanitize("address"))) void need_stack(void)
+{
+	const volatile uint8_t *here = __builtin_frame_address(0);
+
+	for (int i = STACK_STEP; i <= STACK_ROOM; i += STACK_STEP)
+		(void)here[-i];
+}
+
 /*
  * The program has frames of its own; those of its callers stay as they are: they may
  * hold pointers into them.
@@ -92,6 +123,7 @@ bool vm_tail_call_nested(struct vm_context *vc, uint64_t map, uint32_t index, ui
 
 	if (!to)
 		return false;
+	need_stack();
 	vc->space = NULL;
 	vc->depth = 0;
 	*ret = to->jit ? jit_call(vc, to->jit->code, (uintptr_t)vc->ctx, 0, 0, 0)
@@ -231,6 +263,10 @@ int vm_run(struct vm_prog *p, void *ctx, const struct vm_env *env, uint64_t *ret
 	}
 	if (unlikely(vc.ring) && done)
 		done = publish(&vc);
+	/* Its stores come before this look, as far as the listener's barrier goes. */
+	fence_compiler();
+	if (writers_watched())
+		note_stores(vc.prog);
 	return likely(done) ? 0 : run_failed(&vc);
 }
 
@@ -285,6 +321,9 @@ int vm_run_at(struct vm_prog *p, uint32_t pc, int (*begin)(void *arg, uint64_t r
 	if (unlikely(vc.ring))
 		ringbuf_publish(&vc);
 	fault_guard_leave(&vc.guard);
+	fence_compiler();
+	if (writers_watched())
+		note_stores(vc.prog);
 	return err;
 }
 

@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
-#include <ucontext.h>
 
 #include "base/atomic.h"
 #include "base/bits.h"
@@ -16,10 +15,14 @@
 #include "vm/packet.h"
 #include "vm/verifier.h"
 
+#if defined(__x86_64__)
+#define JIT_TRAP 0xcc
+#else
+#define JIT_TRAP 0
+#endif
 /* After so many passes jumps that still change their form are all made long. */
 #define PASSES_MAX 20
 #define JIT_ALIGN 16 /* of functions; JIT_FUNC_TAG needs an even address */
-#define JIT_PADDING 0xcc
 
 static bool env_is(const char *name, char value)
 {
@@ -215,13 +218,13 @@ static int pass(struct jit *j)
 	j->probe_cnt = 0;
 	j->moved = false;
 	for (i = 0; i < j->cnt; i += n) {
-		if (j->room - j->pos < JIT_INSN_MAX && (j->base || grow(j)))
-			return j->base ? -EIO : -ENOMEM;
+		if (j->room - j->pos < JIT_INSN_MAX && grow(j))
+			return -ENOMEM;
 		if (j->flags[i] & JIT_FUNC) {
 			j->func++;
 			function_begin(j, i);
 			while (j->pos % JIT_ALIGN)
-				j->buf[j->pos++] = JIT_PADDING;
+				jit_pad(j);
 		}
 		if (j->at[i] != j->pos) {
 			j->moved = true;
@@ -255,7 +258,15 @@ static int pass(struct jit *j)
 	return j->err;
 }
 
-static int settle(struct jit *j)
+static int code_alloc(struct jit *j, struct jit_image *image)
+{
+	image->code = jit_mem_alloc(j->pos, &image->room);
+	j->base = (uintptr_t)image->code;
+	return image->code ? 0 : -ENOMEM;
+}
+
+/* The address is settled behind the first pass: code gets no longer after it. */
+static int settle(struct jit *j, struct jit_image *image)
 {
 	uint32_t n;
 	int err;
@@ -265,7 +276,9 @@ static int settle(struct jit *j)
 		j->at[n] = n * JIT_INSN_MAX;
 	for (n = 0; n < PASSES_MAX; n++) {
 		err = pass(j);
-		if (err || !j->moved)
+		if (!err && !n)
+			err = code_alloc(j, image);
+		if (err || (n && !j->moved))
 			return err;
 	}
 	j->long_jumps = true;
@@ -277,27 +290,32 @@ static int settle(struct jit *j)
 	return -EOPNOTSUPP;
 }
 
-/* The last pass, into memory that will be executed. */
+/* The draft goes where it will be executed. */
 static int place(struct jit *j, struct jit_image *image)
 {
-	uint8_t *draft = j->buf;
-	uint32_t len = j->pos;
+	uint32_t len = j->pos, used;
 	int err;
 
-	image->code = jit_mem_alloc(len, &image->room);
-	if (!image->code)
-		return -ENOMEM;
-	j->base = (uintptr_t)image->code;
-	j->probe_cnt = 0;
-	err = pass(j);
-	if (!err && (j->moved || j->pos != len))
-		err = -EIO;
-	if (!err)
-		memcpy(image->code, draft, len);
-	if (!err)
-		err = jit_mem_seal(image->code, image->room, image);
+	if (len > image->room) { /* all jumps have become long: once more, elsewhere */
+		jit_mem_free(image->code, image->room);
+		err = code_alloc(j, image);
+		if (!err)
+			err = pass(j);
+		if (!err && (j->moved || j->pos != len))
+			err = -EIO;
+		if (err)
+			return err;
+	}
+	used = (uint32_t)round_up_u64(len, SHMAP_PAGE);
+	if (used < image->room) {
+		jit_mem_free(image->code + used, image->room - used);
+		image->room = used;
+	}
+	memcpy(image->code, j->buf, len);
+	/* an older program's code, perhaps; none of it stays */
+	memset(image->code + len, JIT_TRAP, image->room - len);
 	image->len = len;
-	return err;
+	return jit_mem_seal(image->code, image->room, image);
 }
 
 static bool fixup(void *context);
@@ -326,7 +344,7 @@ int jit_compile(const struct vm_prog *p, const struct icode *ins, const uint16_t
 	j.at = malloc((j.cnt + 1 + j.func_cnt) * sizeof(*j.at));
 	if (!j.at)
 		goto out;
-	err = settle(&j);
+	err = settle(&j, image);
 	if (err)
 		goto out;
 	uaccess_set_fixup(fixup);
@@ -374,11 +392,7 @@ void jit_free(struct jit_image *image)
  */
 static bool fixup(void *context)
 {
-	greg_t *regs = ((ucontext_t *)context)->uc_mcontext.gregs;
-	static const uint8_t order[16] = {REG_RAX, REG_RCX, REG_RDX, REG_RBX, REG_RSP, REG_RBP,
-					  REG_RSI, REG_RDI, REG_R8,  REG_R9,  REG_R10, REG_R11,
-					  REG_R12, REG_R13, REG_R14, REG_R15};
-	uintptr_t ip = (uintptr_t)regs[REG_RIP];
+	const uintptr_t ip = jit_fault_at(context);
 	const struct jit_image *image = jit_mem_owner(ip);
 	uint32_t low = 0, high, mid, at;
 
@@ -394,8 +408,7 @@ static bool fixup(void *context)
 	}
 	if (low == image->probe_cnt || image->probes[low].at != at)
 		return false;
-	regs[order[image->probes[low].reg]] = 0;
-	regs[REG_RIP] += image->probes[low].len;
+	jit_fault_skip(context, &image->probes[low]);
 	return true;
 }
 

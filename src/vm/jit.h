@@ -13,8 +13,8 @@
  *	SHMAP_JIT_HARDEN=1	constants of the program do not appear in its code
  *	struct vm_prog.engine	for one program (tests)
  *
- * A back end (jit_x86.c and its companions) is one function, jit_emit(), for one
- * instruction, and a few around it; see jit_int.h.
+ * A back end (jit_x86.c, jit_arm64.c and their companions) is one function, jit_emit(), for
+ * one instruction, and a few around it; see jit_int.h.
  */
 #ifndef SHMAP_VM_JIT_H
 #define SHMAP_VM_JIT_H
@@ -24,7 +24,7 @@
 
 #include "vm/interp.h"
 
-#if defined(__x86_64__)
+#if defined(__x86_64__) || defined(__aarch64__)
 #define VM_HAVE_JIT 1
 #else
 #define VM_HAVE_JIT 0

@@ -5,8 +5,8 @@
  * The driver passes over the program until no instruction moves any more: the
  * first pass knows nothing of forward jumps and takes the long form, each later one
  * has the places that the one before found. Code only gets shorter from pass to
- * pass, so this ends. The last pass, with the address that the code will have, must
- * find each instruction where the one before put it.
+ * pass, so this ends: with the pass that finds each instruction where the one before put
+ * it. All but the first know the address that the code will have.
  */
 #ifndef SHMAP_VM_JIT_INT_H
 #define SHMAP_VM_JIT_INT_H
@@ -66,6 +66,29 @@ void jit_prologue(struct jit *j);
 /* What a run that comes to code that nothing leads to meets. */
 void jit_emit_dead(struct jit *j);
 
+/* Fills one step of what lies between functions. */
+void jit_pad(struct jit *j);
+/* What jit_tail_call() leads to when the program there is interpreted. */
+extern const char jit_to_interp[];
+
+/* The instruction that a signal's context is at, and how to go on behind a probe load. */
+uintptr_t jit_fault_at(const void *ucontext);
+void jit_fault_skip(void *ucontext, const struct jit_probe *probe);
+
+/* jit_calls.c: what a call turns out to be. */
+/*
+ * The map that a lookup is in on every path, or one like it, of which `like` is a copy with its
+ * places: then only what is the same for all of that kind is in `in`. NULL: any map.
+ */
+const struct map *jit_lookup_map(const struct jit *j, uint32_t i, struct map *like,
+				 struct map_inline *in);
+/* The operation of the call's map that the helper `id` is, with the same arguments; 0: none. */
+uintptr_t jit_map_function(const struct jit *j, uint32_t i, int32_t id);
+/* The callback that a call of bpf_loop() calls, when that is known; 0: it is not. */
+uint32_t jit_loop_callback(const struct jit *j, uint32_t i);
+/* The end of a run that came to code which nothing leads to. */
+void jit_run_dead(struct vm_context *vc);
+
 /* The probe load between `from` and j->pos loads into reg. */
 void jit_add_probe(struct jit *j, uint32_t from, uint8_t reg);
 
@@ -77,7 +100,7 @@ int jit_mem_seal(uint8_t *mem, uint32_t room, struct jit_image *image);
 void jit_mem_free(uint8_t *mem, uint32_t room);
 /* The image that has an address; NULL: none. For signal handlers. */
 struct jit_image *jit_mem_owner(uintptr_t addr);
-/* Does a 32-bit displacement lead from any code to addr? */
+/* Does a direct call lead from any code to addr? */
 bool jit_mem_near(uintptr_t addr);
 
 #endif

@@ -4,6 +4,7 @@
  * own code, so that helpers are called directly. A page is writable while it is
  * filled, and executable afterwards; never both.
  */
+#include <linux/membarrier.h>
 #include <sys/mman.h>
 
 #include "base/atomic.h"
@@ -14,14 +15,27 @@
 
 #define REGION_SIZE (64UL << 20)
 #define REGION_PAGES (REGION_SIZE / SHMAP_PAGE)
+/* How far a direct call reaches, and where to look for the region: that many steps to either
+ * side of the library. */
+#if defined(__aarch64__)
+#define REACH ((128 << 20) - SHMAP_PAGE)
+#define STEP (4UL << 20)
+#define STEPS 16
+#else
+#define REACH (INT32_MAX - SHMAP_PAGE)
 #define STEP (64UL << 20)
-#define STEPS 24 /* how far from the library to look, in steps */
+#define STEPS 24
+#endif
 /* In an owner's place while the page is being filled. */
 #define TAKEN ((struct jit_image *)1)
 
 static uintptr_t region;		       /* 0: none yet; 1: none to be had */
 static struct jit_image *owners[REGION_PAGES]; /* NULL: free */
 static uint32_t next_page;
+/* Writable pages for programs to come: most need one, and a system call for each would take
+ * as long as the making of the code. Under the lock. */
+#define RESERVE 16
+static uint32_t reserve[RESERVE], reserve_cnt;
 static uint32_t lock; /* the pid of who holds it: a forked child may take its parent's */
 
 static void mem_lock(void)
@@ -43,7 +57,7 @@ static void mem_unlock(void)
 
 static bool in_reach(uintptr_t at, uintptr_t addr)
 {
-	const int64_t reach = INT32_MAX - 4096;
+	const int64_t reach = REACH;
 	int64_t first = (int64_t)(addr - at), last = (int64_t)(addr - (at + REGION_SIZE));
 
 	return first > -reach && first < reach && last > -reach && last < reach;
@@ -61,7 +75,7 @@ static bool region_find(void)
 		/* below, above, and where the system likes */
 		uintptr_t hint = i == 2 * STEPS ? 0
 				 : i & 1	? here + (i / 2 + 2) * STEP
-						: here - (i / 2 + 2) * STEP;
+						: here - (i / 2 + 1) * STEP - REGION_SIZE;
 
 		at = raw_mmap((void *)hint, REGION_SIZE, PROT_NONE,
 			      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -115,10 +129,10 @@ static void set_owner(uint32_t page, uint32_t pages, struct jit_image *owner)
 		store_release(&owners[page + i], owner);
 }
 
-uint8_t *jit_mem_alloc(uint32_t len, uint32_t *room)
+/* That many pages that are nobody's, taken; NULL. They have no memory yet. */
+static uint8_t *take_pages(uint32_t pages)
 {
-	uint32_t pages = (len + SHMAP_PAGE - 1) / SHMAP_PAGE, page = REGION_PAGES;
-	uint8_t *mem = NULL;
+	uint32_t page = REGION_PAGES;
 
 	mem_lock();
 	if (pages && region_find())
@@ -128,16 +142,7 @@ uint8_t *jit_mem_alloc(uint32_t len, uint32_t *room)
 		next_page = page + pages;
 	}
 	mem_unlock();
-	if (page == REGION_PAGES)
-		return NULL;
-	mem = (uint8_t *)region + (uint64_t)page * SHMAP_PAGE;
-	*room = pages * SHMAP_PAGE;
-	if (raw_is_error(raw_mmap(mem, *room, PROT_READ | PROT_WRITE,
-				  MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0))) {
-		jit_mem_free(mem, *room);
-		return NULL;
-	}
-	return mem;
+	return page == REGION_PAGES ? NULL : (uint8_t *)region + (uint64_t)page * SHMAP_PAGE;
 }
 
 static uint32_t page_of(const uint8_t *mem)
@@ -145,10 +150,111 @@ static uint32_t page_of(const uint8_t *mem)
 	return (uint32_t)(((uintptr_t)mem - region) / SHMAP_PAGE);
 }
 
+static void give_pages(uint8_t *mem, uint32_t room)
+{
+	/* Nobody may get the pages before they are empty. */
+	raw_mmap(mem, room, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1,
+		 0);
+	set_owner(page_of(mem), room / SHMAP_PAGE, NULL);
+}
+
+static bool make_writable(uint8_t *mem, uint32_t room)
+{
+	return !raw_is_error(raw_mmap(mem, room, PROT_READ | PROT_WRITE,
+				      MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0));
+}
+
+/* A writable page, or NULL. */
+static uint8_t *reserve_take(void)
+{
+	uint32_t page = REGION_PAGES;
+
+	mem_lock();
+	if (reserve_cnt)
+		page = reserve[--reserve_cnt];
+	mem_unlock();
+	return page == REGION_PAGES ? NULL : (uint8_t *)region + (uint64_t)page * SHMAP_PAGE;
+}
+
+/* False: there are enough. */
+static bool reserve_give(const uint8_t *mem)
+{
+	bool room;
+
+	mem_lock();
+	room = reserve_cnt < RESERVE;
+	if (room)
+		reserve[reserve_cnt++] = page_of(mem);
+	mem_unlock();
+	return room;
+}
+
+static uint8_t *alloc_page(void)
+{
+	uint8_t *mem = reserve_take();
+
+	if (mem)
+		return mem;
+	mem = take_pages(RESERVE);
+	if (!mem)
+		return NULL;
+	if (!make_writable(mem, RESERVE * SHMAP_PAGE)) {
+		give_pages(mem, RESERVE * SHMAP_PAGE);
+		return NULL;
+	}
+	for (uint32_t i = 1; i < RESERVE; i++)
+		if (!reserve_give(mem + i * SHMAP_PAGE))
+			give_pages(mem + i * SHMAP_PAGE, SHMAP_PAGE);
+	return mem;
+}
+
+uint8_t *jit_mem_alloc(uint32_t len, uint32_t *room)
+{
+	uint8_t *mem;
+
+	*room = (uint32_t)round_up_u64(len, SHMAP_PAGE);
+	mem = *room == SHMAP_PAGE ? alloc_page() : NULL;
+	if (mem)
+		return mem;
+	mem = take_pages(*room / SHMAP_PAGE);
+	if (mem && !make_writable(mem, *room)) {
+		give_pages(mem, *room);
+		return NULL;
+	}
+	return mem;
+}
+
+/*
+ * Makes what was written the code that every thread will execute. On x86-64 it is. On arm64 the
+ * caches for code are not those for data, and another processor may have fetched what was
+ * there before: membarrier(2) has it drop that.
+ */
+static int show_code(uint8_t *mem, uint32_t room)
+{
+#if defined(__aarch64__)
+	long err;
+
+	__builtin___clear_cache((char *)mem, (char *)mem + room);
+	err = raw_syscall3(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED_SYNC_CORE, 0, 0);
+	if (err != -EPERM)
+		return (int)err;
+	/* the first time in this process */
+	err = raw_syscall3(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED_SYNC_CORE, 0,
+			   0);
+	if (err)
+		return (int)err;
+	return (int)raw_syscall3(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED_SYNC_CORE, 0, 0);
+#else
+	return 0;
+#endif
+}
+
 int jit_mem_seal(uint8_t *mem, uint32_t room, struct jit_image *image)
 {
 	int err = raw_mprotect(mem, room, PROT_READ | PROT_EXEC);
 
+	if (!err)
+		err = show_code(mem, room);
 	if (!err)
 		set_owner(page_of(mem), room / SHMAP_PAGE, image);
 	return err;
@@ -156,10 +262,12 @@ int jit_mem_seal(uint8_t *mem, uint32_t room, struct jit_image *image)
 
 void jit_mem_free(uint8_t *mem, uint32_t room)
 {
-	/* Nobody may get the pages before they are empty. */
-	raw_mmap(mem, room, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1,
-		 0);
-	set_owner(page_of(mem), room / SHMAP_PAGE, NULL);
+	if (room == SHMAP_PAGE && load_relaxed(&reserve_cnt) < RESERVE) {
+		set_owner(page_of(mem), 1, TAKEN);
+		if (!raw_mprotect(mem, room, PROT_READ | PROT_WRITE) && reserve_give(mem))
+			return;
+	}
+	give_pages(mem, room);
 }
 
 struct jit_image *jit_mem_owner(uintptr_t addr)

@@ -16,6 +16,8 @@
 
 #if VM_HAVE_JIT
 
+#include <ucontext.h>
+
 #include "base/errors.h"
 #include "vm/helpers.h"
 #include "vm/verifier.h"
@@ -112,25 +114,6 @@ __asm__(".pushsection .text\n"
 	".size jit_to_interp, .-jit_to_interp\n"
 	".hidden interp_run\n"
 	".popsection\n");
-
-extern const char jit_to_interp[];
-
-const void *jit_tail_call(struct vm_context *vc, uint64_t map, uint32_t index)
-{
-	const struct vm_code *to = vm_tail_call(vc, map, index);
-
-	if (!to)
-		return NULL;
-	return to->jit ? (const void *)to->jit->code : jit_to_interp;
-}
-
-struct jit_nested jit_tail_call_nested(struct vm_context *vc, uint64_t map, uint32_t index)
-{
-	struct jit_nested n = {0};
-
-	n.done = vm_tail_call_nested(vc, map, index, &n.value);
-	return n;
-}
 
 void x86_call(struct jit *j, uintptr_t fn)
 {
@@ -308,15 +291,33 @@ static void emit_exit(struct jit *j)
 	e8(j, 0xc3);
 }
 
-static void run_dead(struct vm_context *vc)
-{
-	interp_abort(vc, -EFAULT);
-}
-
 void jit_emit_dead(struct jit *j)
 {
 	mov_rr(j, true, RDI, REG_VC);
-	x86_call(j, (uintptr_t)run_dead);
+	x86_call(j, (uintptr_t)jit_run_dead);
+}
+
+void jit_pad(struct jit *j)
+{
+	e8(j, 0xcc);
+}
+
+/* ---- probe loads ---- */
+
+uintptr_t jit_fault_at(const void *ucontext)
+{
+	return (uintptr_t)((const ucontext_t *)ucontext)->uc_mcontext.gregs[REG_RIP];
+}
+
+void jit_fault_skip(void *ucontext, const struct jit_probe *probe)
+{
+	greg_t *regs = ((ucontext_t *)ucontext)->uc_mcontext.gregs;
+	static const uint8_t order[16] = {REG_RAX, REG_RCX, REG_RDX, REG_RBX, REG_RSP, REG_RBP,
+					  REG_RSI, REG_RDI, REG_R8,  REG_R9,  REG_R10, REG_R11,
+					  REG_R12, REG_R13, REG_R14, REG_R15};
+
+	regs[order[probe->reg]] = 0;
+	regs[REG_RIP] += probe->len;
 }
 
 /* ---- jumps ---- */

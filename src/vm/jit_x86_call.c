@@ -5,38 +5,12 @@
 #if VM_HAVE_JIT
 
 #include "base/errors.h"
+#include "map/change.h"
 #include "vm/helpers.h"
 #include "vm/jit_x86_call.h"
 #include "vm/verifier.h"
 
 #define VC(member) ((int32_t)offsetof(struct vm_context, member))
-
-/* The map that R1 of the call is on every path, or NULL. */
-static struct map *known_map(const struct jit *j, uint32_t i)
-{
-	uint32_t index = j->p->aux ? j->p->aux[i].map_index : VM_MAP_UNKNOWN;
-
-	return index < j->p->map_cnt ? j->p->maps[index] : NULL;
-}
-
-/* The operation of a known map that a helper is, with the same arguments; NULL: none. */
-static uintptr_t map_function(const struct map *m, int32_t id)
-{
-	switch (id) {
-	case BPF_FUNC_map_update_elem:
-		/* what is written over a timer takes more than the operation */
-		return map_has_timers(&m->attr) ? 0 : (uintptr_t)m->ops->update;
-	case BPF_FUNC_map_delete_elem:
-		return (uintptr_t)m->ops->delete;
-	case BPF_FUNC_map_push_elem:
-		return (uintptr_t)m->ops->push;
-	case BPF_FUNC_map_pop_elem:
-		return (uintptr_t)m->ops->take;
-	case BPF_FUNC_map_peek_elem:
-		return (uintptr_t)m->ops->peek;
-	}
-	return 0;
-}
 
 static void call_helper(struct jit *j, uintptr_t fn)
 {
@@ -88,16 +62,29 @@ static void helper(struct jit *j, uint32_t i)
 {
 	/* a kfunc's number may be a helper's as well */
 	int32_t id = j->p->insns[i].src_reg ? BPF_FUNC_unspec : j->p->insns[i].imm;
-	const struct map *m = known_map(j, i);
-	uintptr_t direct = m ? map_function(m, id) : 0;
+	uintptr_t direct = jit_map_function(j, i, id);
+	uint32_t slow, done;
 
+	if (direct && id != BPF_FUNC_map_peek_elem) {
+		/* A lock or a listener: the helper deals with them. */
+		op_mem(j, true, X86_LOAD, R10, RDI, offsetof(struct map, shared));
+		/* test byte [r10 + ..], .. */
+		op_mem(j, false, 0xf6, 0, R10, offsetof(struct map_shared, hooks));
+		e8(j, MAP_LOCKS | MAP_WATCHED);
+		slow = short_jump(j, JCC8(CC_NE));
+		x86_call(j, direct);
+		done = short_jump(j, JMP8);
+		here(j, slow);
+		call_helper(j, (uintptr_t)j->ins[i].fn);
+		here(j, done);
+		return;
+	}
 	if (direct) {
 		x86_call(j, direct);
 		return;
 	}
-	if (id == BPF_FUNC_loop && j->p->aux && j->p->aux[i].callback_pc < j->cnt &&
-	    j->flags[j->p->aux[i].callback_pc] & JIT_FUNC) {
-		loop(j, j->p->aux[i].callback_pc);
+	if (id == BPF_FUNC_loop && jit_loop_callback(j, i)) {
+		loop(j, jit_loop_callback(j, i));
 		return;
 	}
 	if (x86_inline_helper(j, id))
@@ -113,12 +100,13 @@ static void helper(struct jit *j, uint32_t i)
 
 static void lookup(struct jit *j, uint32_t i)
 {
-	struct map *m = known_map(j, i);
-	struct map_inline in = {0};
+	struct map_inline in;
+	struct map like;
+	const struct map *m = jit_lookup_map(j, i, &like, &in);
 
-	if (m && m->ops->inlined)
-		m->ops->inlined(m, &in);
-	if (x86_can_inline(&in))
+	if (in.slots && x86_can_inline_object(&in))
+		x86_inline_object(j, m, &in);
+	else if (x86_can_inline(&in))
 		x86_inline_lookup(j, m, &in);
 	else if (m)
 		x86_call(j, (uintptr_t)(in.lookup ? in.lookup : m->ops->lookup));

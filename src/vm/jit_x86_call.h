@@ -9,6 +9,9 @@
 /* Is it an array, of sizes that fit an instruction's fields? */
 bool x86_can_inline(const struct map_inline *in);
 void x86_inline_lookup(struct jit *j, const struct map *m, const struct map_inline *in);
+/* Is it an array of objects, and so on? */
+bool x86_can_inline_object(const struct map_inline *in);
+void x86_inline_object(struct jit *j, const struct map *m, const struct map_inline *in);
 /* Emits the helper's code; false: it has to be called. */
 bool x86_inline_helper(struct jit *j, int32_t id);
 

@@ -6,6 +6,7 @@
 
 #if VM_HAVE_JIT
 
+#include "map/objref.h"
 #include "vm/helpers.h"
 #include "vm/jit_x86_call.h"
 
@@ -114,6 +115,56 @@ void x86_inline_lookup(struct jit *j, const struct map *m, const struct map_inli
 		here(j, out[--outs]);
 	while (dones)
 		here(j, done[--dones]);
+}
+
+bool x86_can_inline_object(const struct map_inline *in)
+{
+	return in->slots && in->slots <= INT32_MAX && in->slots_off <= INT32_MAX;
+}
+
+/* mov reg, [base + index * 8 + disp] */
+static void load_indexed(struct jit *j, uint8_t reg, uint8_t base, uint8_t index, int32_t disp)
+{
+	e8(j, 0x48 | (reg >> 3) << 2 | (index >> 3) << 1 | base >> 3);
+	e8(j, X86_LOAD);
+	e8(j, 0x84 | (reg & 7) << 3);
+	e8(j, 0xc0 | (index & 7) << 3 | (base & 7));
+	e32(j, (uint32_t)disp);
+}
+
+/* objref_lookup(): loads are in order on this machine, as that wants them. */
+void x86_inline_object(struct jit *j, const struct map *m, const struct map_inline *in)
+{
+	uint32_t beyond, empty, none, other, done;
+
+	op_mem(j, false, X86_LOAD, R10, RSI, 0);
+	mov_imm(j, RAX, 0);
+	op_imm(j, false, X86_CMP, R10, (int32_t)in->slots);
+	beyond = short_jump(j, JCC8(CC_AE));
+	op_mem(j, true, X86_LOAD, R11, RDI, BASE_OFF);
+	load_indexed(j, R11, R11, R10, (int32_t)in->slots_off);
+	op_rr(j, true, X86_TEST, R11, R11);
+	empty = short_jump(j, JCC8(CC_E));
+	op_mem(j, true, X86_LOAD, R9, RDI, offsetof(struct map, slots));
+	op_mem(j, false, 0x23, R10, R9, offsetof(struct objref_local, mask)); /* and */
+	op_mem(j, true, X86_LOAD, R9, R9, offsetof(struct objref_local, table));
+	/* mov rax, [r9 + r10 * 8] */
+	e8(j, 0x4b);
+	e8(j, X86_LOAD);
+	e8(j, 0x04);
+	e8(j, 0xc0 | (R10 & 7) << 3 | (R9 & 7));
+	op_rr(j, true, X86_TEST, RAX, RAX);
+	none = short_jump(j, JCC8(CC_E));
+	op_mem(j, true, 0x39, R11, RAX, offsetof(struct objref_entry, word)); /* cmp */
+	other = short_jump(j, JCC8(CC_NE));
+	op_mem(j, true, X86_LOAD, RAX, RAX, offsetof(struct objref_entry, copy));
+	done = short_jump(j, JMP8);
+	here(j, none);
+	here(j, other);
+	x86_call(j, (uintptr_t)m->ops->lookup);
+	here(j, done);
+	here(j, empty);
+	here(j, beyond);
 }
 
 /* Helpers of a few instructions. */

@@ -379,20 +379,29 @@ int timer_serve(struct vm_prog *p)
 	return err;
 }
 
-struct vm_prog *timer_server(uint32_t tag)
+/* The program of that tag that is served and has the callback. Under the lock: it is there
+ * for as long. */
+static struct vm_prog *server(uint32_t tag, uint32_t pc, timer_fits_fn fits)
 {
-	struct vm_prog *p = NULL;
 	uint32_t first;
 
-	if (!begin_anew() || !lock())
-		return NULL;
-	for (struct served *s = t.served; s && !p; s = s->next) {
+	for (struct served *s = t.served; s; s = s->next) {
 		memcpy(&first, s->prog->tag, sizeof(first));
-		if (first == tag)
-			p = s->prog;
+		if (first == tag && fits(s->prog, pc))
+			return s->prog;
 	}
+	return NULL;
+}
+
+bool timer_served(uint32_t tag, uint32_t pc, timer_fits_fn fits)
+{
+	bool yes;
+
+	if (!begin_anew() || !lock())
+		return false;
+	yes = server(tag, pc, fits);
 	unlock();
-	return p;
+	return yes;
 }
 
 static void wait_while(bool (*busy)(const void *), const void *arg)
@@ -453,8 +462,8 @@ void timer_forget(struct vm_prog *p)
 
 /* ---- cells ---- */
 
-int timer_arm(struct timer_cell *cell, uint64_t state, uint64_t when, struct vm_prog *p,
-	      uint32_t pc, struct map *m, void *value)
+int timer_arm(struct timer_cell *cell, uint64_t state, uint64_t when,
+	      const struct timer_callback *call, struct map *m, void *value)
 {
 	struct entry *e, *old;
 	bool first;
@@ -467,8 +476,8 @@ int timer_arm(struct timer_cell *cell, uint64_t state, uint64_t when, struct vm_
 	*e = (struct entry){.cell = cell,
 			    .state = state,
 			    .when = when,
-			    .prog = p,
-			    .pc = pc,
+			    .prog = call->prog,
+			    .pc = call->pc,
 			    .map = m,
 			    .value = value};
 	map_get(m);
@@ -480,11 +489,15 @@ int timer_arm(struct timer_cell *cell, uint64_t state, uint64_t when, struct vm_
 	old = find(cell);
 	if (old)
 		bury(old);
-	if (t.cnt == t.room && !heap_grow()) {
+	if (!e->prog)
+		e->prog = server(call->tag, call->pc, call->fits);
+	if (!e->prog || (t.cnt == t.room && !heap_grow())) {
+		const int err = e->prog ? -ENOMEM : -EINVAL;
+
 		e->next = t.dead;
 		t.dead = e;
 		unlock();
-		return -ENOMEM;
+		return err;
 	}
 	e->next = *bucket(cell);
 	*bucket(cell) = e;
@@ -510,8 +523,8 @@ void timer_disarm(const struct timer_cell *cell)
 
 bool timer_is_self(const struct timer_cell *cell)
 {
-	return t.started && is_own() && pthread_equal(t.thread, pthread_self()) &&
-	       t.running && t.running->cell == cell;
+	return t.started && is_own() && pthread_equal(t.thread, pthread_self()) && t.running &&
+	       t.running->cell == cell;
 }
 
 void timer_wait(const struct timer_cell *cell)

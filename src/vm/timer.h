@@ -34,18 +34,28 @@ static inline enum timer_clock timer_clock_of(uint64_t state)
  * Until timer_forget(). 0 or -ENOMEM.
  */
 int timer_serve(struct vm_prog *p);
-/* The program of that tag that is served, or NULL. */
-struct vm_prog *timer_server(uint32_t tag);
+/* Has p a callback of timers at pc? Called with the lock held: looks at p only. */
+typedef bool (*timer_fits_fn)(const struct vm_prog *p, uint32_t pc);
+/* Is a program of that tag served that has it? (It may be forgotten at any time.) */
+bool timer_served(uint32_t tag, uint32_t pc, timer_fits_fn fits);
 /* p is about to be freed: none of its timers runs, or will. */
 void timer_forget(struct vm_prog *p);
 
+/* A function at pc of prog, which is served for as long as the caller goes on; or, where that
+ * is NULL, of whichever program has that tag, is served and has it. */
+struct timer_callback {
+	struct vm_prog *prog;
+	uint32_t pc, tag;
+	timer_fits_fn fits;
+};
+
 /*
- * The callback at pc of p is to run at `when` (CLOCK_MONOTONIC, ns) if the cell's state is
+ * The callback is to run at `when` (CLOCK_MONOTONIC, ns) if the cell's state is
  * still `state`, for the value of m at `value`. An earlier one of the same cell is
- * forgotten. Holds m until then. 0 or -errno.
+ * forgotten. Holds m until then. 0 or -errno; -EINVAL: no such program is served any more.
  */
-int timer_arm(struct timer_cell *cell, uint64_t state, uint64_t when, struct vm_prog *p,
-	      uint32_t pc, struct map *m, void *value);
+int timer_arm(struct timer_cell *cell, uint64_t state, uint64_t when,
+	      const struct timer_callback *call, struct map *m, void *value);
 /* The cell is not armed any more. */
 void timer_disarm(const struct timer_cell *cell);
 /* Its callback runs in this thread. */

@@ -106,12 +106,14 @@ static void print_insn(struct verifier *v)
 
 	if (!printing(v))
 		return;
+	if ((v->print_all || v->print_from_to) && (v->log->level & 2) &&
+	    v->prev_insn != VM_PC_NONE) {
+		verbose(v, "\nfrom %u to %u:", v->prev_insn, v->insn);
+		print_state(v, v->cur, v->cur->cur, 0, 0, true);
+		verbose(v, "\n");
+	}
+	v->print_from_to = false;
 	if (v->print_all) {
-		if ((v->log->level & 2) && v->prev_insn != VM_PC_NONE) {
-			verbose(v, "\nfrom %u to %u:", v->prev_insn, v->insn);
-			print_state(v, v->cur, v->cur->cur, 0, 0, true);
-			verbose(v, "\n");
-		}
 		v->print_all = false;
 		v->print_regs = UINT16_MAX;
 		v->print_slots = UINT64_MAX;
@@ -267,6 +269,9 @@ static int check_insn(struct verifier *v, uint32_t *next, bool *done)
 /* Walks all paths from v->cur at v->insn. */
 static int walk(struct verifier *v)
 {
+	const uint32_t max =
+		ver_watch && ver_watch->max_walked ? ver_watch->max_walked : VER_MAX_INSNS;
+
 	v->prev_insn = VM_PC_NONE;
 	v->print_all = true;
 	for (;;) {
@@ -274,7 +279,7 @@ static int walk(struct verifier *v)
 		bool done;
 		int err;
 
-		if (++v->walked > VER_MAX_INSNS) {
+		if (++v->walked > max) {
 			verbose(v, "BPF program is too large. Processed %u insn\n", v->walked);
 			return -E2BIG;
 		}
@@ -284,13 +289,15 @@ static int walk(struct verifier *v)
 				return err;
 			if (err) {
 				if (v->log->level & 2) {
-					if (v->print_all && v->prev_insn != VM_PC_NONE)
+					if ((v->print_all || v->print_from_to) &&
+					    v->prev_insn != VM_PC_NONE)
 						verbose(v, "\nfrom %u to %u: safe\n", v->prev_insn,
 							v->insn);
 					else
 						verbose(v, "%u: safe\n", v->insn);
 				}
 				v->print_regs = v->print_slots = 0;
+				v->print_from_to = false;
 				if (!pop_path(v))
 					return 0;
 				continue;
@@ -403,6 +410,8 @@ static int prepare(struct verifier *v)
 		err = cfg_check_reach(v);
 	if (!err)
 		err = flow_init(v);
+	if (!err && v->log->level & 2)
+		live_print(v);
 	return err;
 }
 
@@ -450,7 +459,8 @@ int vm_verify(struct vm_prog *p, struct vm_log *log)
 	if (!v->aux || !v->info)
 		goto out;
 	for (uint32_t i = 0; i < v->cnt; i++)
-		v->aux[i].map_index = v->aux[i].callback_pc = v->aux[i].call_pc = VM_PC_NONE;
+		v->aux[i].map_index = v->aux[i].inner_of = v->aux[i].callback_pc =
+			v->aux[i].call_pc = VM_PC_NONE;
 	err = prepare(v);
 	if (!err)
 		err = walk_all(v);

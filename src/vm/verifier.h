@@ -41,6 +41,8 @@ struct vm_aux {
 	uint8_t ctx_field;	/* enum vm_ctx_field */
 	uint32_t map_index;	/* helper calls: vm_prog.maps[] index of R1, when it is the same
 				 * on every path, else VM_MAP_UNKNOWN */
+	uint32_t inner_of;	/* ... of the map of maps that R1 was looked up in, when it is
+				 * the same on every path, else VM_MAP_UNKNOWN */
 	uint32_t callback_pc;	/* ldimm64 BPF_PSEUDO_FUNC: absolute entry of the function;
 				 * helper calls that take a callback: its entry */
 	uint32_t kfunc;		/* BPF_PSEUDO_KFUNC_CALL: its index in the table + 1 */

@@ -315,8 +315,6 @@ int check_alu(struct verifier *v, const struct bpf_insn *insn)
 		return alu_regs(v, insn);
 	if (dst->kind != REG_SCALAR) { /* an address spoilt is a number */
 		reg_mark_unknown(dst);
-		if (is32)
-			reg_zext32(dst);
 		return 0;
 	}
 	if (form == INSN_END) {

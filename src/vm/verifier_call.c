@@ -243,6 +243,7 @@ static int return_to_caller(struct verifier *v, uint32_t *next)
 		verbose(v, "\n");
 	}
 	v->cur->frames[v->cur->cur--] = NULL;
+	slices_leave_frame(v, v->cur->cur + 1);
 	if (f->callback) {
 		const struct state *before;
 		uint32_t rounds;
@@ -263,6 +264,7 @@ static int return_to_caller(struct verifier *v, uint32_t *next)
 	free(f);
 	v->print_regs = 0;
 	v->print_slots = 0;
+	v->print_from_to = true;
 	return 0;
 }
 
@@ -316,7 +318,9 @@ static int check_result(struct verifier *v)
 
 	if (v->in_async) {
 		if (r0->kind != REG_SCALAR) {
-			verbose(v, "At async callback return the register R0 is not a known value (%s)\n",
+			verbose(v,
+				"At async callback return the register R0 is not a known value "
+				"(%s)\n",
 				reg_kind_name(r0));
 			return -EINVAL;
 		}

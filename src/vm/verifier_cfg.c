@@ -303,10 +303,10 @@ int cfg_check_reach(struct verifier *v)
 		case INSN_JA:
 		case INSN_JCOND:
 		case INSN_MAY_GOTO:
-			v->info[i].prune = true;
+			/* where the kernel compares: a branch, and where paths meet */
 			v->info[i + 1 + insn_jump_offset(insn)].prune = true;
 			if (insn_form(insn->code) != INSN_JA)
-				v->info[i + 1].prune = true;
+				v->info[i].prune = true;
 			if (insn_form(insn->code) == INSN_MAY_GOTO)
 				v->info[i].checkpoint = true;
 			break;

@@ -6,11 +6,16 @@
 #include "vm/verifier_int.h"
 
 #include <stddef.h>
-#include <linux/ptrace.h>
-#include <asm/ptrace.h>
+#include <linux/bpf_perf_event.h>
 
 #define RAW_TP_ARGS 12	    /* u64 arguments of a raw tracepoint or function */
 #define TRACEPOINT_MAX 8192 /* bytes of a tracepoint record */
+/* sizeof(struct pt_regs) in the kernel; event/arch.h gives programs that many bytes. */
+#if defined(__aarch64__)
+#define VM_PT_REGS 320
+#else
+#define VM_PT_REGS sizeof(bpf_user_pt_regs_t)
+#endif
 #define SYSCALL_CTX_MAX UINT16_MAX
 
 static bool plain_read(int32_t off, unsigned int size, bool write, uint32_t from, uint32_t end)
@@ -21,7 +26,7 @@ static bool plain_read(int32_t off, unsigned int size, bool write, uint32_t from
 /* struct bpf_perf_event_data: the registers, then two u64. */
 static bool perf_event_access(int32_t off, unsigned int size, bool write)
 {
-	const uint32_t regs = sizeof(struct pt_regs);
+	const uint32_t regs = sizeof(bpf_user_pt_regs_t);
 
 	if (!plain_read(off, size, write, 0, regs + 16))
 		return false;
@@ -38,7 +43,7 @@ int check_ctx(struct verifier *v, uint32_t insn, int32_t off, unsigned int size,
 	out->kind = REG_SCALAR;
 	switch (v->group) {
 	case HPROG_KPROBE:
-		ok = plain_read(off, size, write, 0, sizeof(struct pt_regs));
+		ok = plain_read(off, size, write, 0, VM_PT_REGS);
 		break;
 	case HPROG_TRACEPOINT:
 		ok = plain_read(off, size, write, 8, TRACEPOINT_MAX);

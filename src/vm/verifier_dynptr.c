@@ -162,3 +162,11 @@ void dynptr_drop(struct verifier *v, uint32_t ref_id)
 			invalidate(s);
 		}
 }
+
+void slices_leave_frame(struct verifier *v, uint32_t frame)
+{
+	struct reg *r;
+
+	for_each_reg(v->cur, r) if (r->kind == REG_MEM && r->frame == frame + 1)
+		reg_mark_unknown(r);
+}

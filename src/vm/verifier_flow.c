@@ -21,8 +21,10 @@
  * (callbacks) taint their ancestors, which are then compared in full
  * (verifier_state.c).
  *
- * Slots are those of the instruction's own frame. What a callee does to its
- * caller's slots is planted at the call instruction, unconditionally.
+ * Slots are those of the instruction's own frame. What a callee reads of its
+ * caller's slots is planted at the call instruction. When the range of what it
+ * loads from there matters, so does the slot's before the call; when the range of a slot
+ * matters at the call (before it: and so after it, too), so does that of what is stored there.
  */
 #include "vm/verifier_int.h"
 
@@ -55,6 +57,36 @@ static uint64_t slots_killed(const struct bpf_insn *insn)
 	return 0;
 }
 
+/* Does the range matter of what instruction i stores into other frames? */
+static bool far_store_precise(const struct verifier *v, uint32_t i)
+{
+	const struct far_slots *far;
+
+	for (uint32_t n = v->info[i].flow.far; n; n = far->next) {
+		far = &v->far[n - 1];
+		if (far->store && (v->info[far->call].flow.slots_precise & far->slots))
+			return true;
+	}
+	return false;
+}
+
+/* The range matters of what instruction i loads: so do those of the slots of other frames. */
+static void flow_to_far(struct verifier *v, uint32_t i)
+{
+	const struct far_slots *far;
+
+	for (uint32_t n = v->info[i].flow.far; n; n = far->next) {
+		struct flow *f;
+
+		far = &v->far[n - 1];
+		f = &v->info[far->call].flow;
+		if (far->store || (f->slots_precise_seed & far->slots) == far->slots)
+			continue;
+		f->slots_precise_seed |= far->slots;
+		enqueue(v, far->call);
+	}
+}
+
 static bool static_call(const struct verifier *v, uint32_t i)
 {
 	return v->aux[i].call_pc != VM_PC_NONE &&
@@ -85,18 +117,23 @@ static uint16_t precise_before(struct verifier *v, uint32_t i, uint16_t after, u
 	case INSN_LDX:
 	case INSN_LDX_SX:
 		p &= ~d;
-		if (after & d)
+		if (after & d) {
 			*slots |= f->fills;
+			flow_to_far(v, i);
+		}
 		break;
 	case INSN_STX:
-		if (slots_after & f->spills)
+		if ((slots_after & f->spills) || far_store_precise(v, i))
 			p |= s;
 		break;
 	case INSN_ATOMIC:
 		p &= ~writes;
-		if (after & writes)
+		if (after & writes) {
 			*slots |= f->fills;
-		if (insn_store_release(insn) && (slots_after & f->spills))
+			flow_to_far(v, i);
+		}
+		if (insn_store_release(insn) &&
+		    ((slots_after & f->spills) || far_store_precise(v, i)))
 			p |= s;
 		break;
 	case INSN_JCOND:
@@ -169,6 +206,10 @@ void flow_settle(struct verifier *v)
 		    (f->slots_live | live) == f->slots_live)
 			continue;
 		f->precise |= before;
+		if (f->far_call && (f->slots_precise | slots) != f->slots_precise)
+			for (uint32_t n = 0; n < v->far_cnt; n++)
+				if (v->far[n].store && v->far[n].call == i)
+					enqueue(v, v->far[n].insn);
 		f->slots_precise |= slots;
 		f->slots_live |= live;
 		enqueue_preds(v, i);
@@ -243,6 +284,7 @@ void flow_free(struct verifier *v)
 	free(v->preds);
 	free(v->queue);
 	free(v->queued);
+	free(v->far);
 }
 
 /* Where the facts about `frame` of the current state are kept: at the current
@@ -282,20 +324,58 @@ void flow_need_reg(struct verifier *v, uint32_t frame, int regno)
 	}
 }
 
-void flow_add_fill(struct verifier *v, uint64_t slots)
+static int add_far(struct verifier *v, uint32_t call, uint64_t slots, bool store)
 {
+	struct flow *f = &v->info[v->insn].flow;
+	struct far_slots *far;
+
+	for (uint32_t n = f->far; n; n = far->next) {
+		far = &v->far[n - 1];
+		if (far->call != call || far->store != store)
+			continue;
+		if ((far->slots & slots) != slots) {
+			far->slots |= slots;
+			enqueue(v, v->insn);
+		}
+		return 0;
+	}
+	if (v->far_cnt == v->far_room) {
+		uint32_t room = v->far_room ? 2 * v->far_room : 16;
+
+		far = realloc(v->far, room * sizeof(*far));
+		if (!far)
+			return -ENOMEM;
+		v->far = far;
+		v->far_room = room;
+	}
+	v->far[v->far_cnt] = (struct far_slots){
+		.insn = v->insn, .call = call, .store = store, .slots = slots, .next = f->far};
+	f->far = ++v->far_cnt;
+	v->info[call].flow.far_call = true;
+	enqueue(v, v->insn);
+	return 0;
+}
+
+int flow_add_fill(struct verifier *v, uint32_t frame, uint64_t slots)
+{
+	if (frame != v->cur->cur)
+		return add_far(v, site_of(v, frame), slots, false);
 	if ((v->info[v->insn].flow.fills & slots) != slots) {
 		v->info[v->insn].flow.fills |= slots;
 		enqueue(v, v->insn);
 	}
+	return 0;
 }
 
-void flow_add_spill(struct verifier *v, uint64_t slots)
+int flow_add_spill(struct verifier *v, uint32_t frame, uint64_t slots)
 {
+	if (frame != v->cur->cur)
+		return add_far(v, site_of(v, frame), slots, true);
 	if ((v->info[v->insn].flow.spills & slots) != slots) {
 		v->info[v->insn].flow.spills |= slots;
 		enqueue(v, v->insn);
 	}
+	return 0;
 }
 
 void flow_add_linked(struct verifier *v, uint16_t regs, uint64_t slots)

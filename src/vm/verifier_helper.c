@@ -657,14 +657,15 @@ static int find_proto(struct verifier *v, int32_t id, const struct helper_proto 
 
 static void note_map(struct vm_aux *aux, uint32_t map_index)
 {
+	uint32_t *known = map_index & VER_MAP_INNER ? &aux->inner_of : &aux->map_index;
+
 	if (aux->map_poisoned)
 		return;
-	if (map_index & VER_MAP_INNER) /* nobody knows which one it will be */
-		map_index = VM_MAP_UNKNOWN, aux->map_poisoned = true;
-	if (aux->map_index == VM_MAP_UNKNOWN) {
-		aux->map_index = map_index;
-	} else if (aux->map_index != map_index) {
-		aux->map_index = VM_MAP_UNKNOWN;
+	map_index &= ~VER_MAP_INNER;
+	if (aux->map_index == VM_MAP_UNKNOWN && aux->inner_of == VM_MAP_UNKNOWN) {
+		*known = map_index;
+	} else if (*known != map_index) {
+		aux->map_index = aux->inner_of = VM_MAP_UNKNOWN;
 		aux->map_poisoned = true;
 	}
 }

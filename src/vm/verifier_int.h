@@ -24,6 +24,7 @@
  *   verifier_kfunc.c    calls of kernel functions
  *   verifier_fixup.c    dead code leaves the program
  *   verifier_print.c    states in the log
+ *   verifier_live.c     registers' liveness in the log
  */
 #ifndef SHMAP_VM_VERIFIER_INT_H
 #define SHMAP_VM_VERIFIER_INT_H
@@ -97,7 +98,8 @@ struct reg {
 	bool ringbuf;		/* REG_MEM: a reserved record */
 	uint8_t added;		/* REG_SCALAR: a constant (off) was added to what id names: in
 				 * 64 bits, in 32 bits, or not (0) */
-	uint8_t frame;		/* REG_STACK: whose frame */
+	/* REG_STACK: whose frame; REG_MEM: + 1, it may lie in that frame; 0: in none */
+	uint8_t frame;
 	uint8_t sub;		/* REG_DYNPTR: enum dynptr_kind; REG_ITER: enum iter_kind */
 	bool drained;		/* REG_ITER: next() has returned NULL */
 	bool pkt_slice;		/* REG_MEM: of a packet's dynptr: goes when the packet changes */
@@ -233,6 +235,17 @@ struct flow {
 	uint64_t linked_slots;
 	uint64_t fills;		/* slots that this load may read into dst */
 	uint64_t spills;	/* slots that this store may write src to */
+	uint32_t far;		/* number + 1 of the first struct far_slots of this one; 0: none */
+	bool far_call;		/* some are of the frame that called here */
+};
+
+/* A load or store of an instruction that may be of slots of another frame, that
+ * whose call instruction is `call`. */
+struct far_slots {
+	uint32_t insn, call;
+	bool store;
+	uint64_t slots;
+	uint32_t next;		/* of the same instruction, + 1 */
 };
 
 struct insn_state {
@@ -282,6 +295,8 @@ struct verifier {
 	uint32_t *queue;	/* of instructions whose facts changed */
 	uint32_t queue_len;
 	uint8_t *queued;
+	struct far_slots *far;
+	uint32_t far_cnt, far_room;
 
 	struct state *cur;
 	struct pending *paths;
@@ -292,6 +307,7 @@ struct verifier {
 	uint32_t in_global;	/* the global function being checked, or 0 */
 	uint32_t last_line;	/* index of the source line printed last, + 1 */
 	bool print_all;		/* the next line shows the whole state */
+	bool print_from_to;	/* it says where the walk comes from */
 	uint16_t print_regs;	/* registers to show after the instruction */
 	uint32_t print_from, print_to;	/* log positions of the instruction's text */
 	uint64_t print_slots;
@@ -328,6 +344,7 @@ struct ver_watch {
 	/* v->cur at v->insn is covered by that checkpoint: its path ends */
 	void (*covered)(struct verifier *v, const struct state *by, enum state_match how);
 	void (*root)(struct verifier *v, uint32_t subprog); /* a walk begins */
+	uint32_t max_walked; /* instructions; 0: as many as ever */
 };
 extern const struct ver_watch *ver_watch;
 
@@ -352,8 +369,9 @@ void flow_free(struct verifier *v);
 void flow_read_slots(struct verifier *v, uint32_t frame, uint64_t slots);
 void flow_need_reg(struct verifier *v, uint32_t frame, int regno);
 void flow_need_slots(struct verifier *v, uint32_t frame, uint64_t slots);
-void flow_add_fill(struct verifier *v, uint64_t slots);
-void flow_add_spill(struct verifier *v, uint64_t slots);
+/* The current instruction loads (stores) a register from (to) slots of the frame. 0 or -ENOMEM. */
+int flow_add_fill(struct verifier *v, uint32_t frame, uint64_t slots);
+int flow_add_spill(struct verifier *v, uint32_t frame, uint64_t slots);
 void flow_add_linked(struct verifier *v, uint16_t regs, uint64_t slots);
 void flow_settle(struct verifier *v);
 /* Registers and slots of a frame that matter when the walk stands at insn. */
@@ -549,6 +567,9 @@ int check_sock_arg(struct verifier *v, int regno, bool btf);
 bool walk_is_rcu(const struct verifier *v, const struct reg *from, const char *type,
 		 const char *member);
 
+/* verifier_dynptr.c: slices that may lie in the frame that has been left are gone */
+void slices_leave_frame(struct verifier *v, uint32_t frame);
+
 /* verifier_helper.c */
 /* May R[regno], a number, be the size of some memory? */
 int check_size_range(struct verifier *v, int regno, bool zero_ok);
@@ -589,6 +610,9 @@ int fixup(struct verifier *v);
 /* verifier.c */
 struct state *push_path(struct verifier *v, uint32_t insn, uint32_t prev_insn);
 struct reg *cur_regs(struct verifier *v);
+
+/* verifier_live.c: the log's table of it */
+void live_print(struct verifier *v);
 
 /* verifier_print.c */
 void print_state(struct verifier *v, const struct state *s, uint32_t frame, uint32_t regs,

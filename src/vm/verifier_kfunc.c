@@ -16,6 +16,7 @@ struct kcall {
 	int iter;		  /* the register of the iterator, or 0 */
 	uint32_t iter_ref;
 	uint64_t constant;
+	struct reg buffer; /* where a slice of a packet that is in pieces is copied to */
 	uint32_t wq_map;
 };
 
@@ -202,6 +203,7 @@ static int check_arg(struct verifier *v, struct kcall *c, int regno)
 		return -EINVAL;
 	case KARG_MEM:
 	case KARG_MEM_OR_NULL:
+		c->buffer = *r;
 		return 0; /* with its size */
 	case KARG_DYNPTR:
 		err = check_dynptr_kind(v, regno);
@@ -286,6 +288,11 @@ static int set_cast(struct verifier *v, const struct kcall *c)
 	return 0;
 }
 
+static bool is_packet(const struct kcall *c)
+{
+	return c->dynptr.kind == DYNPTR_SKB || c->dynptr.kind == DYNPTR_XDP;
+}
+
 static int set_slice(struct verifier *v, const struct kcall *c)
 {
 	struct reg *r0 = &cur_regs(v)[0];
@@ -296,12 +303,23 @@ static int set_slice(struct verifier *v, const struct kcall *c)
 		return -EINVAL;
 	}
 	reg_mark_pointer(r0, REG_MEM);
+	/* What becomes of the buffer becomes of the slice: Linux 6.18 does not see to that. */
+	if (is_packet(c) && c->buffer.kind == REG_STACK) {
+		r0->frame = c->buffer.frame + 1;
+	} else if (is_packet(c) && c->buffer.kind == REG_MEM) {
+		if (c->buffer.dynptr_id) {
+			verbose(v, "a dynptr's slice cannot be the buffer of another one\n");
+			return -EINVAL;
+		}
+		r0->frame = c->buffer.frame;
+		r0->ref_id = c->buffer.ref_id;
+	}
 	r0->mem_size = (uint32_t)c->constant;
 	r0->rdonly = c->proto->special == KFUNC_SLICE;
 	r0->or_null = true;
 	r0->id = ++v->id_gen;
 	r0->dynptr_id = c->dynptr.id;
-	r0->pkt_slice = c->dynptr.kind == DYNPTR_SKB || c->dynptr.kind == DYNPTR_XDP;
+	r0->pkt_slice = is_packet(c);
 	return 0;
 }
 

@@ -93,11 +93,16 @@ int check_region(struct verifier *v, int regno, int32_t off, uint32_t size, uint
 
 int check_map_flags(struct verifier *v, int regno, int32_t off, uint32_t size, bool write)
 {
-	const struct map *m = ver_map(v, cur_regs(v)[regno].map);
+	const uint32_t map = cur_regs(v)[regno].map;
+	const struct map *m = ver_map(v, map);
 	const uint32_t forbids = write ? BPF_F_RDONLY_PROG : BPF_F_WRONLY_PROG;
 
-	if (!(m->attr.map_flags & forbids))
+	if (!(m->attr.map_flags & forbids)) {
+		/* what a listener is told at the end of a run: interp_run.c */
+		if (write && map < 64)
+			v->prog->map_stores |= 1ULL << map;
 		return 0;
+	}
 	verbose(v, "%s map forbidden, value_size=%u off=%d size=%u\n",
 		write ? "write into" : "read from", m->attr.value_size, off, size);
 	return -EACCES;
@@ -152,7 +157,8 @@ bool map_const_bytes(struct verifier *v, const struct reg *r, uint64_t off, uint
 	if (!(m->attr.map_flags & BPF_F_RDONLY_PROG) || m->attr.max_entries != 1 ||
 	    !m->ops->direct_value || !m->shared || !m->shared->frozen || m->shared->writers)
 		return false;
-	value = m->ops->direct_value((struct map *)m);
+	value = m->ops->sealed_value ? m->ops->sealed_value((struct map *)m)
+				     : m->ops->direct_value((struct map *)m);
 	if (!value || off > m->attr.value_size || size > m->attr.value_size - off)
 		return false;
 	*out = 0;

@@ -127,10 +127,9 @@ static int write_fixed(struct verifier *v, const struct reg *ptr, int64_t off, u
 		struct reg spilled = *value;
 
 		if (value->kind == REG_SCALAR && value_regno >= 0) {
-			if (ptr->frame == v->cur->cur)
-				flow_add_spill(v, 1ULL << SLOT_OF(off));
-			else
-				flow_need_reg(v, v->cur->cur, value_regno);
+			err = flow_add_spill(v, ptr->frame, 1ULL << SLOT_OF(off));
+			if (err)
+				return err;
 			/* register and slot hold one value: what a test tells of the one
 			 * holds for the other */
 			if (reg_width(value) <= size * 8) {
@@ -206,8 +205,7 @@ int stack_write(struct verifier *v, const struct reg *ptr, int regno, int32_t of
 }
 
 /* regno -1: a load of the program, not a helper */
-static int unreadable(struct verifier *v, int regno, int64_t off, int64_t i,
-		      uint32_t size)
+static int unreadable(struct verifier *v, int regno, int64_t off, int64_t i, uint32_t size)
 {
 	char reg[16] = "";
 
@@ -284,13 +282,11 @@ static int read_fixed(struct verifier *v, const struct reg *ptr, int regno, int6
 	if (whole || (size <= spill_size && BYTE_OF(off) == 0)) {
 		/* a register, or its low bytes */
 		if (s->spilled.kind == REG_SCALAR) {
-			if (ptr->frame == v->cur->cur)
-				flow_add_fill(v, 1ULL << SLOT_OF(off));
-			else
-				flow_need_slots(v, ptr->frame, 1ULL << SLOT_OF(off));
-			if (dst_regno >= 0 &&
-			    (whole || (size == 4 && spill_size == 4 &&
-				       reg_width(&s->spilled) <= 32)))
+			err = flow_add_fill(v, ptr->frame, 1ULL << SLOT_OF(off));
+			if (err)
+				return err;
+			if (dst_regno >= 0 && (whole || (size == 4 && spill_size == 4 &&
+							 reg_width(&s->spilled) <= 32)))
 				scalar_name(v, &s->spilled);
 		}
 		result = s->spilled;
@@ -303,8 +299,6 @@ static int read_fixed(struct verifier *v, const struct reg *ptr, int regno, int6
 	} else if (zero) {
 		reg_mark_const(&result, 0);
 	} else if (spill_size && spilled_zero(s, off, size)) {
-		if (ptr->frame == v->cur->cur)
-			flow_add_fill(v, 1ULL << SLOT_OF(off));
 		flow_need_slots(v, ptr->frame, 1ULL << SLOT_OF(off));
 		reg_mark_const(&result, 0);
 	} else if (!sx) {

@@ -347,7 +347,8 @@ void state_widen(struct verifier *v, const struct state *old, struct state *cur,
  * some of their continuations are those of a state that is still being walked. */
 static void taint_ancestors(struct verifier *v)
 {
-	for (struct state *s = v->cur->parent; s; s = s->parent)
+	/* (of one that is marked all ancestors are) */
+	for (struct state *s = v->cur->parent; s && !s->loops; s = s->parent)
 		s->loops = true;
 }
 
@@ -467,8 +468,6 @@ static int visit(struct verifier *v, uint32_t insn)
 			}
 			if (at_may_goto && s->may_gotos != v->cur->may_gotos &&
 			    state_equal(v, s, v->cur, insn, MATCH_WITHIN)) {
-				if (ver_watch)
-					ver_watch->covered(v, s, MATCH_WITHIN);
 				taint_ancestors(v);
 				s->hit++;
 				if (ver_watch)

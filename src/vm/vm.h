@@ -46,6 +46,7 @@ struct vm_prog {
 	struct vm_aux *aux;		/* per instruction; private to vm/ */
 	uint32_t stack_depth;
 	uint32_t verified_insns;
+	uint64_t map_stores;		/* bit i: it stores into values of maps[i] */
 	uint8_t tag[8];
 	struct vm_code *code;		/* made at the first run; private to vm/ */
 	/* set before the first run, by whoever wants something special */

@@ -487,7 +487,7 @@ elif claim == "every-verb-has-help":
     r = run("--help")
     require(r.returncode == 0, "shmap --help")
     verbs = re.findall(r"^  (\w+)  +\w", r.stdout.split("\n\n")[2], re.M)
-    require(verbs == ["run", "exec", "trace", "doctor", "help", "version"], verbs)
+    require(verbs == ["run", "exec", "trace", "top", "doctor", "help", "version"], verbs)
     for verb in verbs:
         h = run(verb, "--help")
         require(h.returncode == 0 and "Example" in h.stdout, f"{verb} --help: {h}")

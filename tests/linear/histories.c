@@ -19,16 +19,13 @@
 #include "base/bits.h"
 #include "base/errors.h"
 #include "base/uapi.h"
-#include "linear.h"
+#include "histories.h"
 #include "map/stack_trace.h"
 #include "map/storage.h"
 #include "sync/lease.h"
 #include "sys/fd.h"
 #include "sys/sys.h"
 
-#define PROCESSES 2
-#define THREADS 2
-#define WORKERS (PROCESSES * THREADS)
 #define KEYS 4
 #define DEATHS 12
 #define WORDS 5 /* of a value: one number, five times over */
@@ -42,6 +39,7 @@ struct subject {
 	bool owned;
 	/* keys are ids of stacks, which programs put, and bpf(2) does not */
 	bool stacks;
+	const struct special *special;
 };
 
 static const struct subject subjects[] = {
@@ -62,6 +60,12 @@ static const struct subject subjects[] = {
 	{"cgrp-storage", SHMAP_MAP_TYPE_CGRP_STORAGE, BPF_F_NO_PREALLOC, 4, 0, linear_register,
 	 .no_take = true, .owned = true},
 	{"stack-trace", BPF_MAP_TYPE_STACK_TRACE, 0, 4, 16, linear_register, .stacks = true},
+	{"perf-event-array", BPF_MAP_TYPE_PERF_EVENT_ARRAY, 0, 4, 4, linear_events,
+	 .special = &special_events},
+	{"arena", SHMAP_MAP_TYPE_ARENA, BPF_F_MMAPABLE, 0, 64, linear_register,
+	 .special = &special_words},
+	{"arena-place", SHMAP_MAP_TYPE_ARENA, BPF_F_MMAPABLE, 0, 1, linear_places,
+	 .special = &special_places},
 };
 
 /* One thread's history; shared, so that it outlives its process. */
@@ -73,8 +77,8 @@ struct history {
 static const struct subject *subject;
 static struct history *histories[WORKERS];
 static uint32_t ops = 4000;
-static int fd;
-static struct map *map;
+int fd;
+struct map *map;
 
 static uint64_t now_ns(void)
 {
@@ -304,11 +308,57 @@ static int as_program(uint8_t op, const void *key, uint64_t *value)
 
 static bool may(uint8_t op)
 {
+	if (subject->special)
+		return subject->special->may(op);
 	if (subject->keyless)
 		return op != LINEAR_ERASE && op != LINEAR_PUT_NEW;
 	if (subject->stacks) /* which is there already is no error */
 		return op != LINEAR_PUT_NEW && op != LINEAR_PUT_OLD;
 	return op != LINEAR_TAKE || !subject->no_take;
+}
+
+/* By bpf(2), or as programs do where they can; e->value is what is to be written. */
+static void operate(struct history *h, struct linear_event *e, uint64_t *seed)
+{
+	bool program = rnd(seed) % 3 == 0;
+	uint64_t value[WORDS];
+	uint8_t key[16];
+
+	make_key(e->key, key);
+	if (subject->stacks) {
+		e->value = stack_first[e->key][rnd(seed) % STACKS];
+		program = e->op == LINEAR_PUT;
+	}
+	for (int i = 0; i < WORDS; i++)
+		value[i] = e->value;
+	e->call = now_ns();
+	/* From here on it may happen; a death leaves it so. */
+	store_release(&h->n, h->n + 1);
+	do
+		e->ret = program ? as_program(e->op, key, value) : -EAGAIN;
+	while (e->ret == -EAGAIN && program && subject->stacks);
+	if (e->ret == -EAGAIN)
+		e->ret = by_syscall(e->op, subject->keyless ? NULL : key, value);
+	if (!e->ret && (e->op == LINEAR_READ || e->op == LINEAR_TAKE)) {
+		for (int i = 1; i < WORDS; i++)
+			if (value[i] != value[0])
+				store_relaxed(&h->mixed, 1);
+		e->value = value[0];
+	}
+}
+
+static void operate_special(struct history *h, struct linear_event *e, uint64_t *seed)
+{
+	store_release(&h->n, h->n + 1);
+	do {
+		e->call = now_ns();
+		e->ret = subject->special->run(e, rnd(seed));
+	} while (e->ret == -EAGAIN);
+}
+
+static uint64_t unique_value(uint32_t worker, uint32_t n)
+{
+	return (uint64_t)(worker + 1) << 32 | n;
 }
 
 static void *worker(void *arg)
@@ -319,38 +369,20 @@ static void *worker(void *arg)
 
 	while (h->n < ops) {
 		struct linear_event *e = &h->event[h->n];
-		uint64_t value[WORDS];
-		uint8_t key[16];
-		bool program;
 
 		do
 			e->op = kinds[rnd(&seed) % ARRAY_SIZE(kinds)];
 		while (!may(e->op));
-		program = rnd(&seed) % 3 == 0;
-		e->key = subject->keyless ? 0 : (uint8_t)(rnd(&seed) % KEYS);
-		make_key(e->key, key);
-		e->value = (uint64_t)(me + 1) << 32 | h->n;
-		if (subject->stacks) {
-			e->value = stack_first[e->key][rnd(&seed) % STACKS];
-			program = e->op == LINEAR_PUT;
-		}
+		e->key = subject->special   ? subject->special->key(h->n, rnd(&seed))
+			 : subject->keyless ? 0
+					    : (uint8_t)(rnd(&seed) % KEYS);
+		e->value = unique_value(me, h->n);
 		e->ret_time = 0;
-		for (int i = 0; i < WORDS; i++)
-			value[i] = e->value;
 		e->call = now_ns();
-		/* From here on it may happen; a death leaves it so. */
-		store_release(&h->n, h->n + 1);
-		do
-			e->ret = program ? as_program(e->op, key, value) : -EAGAIN;
-		while (e->ret == -EAGAIN && program && subject->stacks);
-		if (e->ret == -EAGAIN)
-			e->ret = by_syscall(e->op, subject->keyless ? NULL : key, value);
-		if (!e->ret && (e->op == LINEAR_READ || e->op == LINEAR_TAKE)) {
-			for (int i = 1; i < WORDS; i++)
-				if (value[i] != value[0])
-					store_relaxed(&h->mixed, 1);
-			e->value = value[0];
-		}
+		if (subject->special)
+			operate_special(h, e, &seed);
+		else
+			operate(h, e, &seed);
 		/* Whoever learns of the return learns of the change: by memory, after
 		 * it. The clock is no such way: our stores may still be on theirs. */
 		fence_seq_cst();
@@ -368,6 +400,8 @@ static pid_t start(int process)
 	if (pid)
 		return pid;
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (subject->special && subject->special->begin)
+		subject->special->begin();
 	for (int i = 0; i < THREADS; i++)
 		pthread_create(&threads[i], NULL, worker,
 			       (void *)(uintptr_t)(process * THREADS + i));
@@ -458,10 +492,11 @@ static void make_map(void)
 	struct map_attr attr = {
 		.map_type = subject->type,
 		.key_size = subject->key_size,
-		.value_size = WORDS * 8,
+		.value_size = subject->special ? (subject->key_size ? 4 : 0) : WORDS * 8,
 		.max_entries = subject->max,
 		.map_flags = subject->flags,
 		.spin_lock_off = -1,
+		.possible_cpus = lease_possible_cpus(),
 		.btf_key_type_id = subject->owned ? 1 : 0,
 		.btf_value_type_id = subject->owned ? 2 : 0,
 	};
@@ -471,12 +506,23 @@ static void make_map(void)
 	REQUIRE(!map_create(&attr, -1, &map, &fd));
 	if (subject->stacks)
 		stacks_find();
+	if (subject->special && subject->special->make)
+		subject->special->make(ops);
+}
+
+/* What the operations saw can be known for some when all is over. */
+static void settle(void)
+{
+	for (uint32_t w = 0; w < WORKERS; w++)
+		for (uint32_t i = 0; i < histories[w]->n; i++)
+			subject->special->settle(&histories[w]->event[i], unique_value(w, i));
 }
 
 int main(int argc, char **argv)
 {
 	bool deaths = argc > 2 && !strcmp(argv[2], "deaths");
 	const char *env = getenv("SHMAP_TEST_OPS");
+	uint32_t keys;
 	size_t size;
 	char why[256];
 
@@ -498,8 +544,11 @@ int main(int argc, char **argv)
 	owners_end();
 	for (int i = 0; i < WORKERS; i++)
 		CHECK(!histories[i]->mixed);
-	for (uint8_t key = 0; key < (subject->keyless ? 1 : KEYS); key++)
-		check_key(key);
+	if (subject->special && subject->special->settle)
+		settle();
+	keys = subject->special ? subject->special->keys : subject->keyless ? 1 : KEYS;
+	for (uint32_t key = 0; key < keys; key++)
+		check_key((uint8_t)key);
 	if (map->ops->recover)
 		CHECK_EQ(map->ops->recover(map), 0);
 	if (map->ops->validate && map->ops->validate(map, why, sizeof(why)))

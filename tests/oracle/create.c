@@ -125,6 +125,11 @@ static bool is_cgroup_storage(uint32_t type)
 	return type == BPF_MAP_TYPE_CGROUP_STORAGE || type == BPF_MAP_TYPE_PERCPU_CGROUP_STORAGE;
 }
 
+bool is_ring(uint32_t type)
+{
+	return type == BPF_MAP_TYPE_RINGBUF || type == BPF_MAP_TYPE_USER_RINGBUF;
+}
+
 static bool is_hash(uint32_t type)
 {
 	if (type == BPF_MAP_TYPE_HASH_OF_MAPS)
@@ -195,11 +200,15 @@ static void attr_good(uint32_t type, int lock)
 		key = value = 0;
 		flags |= BPF_F_MMAPABLE | pick(arena_flags);
 	}
+	if (is_ring(type)) {
+		key = value = 0;
+		max = 4096u << rnd(5);
+	}
 	if (type == BPF_MAP_TYPE_ARRAY && one_in(3))
 		flags |= BPF_F_MMAPABLE;
 	if (hash && one_in(8))
 		flags |= BPF_F_ZERO_SEED;
-	if (lock < 0 && !is_storage(type) && one_in(8))
+	if (lock < 0 && !is_storage(type) && !is_ring(type) && one_in(8))
 		flags |= pick(some_flags);
 	attr_clear();
 	for (int s = 0; s < SIDES; s++) {
@@ -252,6 +261,7 @@ void create_both(uint32_t type)
 	twin.lock_layout = lock;
 	twin.hash = is_hash(type);
 	twin.objects = objects_type(type);
+	twin.ring = is_ring(type);
 	twin.per_cpu = type == BPF_MAP_TYPE_PERCPU_ARRAY || type == BPF_MAP_TYPE_PERCPU_HASH ||
 		       type == BPF_MAP_TYPE_LRU_PERCPU_HASH ||
 		       type == BPF_MAP_TYPE_PERCPU_CGROUP_STORAGE;
@@ -319,6 +329,10 @@ static bool kernel_may_be_asked(const union sys_attr *a)
 		       (__uint128_t)max * a->map_create.value_size > (__uint128_t)1 << 46;
 	case BPF_MAP_TYPE_BLOOM_FILTER: /* the values are not kept */
 		return max <= 1u << 22 || a->map_create.value_size > 4u << 20;
+	case BPF_MAP_TYPE_RINGBUF:
+	case BPF_MAP_TYPE_USER_RINGBUF:
+		/* EINVAL before anything is allocated */
+		return key || values || max & (max - 1) || max % 4096;
 	case BPF_MAP_TYPE_LPM_TRIE: /* nothing is allocated ahead */
 	case BPF_MAP_TYPE_SK_STORAGE:
 	case BPF_MAP_TYPE_INODE_STORAGE:
@@ -529,6 +543,12 @@ void op_create_malformed(uint32_t type)
 	}
 	if (!kernel_may_be_asked(attr_of(KERNEL)))
 		return;
+	/* Linux 6.19 has it, and so has shmap */
+	if (type == BPF_MAP_TYPE_RINGBUF &&
+	    attr_of(KERNEL)->map_create.map_flags & SHMAP_F_RB_OVERWRITE) {
+		difference_used(DIFF_OVERWRITE);
+		return;
+	}
 	size = random_size(CREATE_END);
 	attr_note("MAP_CREATE (malformed)", size);
 	call_both(BPF_MAP_CREATE, size, ret, true);

@@ -22,6 +22,7 @@ const struct difference_text differences[DIFF_COUNT] = {
 			      "updates of existing keys too; ours one, when the map is full: "
 			      "the random operations are made on maps with room for all keys, "
 			      "and evictions.c compares counts and what use protects"},
+	[DIFF_OVERWRITE] = {"a ring buffer's overwrite mode", "Linux 6.19 has it, 6.18 does not"},
 	[DIFF_IDS] = {"ids", "the kernel's are the system's, ours the runtime directory's"},
 	[DIFF_FALSE_POSITIVE] = {"a bloom filter's false positive",
 				 "which values it takes for others is chance, by its seed"},

@@ -260,6 +260,11 @@ static void one_op(uint32_t type)
 		create_both(type);
 		return;
 	}
+	/* of a ring there is nothing but itself: all the rest is refused */
+	if (twin.ring && one_in(2)) {
+		op_other();
+		return;
+	}
 	switch (rnd(64)) {
 	case 0:
 		op_create_malformed(type);

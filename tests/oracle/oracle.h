@@ -25,6 +25,8 @@ struct side {
 	/* As mmap(2) of a map fd: MAP_FAILED with *err = -errno. */
 	void *(*mmap)(int fd, size_t len, int prot, int flags, uint64_t offset, int *err);
 	long (*fdinfo)(int fd, char *buf, size_t size);
+	/* As poll(2) of one fd without waiting: the events that there are, or -errno. */
+	int (*poll)(int fd, short events);
 	uint8_t *mem;	    /* struct layout below; then a page without access */
 	uint8_t *read_only; /* a page that cannot be written */
 	int btf_fd[16];	    /* by lock layout; -1: none */
@@ -55,7 +57,8 @@ enum fd_mode { FD_RW, FD_RO, FD_WO, FD_MODES };
 struct twin {
 	bool live, hash, per_cpu, usable, frozen;
 	bool keyless, bloom; /* queue, stack, bloom filter */
-	bool objects; /* values are fds and ids: objects.c */
+	bool ring;
+	bool objects;		 /* values are fds and ids: objects.c */
 	int fd[SIDES][FD_MODES]; /* -1: not opened */
 	uint32_t id[SIDES];
 	uint32_t type, key_size, value_size, max_entries, flags;
@@ -80,6 +83,7 @@ enum difference {
 	DIFF_IDS,
 	DIFF_FALSE_POSITIVE,
 	DIFF_LRU_VICTIMS,
+	DIFF_OVERWRITE,
 	DIFF_COUNT,
 };
 struct difference_text {
@@ -141,9 +145,9 @@ bool false_positive(uint32_t at, long kernel, long shmap);
 /* objects.c: types whose values are objects. */
 bool objects_type(uint32_t type);
 void objects_prepare(uint32_t type);
-void objects_value(uint32_t at);			/* an fd of each side */
-void objects_template(void);				/* MAP_CREATE's inner_map_fd */
-void objects_names(uint32_t at, uint32_t n);		/* ids become what they stand for */
+void objects_value(uint32_t at);	     /* an fd of each side */
+void objects_template(void);		     /* MAP_CREATE's inner_map_fd */
+void objects_names(uint32_t at, uint32_t n); /* ids become what they stand for */
 
 /* The operations. */
 void create_both(uint32_t type);
@@ -155,6 +159,7 @@ void op_walk(void);
 
 /* Local storages: keys are fds of owners, which come and go (owners.c). */
 bool is_storage(uint32_t type);
+bool is_ring(uint32_t type);
 int random_owner(uint32_t type);
 void owners_close(void);
 void op_batch(void);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Commands on a map as a whole: info, ids, freezing, mapping, fdinfo. */
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -159,6 +160,12 @@ static void op_mmap(void)
 	int later = pick(prots);
 	uint8_t *p[SIDES];
 
+	if (twin.ring) { /* the two positions' pages, and the data twice */
+		uint32_t pages = 2 + 2 * twin.max_entries / 4096;
+
+		offset = (one_in(2) ? rnd(3) : rnd(pages + 2)) * 4096ull;
+		len = one_in(2) ? 4096 : 1 + rnd((pages + 1) * 4096);
+	}
 	/* where an arena is mapped is decided once: tests/perf/arenas-map-as-the-kernels */
 	if (twin.type == BPF_MAP_TYPE_ARENA)
 		return;
@@ -204,6 +211,22 @@ static void op_mmap(void)
 			munmap(p[s], len);
 }
 
+static void op_poll(void)
+{
+	static const short all_events[] = {POLLIN, POLLOUT, POLLIN | POLLOUT, -1, 0};
+	short events = pick(all_events);
+	enum fd_mode mode = rnd(FD_MODES);
+	int revents[SIDES];
+
+	if (twin.fd[KERNEL][mode] < 0)
+		mode = FD_RW;
+	note("poll fd mode %d for %#hx", mode, events);
+	for (int s = 0; s < SIDES; s++)
+		revents[s] = sides[s].poll(twin.fd[s][mode], events);
+	if (revents[KERNEL] != revents[SHMAP])
+		differ("poll: %#x on the kernel, %#x on shmap", revents[KERNEL], revents[SHMAP]);
+}
+
 /* The lines that libbpf and bpftool read, the id left out. */
 static void op_fdinfo(void)
 {
@@ -230,7 +253,7 @@ static void op_fdinfo(void)
 
 void op_other(void)
 {
-	switch (rnd(6)) {
+	switch (rnd(twin.ring ? 9 : 7)) {
 	case 0:
 		op_info(false);
 		break;
@@ -243,11 +266,14 @@ void op_other(void)
 	case 3:
 		op_freeze();
 		break;
-	case 4:
-		op_mmap();
-		break;
 	case 5:
 		op_fdinfo();
+		break;
+	case 6:
+		op_poll();
+		break;
+	default:
+		op_mmap();
 		break;
 	}
 }

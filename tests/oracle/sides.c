@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The two that are compared. */
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
@@ -49,12 +50,20 @@ static long kernel_fdinfo(int fd, char *buf, size_t size)
 	return n;
 }
 
+static int kernel_poll(int fd, short events)
+{
+	struct pollfd p = {.fd = fd, .events = events};
+
+	return poll(&p, 1, 0) < 0 ? -errno : p.revents;
+}
+
 const struct side kernel_side = {
 	.name = "kernel",
 	.bpf = kernel_bpf,
 	.close = kernel_close,
 	.mmap = kernel_mmap,
 	.fdinfo = kernel_fdinfo,
+	.poll = kernel_poll,
 };
 
 static long shmap_bpf(int cmd, void *attr, unsigned int size)
@@ -89,10 +98,24 @@ static void *shmap_mmap(int fd, size_t len, int prot, int flags, uint64_t offset
 	return *err ? MAP_FAILED : p;
 }
 
+/* A map without events has POLLERR, always. */
+static int shmap_poll(int fd, short events)
+{
+	struct map_watch w;
+	int level, err = watch_open(fd, &w);
+
+	if (err)
+		return err == -ENOTSUPP ? POLLERR : err;
+	level = watch_level(&w) & (events | POLLERR | POLLHUP);
+	watch_close(&w);
+	return level;
+}
+
 const struct side shmap_side = {
 	.name = "shmap",
 	.bpf = shmap_bpf,
 	.close = shmap_close,
 	.mmap = shmap_mmap,
 	.fdinfo = fd_fdinfo,
+	.poll = shmap_poll,
 };

@@ -128,7 +128,7 @@ int main(int argc, char **argv)
 		pid[i] = producer(i, total);
 	for (int live = PRODUCERS; live;) {
 		REQUIRE(perf_buffer__poll(pb, 10) >= 0);
-		if (kills && rand() % 4 == 0 && perf_now() < until) {
+		if (kills && rand() % 4 == 0 && (perf_now() < until || !deaths)) {
 			uint32_t i = rand() % PRODUCERS;
 
 			if (counts[i].ended)
@@ -138,7 +138,7 @@ int main(int argc, char **argv)
 			deaths++;
 			pid[i] = producer(i, total);
 		}
-		if (kills && perf_now() >= until)
+		if (kills && deaths && perf_now() >= until)
 			total = 0;
 		for (uint32_t i = 0; i < PRODUCERS; i++) {
 			int status = 0;

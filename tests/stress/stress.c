@@ -605,7 +605,7 @@ int main(void)
 	area_begin();
 	make_maps();
 	srand(1);
-	while (area_now() < end && !shared->violations) {
+	while ((area_now() < end || kills <= 50 || !audits) && !shared->violations) {
 		int w = rand() % WORKERS;
 
 		if (!pid[w]) {
@@ -652,6 +652,6 @@ int main(void)
 	       "happened, %lu had; %lu programs missed; %u violations\n",
 	       ops, kills, stops, audits + 1, settled[0], settled[1], missed, shared->violations);
 	CHECK_EQ(shared->violations, 0);
-	CHECK(ops > 1000 && kills > 50 && settled[0] + settled[1] > 0);
+	CHECK(ops > 1000 && settled[0] + settled[1] > 0);
 	return check_done();
 }

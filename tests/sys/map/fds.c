@@ -118,7 +118,8 @@ static void *reader(void *arg)
 	uint32_t seed = (uintptr_t)arg + 99;
 	uint64_t v, seen = 0;
 
-	while (!load_relaxed(&stop)) {
+	/* however late it comes to run: the masters stay open until it has ended */
+	while (!load_relaxed(&stop) || !seen) {
 		int fd = 3 + rnd(&seed) % (40 + MOVERS * NUMBERS);
 		long err = sys_map_lookup(fd, &zero, &v, 0);
 
@@ -129,7 +130,6 @@ static void *reader(void *arg)
 			CHECK(err == -EBADF || err == -EINVAL || (printf("err %ld\n", err), 0));
 		seen += !err;
 	}
-	CHECK(seen > 0);
 	return NULL;
 }
 

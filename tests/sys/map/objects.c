@@ -490,6 +490,35 @@ static void verifier_rules(void)
 
 /* ---- prog arrays ---- */
 
+/* Of an fd that was opened with O_PATH nobody asks what it is. */
+static void path_fds(void)
+{
+	int map = map_new(BPF_MAP_TYPE_PROG_ARRAY, 4, 4, 4, 0), xdp = prog_const(XDP, 1);
+	int inner = array_new(), outer_map = outer(BPF_MAP_TYPE_ARRAY_OF_MAPS, inner), fds[3];
+	const int of[] = {-1, xdp, map};
+	uint32_t key = 1, info[64], size = sizeof(info);
+	char name[32];
+
+	for (int i = 0; i < 3; i++) {
+		snprintf(name, sizeof(name), "/proc/self/fd/%d", of[i]);
+		fds[i] = open(i ? name : "/", O_PATH);
+		REQUIRE(fds[i] >= 0);
+		CHECK_EQ(update(map, &key, &fds[i], 0), -EBADF);
+		CHECK_EQ(update(outer_map, &key, &fds[i], 0), -EBADF);
+		CHECK_EQ(CALL(BPF_PROG_BIND_MAP, .prog_bind_map = {.prog_fd = fds[i], .map_fd = map}),
+			 -EBADF);
+		CHECK_EQ(CALL(BPF_PROG_TEST_RUN, .test = {.prog_fd = fds[i]}), -EBADF);
+		CHECK_EQ(CALL(BPF_OBJ_GET_INFO_BY_FD,
+			      .info = {.bpf_fd = fds[i], .info_len = size, .info = P(info)}),
+			 -EBADFD);
+		close(fds[i]);
+	}
+	close_fd(outer_map);
+	close_fd(inner);
+	close_fd(map);
+	close_fd(xdp);
+}
+
 static void prog_array_elements(void)
 {
 	int map = map_new(BPF_MAP_TYPE_PROG_ARRAY, 4, 4, 4, 0), xdp = prog_const(XDP, 1);
@@ -784,6 +813,7 @@ static const struct claim claims[] = {
 	{"programs-read-inner-maps", programs_read_inner},
 	{"maps-of-objects-refuse-helpers", verifier_rules},
 	{"prog-array-elements", prog_array_elements},
+	{"path-fds-are-no-objects", path_fds},
 	{"tail-calls-reach-the-slot", tail_calls},
 	{"tail-calls-end-after-33", tail_call_limit},
 	{"prog-array-ends-with-its-last-user", prog_array_users},

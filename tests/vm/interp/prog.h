@@ -86,14 +86,20 @@ static inline int kernel_load(uint32_t type, const struct bpf_insn *insns, uint3
 	return (int)kernel_bpf(BPF_PROG_LOAD, &attr);
 }
 
-static inline void kernel_required(void)
+static inline bool kernel_there(void)
 {
 	struct bpf_insn insns[] = {MOV64_K(0, 0), EXIT()};
 	int fd = kernel_load(BPF_PROG_TYPE_XDP, insns, 2, NULL, 0);
 
-	if (fd < 0)
+	if (fd >= 0)
+		close(fd);
+	return fd >= 0;
+}
+
+static inline void kernel_required(void)
+{
+	if (!kernel_there())
 		SKIP("bpf(2) does not load programs here (%s)", strerror(errno));
-	close(fd);
 }
 
 #endif

@@ -2,6 +2,9 @@
 /* Timers and work queues: maps that hold them, verdicts, results, and what callbacks do. */
 #include <sched.h>
 
+#include <signal.h>
+#include <sys/wait.h>
+
 #include "kt.h"
 
 enum { WQ_INIT, WQ_CALLBACK, WQ_START, NAMES };
@@ -307,6 +310,128 @@ static void callbacks_run(void)
 		  1, T_HASH);
 }
 
+/* ---- of several processes, here alone: the kernel's are nobody's ---- */
+
+static int timer_prog(const struct bpf_insn *insns, uint32_t cnt, bool callback)
+{
+	struct kt_case c = {.name = "of processes", .type = SK, .insns = insns, .cnt = cnt};
+	int fd;
+
+	if (callback) {
+		c.callback = count_up;
+		c.callback_cnt = sizeof(count_up) / sizeof(count_up[0]);
+	}
+	fd = kt_load(OURS, &c, true);
+
+	if (fd < 0)
+		fprintf(stderr, "%s\n", kt_fault(kt_log[OURS]));
+	REQUIRE(fd >= 0);
+	return fd;
+}
+
+static uint32_t run(int fd)
+{
+	struct kt_result r;
+
+	kt_run(OURS, fd, &r);
+	CHECK_EQ(r.err, 0);
+	return r.retval;
+}
+
+static uint64_t count(int map)
+{
+	uint64_t value[VALUE / 8];
+
+	REQUIRE(!elem(OURS, BPF_MAP_LOOKUP_ELEM, map, 0, value));
+	return value[0];
+}
+
+static void count_is(int map, uint64_t n)
+{
+	while (count(map) < n)
+		sched_yield();
+	CHECK_EQ(count(map), n);
+}
+
+static void join(pid_t pid, int want)
+{
+	int status = -1;
+
+	CHECK_EQ(waitpid(pid, &status, 0), pid);
+	CHECK_EQ(status, want);
+}
+
+static void processes(void)
+{
+	static uint8_t zero[VALUE];
+	const int map = timer_maps[OURS][T_HASH];
+	int now, soon, later, cancel, ready[2];
+	pid_t pid;
+	char c;
+
+	kt_maps[OURS][KM_EXTRA] = map;
+	CHECK_EQ(elem(OURS, BPF_MAP_UPDATE_ELEM, map, 0, zero), 0);
+	now = timer_prog(INSNS(START_ELEM(0, 0)), true);
+	soon = timer_prog(INSNS(START_ELEM(50000000, 0)), true);
+	later = timer_prog(INSNS(START_ELEM(INT32_MAX, 0)), true);
+	cancel = timer_prog(INSNS(ELEM, MOVR(R1, R6), CALL(timer_cancel), EXIT), false);
+	/* a child's timers are its own */
+	CHECK_EQ(run(now), 0);
+	count_is(map, 1);
+	if (!(pid = fork())) {
+		run(now);
+		count_is(map, 2);
+		_exit(check_failures != 0);
+	}
+	join(pid, 0);
+	/* what the parent is to run, the child starts anew: it is run once */
+	CHECK_EQ(run(soon), 0);
+	if (!(pid = fork())) {
+		run(now);
+		count_is(map, 3);
+		_exit(check_failures != 0);
+	}
+	join(pid, 0);
+	usleep(100000);
+	CHECK_EQ(count(map), 3);
+	/* cancelled by another process */
+	CHECK_EQ(run(soon), 0);
+	if (!(pid = fork())) {
+		CHECK_EQ(run(cancel), 1);
+		_exit(check_failures != 0);
+	}
+	join(pid, 0);
+	CHECK_EQ(run(cancel), 0);
+	usleep(100000);
+	CHECK_EQ(count(map), 3);
+	/* who was to run it is killed: it is armed, is cancelled, is started again */
+	for (int again = 0; again < 2; again++) {
+		REQUIRE(!pipe(ready));
+		if (!(pid = fork())) {
+			run(later);
+			REQUIRE(write(ready[1], "x", 1) == 1);
+			for (;;)
+				pause();
+		}
+		CHECK_EQ(read(ready[0], &c, 1), 1);
+		kill(pid, SIGKILL);
+		join(pid, SIGKILL);
+		close(ready[0]);
+		close(ready[1]);
+		if (!again) {
+			CHECK_EQ(run(cancel), 1);
+			CHECK_EQ(run(cancel), 0);
+		}
+		CHECK_EQ(run(now), 0);
+		count_is(map, 4 + again);
+	}
+	side_close(OURS, now);
+	side_close(OURS, soon);
+	side_close(OURS, later);
+	side_close(OURS, cancel);
+	kt_maps[OURS][KM_EXTRA] = timer_maps[OURS][T_ARRAY];
+}
+
 int main(int argc, char **argv)
 {
 	static uint8_t zero[VALUE];
@@ -333,5 +458,6 @@ int main(int argc, char **argv)
 			kt_check(&cases[i], argc > 1);
 	}
 	callbacks_run();
+	processes();
 	return check_done();
 }

@@ -32,6 +32,7 @@ int main(void)
 {
 	const char *ops = getenv("SHMAP_TEST_OPS"), *first = getenv("SHMAP_TEST_SEED");
 	const long n = ops ? atol(ops) : 30000, start = first ? atol(first) : 1;
+	const bool talk = getenv("SHMAP_TEST_VERBOSE");
 	long accepted = 0, runs = 0, unfinished = 0, too_long = 0;
 	const double begin = now();
 
@@ -46,8 +47,13 @@ int main(void)
 		p.cnt = program.cnt;
 		p.func_cnt = program.func_cnt;
 		trace_reset(&trace);
-		if (vt_ours(&p, text, 0)) {
-			if (getenv("SHMAP_TEST_VERBOSE")) {
+		const double from = talk ? now() : 0;
+		const int err = vt_ours(&p, text, 0);
+
+		if (talk && now() - from > 0.2)
+			printf("seed %ld: %.1f s\n", start + i, now() - from);
+		if (err) {
+			if (talk) {
 				trace_end();
 				vt_ours(&p, text, 1);
 				trace_begin(&trace);

@@ -62,6 +62,8 @@ uint8_t *checker_mem(struct checker *c, uint64_t addr, uint32_t size, bool write
 		checker_fails(c, "the lock of a value is touched");
 		return NULL;
 	}
+	if (o->kind == OBJ_FRAME && !checker_frame_touch(c, o, off, size, write))
+		return NULL;
 	if (write && o->kind == OBJ_FRAME) {
 		struct checked_frame *f = &c->f[o - c->obj - 1];
 
@@ -112,8 +114,12 @@ static void begin(struct checker *c)
 		p->type == BPF_PROG_TYPE_XDP ? sizeof(struct xdp_md) : sizeof(struct __sk_buff), 0);
 	for (i = 0; i < VER_MAX_FRAMES; i++)
 		checker_add(c, OBJ_FRAME, c->stack[i], VER_MAX_STACK, 0);
-	checker_add(c, OBJ_PACKET, c->pkt, c->meta_len + c->pkt_len, 0);
+	c->first_packet = c->packet = c->obj_cnt;
+	for (i = 0; i < PACKETS; i++)
+		checker_add(c, i ? OBJ_NONE : OBJ_PACKET, c->pkt, c->meta_len + c->pkt_len, 0);
+	c->key_obj = c->obj_cnt;
 	checker_add(c, OBJ_KEY, c->key, sizeof(c->key), 0);
+	c->sock_obj = c->obj_cnt;
 	checker_add(c, OBJ_SOCK, NULL, 0, 0);
 	c->first_map = c->obj_cnt;
 	for (i = 0; i < p->map_cnt; i++)
@@ -139,6 +145,10 @@ static void begin(struct checker *c)
 	c->record_cnt = 0;
 	for (i = 0; i < RECORDS; i++)
 		checker_add(c, OBJ_NONE, c->records[i], 0, 0);
+	c->first_part = c->obj_cnt;
+	c->next_part = c->next_item = 0;
+	for (i = 0; i < PARTS; i++)
+		checker_add(c, OBJ_NONE, NULL, 0, 0);
 	c->first_func = c->obj_cnt;
 	c->func_cnt = 0;
 }
@@ -156,6 +166,7 @@ static void enter(struct checker *c, uint32_t callsite, bool callback)
 		f->r[i] = 0x5a5a000000000000 + c->seed + i;
 	f->r[VER_FP] = OBJ_ADDR(1 + c->depth, VER_MAX_STACK);
 	memset(f->taint_stack, 0, sizeof(f->taint_stack));
+	memset(f->made, 0, sizeof(f->made));
 	if (c->prog->aux[0].zero_stack)
 		memset(c->stack[c->depth], 0, VER_MAX_STACK);
 	else
@@ -306,18 +317,18 @@ static bool run_load(struct checker *c, struct checked_frame *f, const struct bp
 	v = load(at, size);
 	switch (aux->ctx_field) {
 	case VM_CTX_PKT_DATA:
-		v = OBJ_ADDR(1 + VER_MAX_FRAMES, c->meta_len);
+		v = OBJ_ADDR(c->packet, c->meta_len);
 		break;
 	case VM_CTX_PKT_END:
-		v = OBJ_ADDR(1 + VER_MAX_FRAMES, c->meta_len + c->pkt_len);
+		v = OBJ_ADDR(c->packet, c->meta_len + c->pkt_len);
 		break;
 	case VM_CTX_PKT_META:
-		v = OBJ_ADDR(1 + VER_MAX_FRAMES, 0);
+		v = OBJ_ADDR(c->packet, 0);
 		break;
 	}
 	if (aux->ctx_field && size == 8 && c->prog->type != BPF_PROG_TYPE_XDP &&
 	    at - c->ctx == (long)offsetof(struct __sk_buff, sk))
-		v = checker_rnd(c, 2) ? OBJ_ADDR(3 + VER_MAX_FRAMES, 0) : 0;
+		v = checker_rnd(c, 2) ? OBJ_ADDR(c->sock_obj, 0) : 0;
 	if (insn_form(in->code) == INSN_LDX_SX)
 		v = extend(v, size * 8);
 	f->r[in->dst_reg] = v;
@@ -494,7 +505,7 @@ static bool call_back(struct checker *c)
 		g->r[2] = f->r[3];
 	} else {
 		struct thing *m = checker_object(c, f->r[1], &off);
-		const uint32_t key = 2 + VER_MAX_FRAMES;
+		const uint32_t key = c->key_obj;
 
 		if (!m || m->kind != OBJ_MAP)
 			return checker_fails(c, "no map to walk through");
@@ -525,9 +536,11 @@ static bool leave(struct checker *c, bool *done)
 		return checker_fails(c, "returns while a lock is held");
 	if (!c->depth) {
 		*done = true;
-		return c->held ? checker_fails(c, "ends with %u records that it reserved", c->held)
-			       : true;
+		if (c->rcu || c->preempt)
+			return checker_fails(c, "ends in a section");
+		return c->held ? checker_fails(c, "ends with %u references", c->held) : true;
 	}
+	checker_part_end(c, &c->obj[1 + c->depth]);
 	c->depth--;
 	c->pc = f->callsite;
 	if (f->callback) {
@@ -574,7 +587,7 @@ static bool run_ld_abs(struct checker *c, struct checked_frame *f, const struct 
 		off = (int32_t)((uint32_t)f->r[in->src_reg] + (uint32_t)in->imm);
 	if (f->r[6] != OBJ_ADDR(0, 0))
 		return checker_fails(c, "R6 is not the context");
-	if (c->lock || c->held)
+	if (c->lock || c->held || c->rcu || c->preempt)
 		return checker_fails(c, "may end the program while something is held");
 	if (off < 0 || off + size > c->pkt_len) {
 		f->r[0] = 0;
@@ -594,10 +607,14 @@ static bool run_call(struct checker *c, struct checked_frame *f, const struct bp
 {
 	uint64_t r0 = 0;
 
-	if (c->lock && in->imm != BPF_FUNC_spin_unlock)
+	if (c->lock && in->imm != BPF_FUNC_spin_unlock && !in->src_reg)
 		return checker_fails(c, "a helper while a lock is held");
-	if (!checker_helper(c, in->imm, &r0))
+	if (in->src_reg == BPF_PSEUDO_KFUNC_CALL) {
+		if (!checker_kfunc(c, c->prog->aux[c->pc].kfunc, &r0))
+			return false;
+	} else if (!checker_helper(c, in->imm, &r0)) {
 		return false;
+	}
 	for (int i = 1; i <= 5; i++)
 		f->r[i] = 0xdead000000000000 + c->seed + i;
 	f->r[0] = r0;
@@ -648,7 +665,7 @@ static bool one_step(struct checker *c, bool *done)
 		if (f->taint & operands)
 			c->loose = true;
 		if (rfc_taken(in->code, f->r[in->dst_reg],
-			  INSN_SRC(in->code) ? f->r[in->src_reg] : (uint64_t)(int64_t)in->imm))
+			      INSN_SRC(in->code) ? f->r[in->src_reg] : (uint64_t)(int64_t)in->imm))
 			c->pc += in->off;
 		break;
 	case INSN_MAY_GOTO: /* when the run has made enough of them */
@@ -664,12 +681,13 @@ static bool one_step(struct checker *c, bool *done)
 	case INSN_CALL:
 		if (in->src_reg == BPF_PSEUDO_CALL)
 			return call_function(c);
-		if (in->imm == BPF_FUNC_loop || in->imm == BPF_FUNC_for_each_map_elem)
+		if (!in->src_reg &&
+		    (in->imm == BPF_FUNC_loop || in->imm == BPF_FUNC_for_each_map_elem))
 			return call_back(c);
 		if (!run_call(c, f, in))
 			return false;
 		/* the other program runs, and returns what it likes */
-		if (in->imm == BPF_FUNC_tail_call && !checker_rnd(c, 3))
+		if (!in->src_reg && in->imm == BPF_FUNC_tail_call && !checker_rnd(c, 3))
 			return leave(c, done);
 		break;
 	case INSN_EXIT:
@@ -688,7 +706,7 @@ bool checker_run(struct checker *c, const struct vm_prog *p, struct trace *t, ui
 	c->prog = p;
 	c->trace = t;
 	c->seed = seed ? seed : 1;
-	c->depth = c->pc = c->held = c->may_gotos = 0;
+	c->depth = c->pc = c->held = c->may_gotos = c->rcu = c->preempt = 0;
 	c->lock = 0;
 	c->loose = false;
 	c->why[0] = 0;

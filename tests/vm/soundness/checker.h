@@ -27,9 +27,11 @@ enum thing_kind {
 	OBJ_VALUE,
 	OBJ_KEY,
 	OBJ_RECORD,
-	OBJ_MAP,  /* no memory */
-	OBJ_FUNC, /* no memory */
-	OBJ_SOCK, /* no memory */
+	OBJ_MAP,   /* no memory */
+	OBJ_FUNC,  /* no memory */
+	OBJ_SOCK,  /* no memory */
+	OBJ_SLICE, /* of what a dynptr is about */
+	OBJ_ITEM,  /* what an iterator gives */
 };
 
 struct thing {
@@ -38,10 +40,13 @@ struct thing {
 	uint32_t lo, size; /* bytes [lo, size) of mem may be touched */
 	uint8_t *mem;
 	bool no_read, no_write, dead;
-	int lock_off; /* -1: none */
+	int lock_off;	  /* -1: none */
+	uint32_t part_of; /* the object whose memory it is, or 0 */
 };
 
-#define OBJECTS 96
+#define PARTS 16  /* slices and items at a time */
+#define PACKETS 6 /* the packet moves no more often */
+#define OBJECTS 128
 #define VALUES_PER_MAP 2
 #define RECORDS 12
 #define RECORD_MAX 64
@@ -57,7 +62,12 @@ struct checked_frame {
 		uint32_t at, i, n;
 	} loop;
 	uint8_t taint_stack[VER_MAX_STACK];
+	uint8_t made[VER_MAX_STACK]; /* bytes of dynptrs and iterators: MADE_* */
 };
+
+#define MADE_DYNPTR 1
+#define MADE_ITER 2
+#define MADE_HEAD 4 /* the first */
 
 struct checker {
 	/* the program */
@@ -67,12 +77,16 @@ struct checker {
 	/* the objects; made by checker_begin() */
 	struct thing obj[OBJECTS];
 	uint32_t obj_cnt, first_value, first_map, first_record, record_cnt, first_func, func_cnt;
+	uint32_t first_packet, packet, key_obj, sock_obj, first_part, next_part, next_item,
+		next_ref;
 	uint32_t pkt_len, meta_len;
 	uint8_t stack[VER_MAX_FRAMES][VER_MAX_STACK], ctx[256], pkt[PACKET_MAX];
 	uint8_t records[RECORDS][RECORD_MAX], key[16], values[16][VALUES_PER_MAP][64];
+	uint8_t items[PARTS][4];
 	/* the run */
 	struct checked_frame f[VER_MAX_FRAMES];
 	uint32_t depth, pc, node, held, may_gotos;
+	uint32_t rcu, preempt; /* sections that it is in */
 	uint64_t lock;
 	bool loose; /* a branch depended on a tainted scalar */
 	uint64_t steps, crossed;
@@ -105,5 +119,18 @@ bool claims_cross(struct checker *c, const struct trace_edge *e);
 /* checker_helpers.c: R0 of a helper call; false: a violation, or c->why is
  * "" and the helper is none that is played here */
 bool checker_helper(struct checker *c, uint32_t id, uint64_t *r0);
+/* A record of the ring buffer, or 0. */
+uint64_t checker_reserve(struct checker *c, uint64_t size);
+
+/* checker_objects.c: the same of dynptrs and kernel functions */
+bool checker_dynptr_helper(struct checker *c, uint32_t id, const uint64_t *r, uint64_t *r0);
+bool checker_kfunc(struct checker *c, uint32_t kfunc, uint64_t *r0);
+/* The program, or a helper for it, touches those bytes of a frame. */
+bool checker_frame_touch(struct checker *c, struct thing *o, int64_t off, uint32_t size,
+			 bool write);
+/* The object goes: so do its slices. */
+void checker_part_end(struct checker *c, const struct thing *of);
+/* The packet is somewhere else now. */
+void checker_packet_moves(struct checker *c);
 
 #endif

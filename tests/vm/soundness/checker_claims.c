@@ -55,13 +55,15 @@ bool claim_holds(struct checker *c, const struct reg *r, uint64_t value, uint32_
 		       in_range(r, off - VER_MAX_STACK - r->off);
 	case REG_PKT:
 	case REG_PKT_META:
-		return o->kind == OBJ_PACKET && packet_holds(c, r, value, off);
+		return o == &c->obj[c->packet] && packet_holds(c, r, value, off);
 	case REG_PKT_END:
-		return o->kind == OBJ_PACKET && off - r->off == c->meta_len + c->pkt_len;
+		return o == &c->obj[c->packet] && off - r->off == c->meta_len + c->pkt_len;
 	case REG_MEM:
-		if (o->kind == OBJ_RECORD && (o->dead || r->mem_size > o->size))
+		if (o->kind != OBJ_RECORD && o->kind != OBJ_SLICE && o->kind != OBJ_ITEM)
+			return true; /* an argument: a part of anything */
+		if (o->dead || r->mem_size > o->size || (o->no_write && !r->rdonly))
 			return false;
-		return in_range(r, off - r->off) || o->kind != OBJ_RECORD;
+		return in_range(r, off - r->off);
 	case REG_FUNC:
 		return o->kind == OBJ_FUNC && !off;
 	case REG_SOCK_COMMON:
@@ -212,6 +214,19 @@ static bool cross_slot(struct checker *c, const struct slot *s, struct checked_f
 	return true;
 }
 
+/* A dynptr or an iterator is there, if it matters. */
+static bool cross_made(struct checker *c, const struct slot *s, const struct checked_frame *f,
+		       uint32_t i, const struct trace_cover *cover, uint32_t fno)
+{
+	const uint8_t made = f->made[VER_MAX_STACK - 8 * (i + 1)] & (MADE_DYNPTR | MADE_ITER);
+
+	if (!(cover->f[fno].slots_live & 1ULL << i) ||
+	    made == (s->kind[0] == SLOT_ITER ? MADE_ITER : MADE_DYNPTR))
+		return true;
+	return checker_fails(c, "covered by a state in which fp-%u (frame %u) is %s", 8 * (i + 1),
+			     fno, s->kind[0] == SLOT_ITER ? "an iterator" : "a dynptr");
+}
+
 bool claims_cross(struct checker *c, const struct trace_edge *e)
 {
 	const struct trace_cover *cover = &c->trace->covers[e->cover - 1];
@@ -226,6 +241,8 @@ bool claims_cross(struct checker *c, const struct trace_edge *e)
 	if (s->ref_cnt < c->held && !base) /* one that turns out to be NULL counts too */
 		return checker_fails(c, "covered by a state of %u references, holding %u",
 				     s->ref_cnt, c->held);
+	if (!base && (s->rcu_locks != c->rcu || s->preempt_locks != c->preempt))
+		return checker_fails(c, "covered by a state of other sections");
 	if (s->locked != !!c->lock)
 		return checker_fails(c, "covered by a state in which the lock is not the same");
 	for (uint32_t k = 0; k <= s->cur; k++) {
@@ -250,8 +267,11 @@ bool claims_cross(struct checker *c, const struct trace_edge *e)
 			uint8_t *mem = &c->stack[base + k][VER_MAX_STACK - 8 * (i + 1)];
 			struct linked l = {.taint = &f->taint_stack[VER_MAX_STACK - 8 * (i + 1)]};
 
-			if (slot->kind[0] == SLOT_DYNPTR)
+			if (slot->kind[0] == SLOT_DYNPTR || slot->kind[0] == SLOT_ITER) {
+				if (!cross_made(c, slot, f, i, cover, k))
+					return false;
 				continue;
+			}
 			if (!cross_slot(c, slot, f, i, mem, cover, k, &l.value, &l.bytes))
 				return false;
 			l.id = slot->spilled.id;

@@ -70,7 +70,7 @@ static bool lock(struct checker *c, uint64_t addr, bool take)
 	return true;
 }
 
-static uint64_t reserve(struct checker *c, uint64_t size)
+uint64_t checker_reserve(struct checker *c, uint64_t size)
 {
 	struct thing *o;
 
@@ -90,8 +90,17 @@ static bool give_back(struct checker *c, uint64_t addr)
 	if (!o || o->kind != OBJ_RECORD || o->dead || off)
 		return checker_fails(c, "%#" PRIx64 " is not a record that was reserved", addr);
 	o->dead = true;
+	checker_part_end(c, o);
 	c->held--;
 	return true;
+}
+
+/* The packet ends earlier, or not. */
+static void resize(struct checker *c)
+{
+	if (c->packet + 1 < c->first_packet + PACKETS && checker_rnd(c, 3))
+		c->pkt_len = checker_rnd(c, c->pkt_len + 1);
+	checker_packet_moves(c);
 }
 
 bool checker_helper(struct checker *c, uint32_t id, uint64_t *r0)
@@ -140,7 +149,7 @@ bool checker_helper(struct checker *c, uint32_t id, uint64_t *r0)
 	case BPF_FUNC_ringbuf_reserve:
 		if (!arg_map(c, r[1], &map))
 			return false;
-		*r0 = reserve(c, r[2]);
+		*r0 = checker_reserve(c, r[2]);
 		return true;
 	case BPF_FUNC_ringbuf_submit:
 	case BPF_FUNC_ringbuf_discard:
@@ -150,11 +159,24 @@ bool checker_helper(struct checker *c, uint32_t id, uint64_t *r0)
 	case BPF_FUNC_spin_unlock:
 		return lock(c, r[1], false);
 	case BPF_FUNC_tail_call:
-		if (c->held)
-			return checker_fails(c, "a tail call while a record is held");
+		if (c->held || c->rcu || c->preempt)
+			return checker_fails(c, "a tail call while something is held");
 		return arg_map(c, r[2], &map); /* empty slots: it goes on */
 	case BPF_FUNC_skb_load_bytes:
 		return writes(c, r[3], r[4]);
+	case BPF_FUNC_skb_store_bytes:
+		if (!reads(c, r[3], r[4]))
+			return false;
+		checker_packet_moves(c);
+		return true;
+	case BPF_FUNC_skb_pull_data:
+		checker_packet_moves(c);
+		return true;
+	case BPF_FUNC_skb_change_tail:
+	case BPF_FUNC_xdp_adjust_tail:
+	case BPF_FUNC_xdp_adjust_head:
+		resize(c);
+		return true;
 	}
-	return false;
+	return checker_dynptr_helper(c, id, r, r0);
 }

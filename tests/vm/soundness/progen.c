@@ -172,7 +172,7 @@ void bounded(int r, int t, int max)
 		m *= 2;
 	m--; /* the largest mask */
 	max += lie;
-	switch (rnd(16)) {
+	switch (rnd(18)) {
 	case 0:
 	case 1:
 		E(ALU(AND, r, m + lie));
@@ -240,6 +240,20 @@ void bounded(int r, int t, int max)
 		LEAVE(I(jcls() | BPF_JNE | BPF_X, r, t, 0, 0));
 		if (rnd(2))
 			E(MOV32R(r, r));
+		break;
+	case 15: /* by its sign */
+		if (rnd(2))
+			E(MOVSX(r, r, 8 << rnd(3)));
+		else
+			E(MOVSX32(r, r, 8 << rnd(2)));
+		LEAVE(I(jcls() | BPF_JSLT, r, 0, 0, rnd(8) ? 0 : -1));
+		LEAVE(I(jcls() | BPF_JSGT, r, 0, 0, max));
+		break;
+	case 16: /* out of a slot, by its sign */
+		E(I(BPF_STX | BPF_MEM | (rnd(2) ? BPF_W : BPF_DW), FP, r, at, 0));
+		E(I(BPF_LDX | 0x80 | sizes[rnd(3)], r, FP, at, 0));
+		LEAVE(JMP(JSLE, r, rnd(8) ? -1 : -2, 0));
+		LEAVE(JMP(JGT, r, max, 0));
 		break;
 	default:
 		E(MOV(t, m));

@@ -2,9 +2,9 @@
 /*
  * Programs that get far into the verifier: numbers out of packets, maps and the
  * stack, bounded in the ways of compilers (now and then not quite), used as offsets
- * and sizes; spills, branches that meet again, loops, functions, callbacks,
- * helpers, locks, records. Each choice is taken from a seed, or from bytes (a
- * fuzzer's); equal input makes the equal program.
+ * and sizes; spills, branches that meet again, loops, iterators, functions, callbacks,
+ * helpers, kernel functions, dynptrs, locks, records. Each choice is taken from a seed, or from
+ * bytes (a fuzzer's); equal input makes the equal program.
  */
 #ifndef SHMAP_TESTS_VM_PROGEN_H
 #define SHMAP_TESTS_VM_PROGEN_H
@@ -18,7 +18,7 @@
 struct progen {
 	struct bpf_insn insns[PROGEN_MAX];
 	uint32_t cnt;
-	struct vt_func funcs[5];
+	struct vt_func funcs[8];
 	uint32_t func_cnt;
 	uint32_t type; /* BPF_PROG_TYPE_* */
 	bool plain;    /* set before: nothing random, no rings and locks */
@@ -27,7 +27,8 @@ struct progen {
 	uint64_t seed;
 	const uint8_t *bytes, *end; /* instead of the seed */
 	uint32_t out[64], out_cnt;  /* jumps to the end of the block */
-	uint32_t calls[3][16], call_cnt[3];
+	uint32_t calls[6][16], call_cnt[6];
+	int each_map; /* whose values the callback is for */
 	bool no_packet;
 };
 

@@ -5,14 +5,13 @@
 
 /* ---- accesses ---- */
 
-/* size bytes somewhere in [p + lo, p + hi) */
-static void access_at(int p, int t, int lo, int hi, bool store)
+void access_at(int p, int t, int lo, int hi, bool store)
 {
 	const int n = rnd(4), size = 1 << n, off = lo + (int)rnd(hi - lo - size + 2);
 
 	if (off + size > hi && rnd(8))
 		return;
-	switch (store ? rnd(5) : 3) {
+	switch (store ? rnd(6) : 3) {
 	case 0:
 		E(I(BPF_ST | BPF_MEM | sizes[n], p, 0, off, constant()));
 		break;
@@ -25,6 +24,15 @@ static void access_at(int p, int t, int lo, int hi, bool store)
 					    BPF_AND | BPF_FETCH, BPF_XCHG, BPF_CMPXCHG);
 
 			E(I(BPF_STX | 0xc0 | sizes[n], p, t, off & ~7, op));
+			break;
+		}
+		/* fallthrough */
+	case 4: /* acquire, release */
+		if (!rnd(4)) {
+			if (rnd(2))
+				E(I(BPF_STX | 0xc0 | sizes[n], t, p, off & -size, 0x100));
+			else
+				E(I(BPF_STX | 0xc0 | sizes[n], p, t, off & -size, 0x110));
 			break;
 		}
 		/* fallthrough */
@@ -373,9 +381,7 @@ static void helper(void)
 
 /* ---- functions; they stand behind the program ---- */
 
-enum { F_STATIC, F_LOOP, F_GLOBAL };
-
-static bool may_call(int kind)
+bool may_call(int kind)
 {
 	if (g->call_cnt[kind] == 16)
 		return false;
@@ -451,6 +457,14 @@ static void function(void)
 		}
 		E(MOVR(R1, R7));
 		E(MOVR(R2, R8));
+	}
+	if (!rnd(4)) { /* on to another one */
+		E(MOVR(R6, R1));
+		E(MOVR(R7, R2));
+		if (may_call(F_DEEP))
+			E(CALLP(0));
+		E(MOVR(R1, R6));
+		E(MOVR(R2, R7));
 	}
 	E(MOV(R0, 0));
 	E(LD(DW, R3, R1, 0));
@@ -542,8 +556,6 @@ static void tail(void)
 	E(CALL(tail_call));
 }
 
-static void block(int depth);
-
 /* A counted loop; the counter is R9, or in the frame. */
 static void counted(int depth)
 {
@@ -568,11 +580,11 @@ static void counted(int depth)
 	E(I(jcls() | (rnd(2) ? BPF_JLT : BPF_JSLE), R9, 0, (int)top - (int)g->cnt - 1, max));
 }
 
-static void block(int depth)
+void block(int depth)
 {
 	const uint32_t mark = g->out_cnt;
 
-	switch (rnd(26)) {
+	switch (rnd(26 + MORE_KINDS + 4)) {
 	case 0:
 	case 1:
 	case 2:
@@ -640,9 +652,12 @@ static void block(int depth)
 		if (!rnd(3))
 			tail();
 		break;
-	default:
+	case 25:
 		number(R3);
 		E(I(BPF_STX | BPF_MEM | sizes[rnd(4)], FP, R3, slot(), 0));
+		break;
+	default:
+		more(rnd(MORE_KINDS), depth);
 		break;
 	}
 	land(mark);
@@ -651,17 +666,20 @@ static void block(int depth)
 
 static void functions(void)
 {
-	static void (*const make[])(void) = {function, callback, global_function};
+	static void (*const make[F_CNT])(void) = {function,	 callback,	   global_function,
+						  each_function, changer_function, deep_function};
 
 	g->func_cnt = 0;
 	g->funcs[g->func_cnt++] = (struct vt_func){.insn = 0, .kind = 2};
-	for (int kind = 0; kind < 3; kind++) {
+	for (int kind = 0; kind < F_CNT; kind++) {
 		if (!g->call_cnt[kind])
 			continue;
 		for (uint32_t i = 0; i < g->call_cnt[kind]; i++)
 			g->insns[g->calls[kind][i]].imm = (int)(g->cnt - g->calls[kind][i] - 1);
 		g->funcs[g->func_cnt++] =
-			(struct vt_func){.insn = g->cnt, .global = kind == F_GLOBAL};
+			(struct vt_func){.insn = g->cnt,
+					 .global = kind == F_GLOBAL || kind == F_CHANGER,
+					 .kind = kind == F_CHANGER ? xdp() ? 4 : 3 : 0};
 		make[kind]();
 	}
 }
@@ -672,6 +690,7 @@ void progen_generate(void)
 
 	g->cnt = g->out_cnt = 0;
 	memset(g->call_cnt, 0, sizeof(g->call_cnt));
+	g->each_map = PICK(M_HASH, M_ARRAY, M_PERCPU);
 	/* the old instructions do not go with functions */
 	g->no_packet = rnd(2);
 	E(MOVR(R6, R1));

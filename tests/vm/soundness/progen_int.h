@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Inside the generator: progen.c has choices, emission and numbers, progen_blocks.c what
- * is made of them. */
+ * is made of them, progen_more.c what is made of dynptrs, iterators and the like. */
 #ifndef SHMAP_TESTS_VM_PROGEN_INT_H
 #define SHMAP_TESTS_VM_PROGEN_INT_H
 
@@ -27,6 +27,13 @@ extern struct progen *progen_now;
 #define distance progen_distance
 #define sizes progen_sizes
 #define jumps progen_jumps
+#define block progen_block
+#define access_at progen_access_at
+#define may_call progen_may_call
+#define more progen_more
+#define each_function progen_each_function
+#define changer_function progen_changer_function
+#define deep_function progen_deep_function
 
 #define E(...) emit((struct bpf_insn)__VA_ARGS__)
 #define E2(...)                                                                                    \
@@ -40,6 +47,12 @@ extern struct progen *progen_now;
 		static const int32_t list[] = {__VA_ARGS__};                                       \
 		list[rnd(sizeof(list) / sizeof(list[0]))];                                         \
 	})
+
+/* A call of a kernel function. */
+#define KFUNC(name)                                                                                \
+	E(I(BPF_JMP | BPF_CALL, 0, BPF_PSEUDO_KFUNC_CALL, 0, (int)progen_kfunc(K_##name)))
+/* r = FP + off */
+#define AT(r, off) E(MOVR(r, FP)), E(ALU(ADD, r, off))
 
 #define LEAVE(...) leave((struct bpf_insn)__VA_ARGS__)
 
@@ -69,5 +82,40 @@ void fresh(void);
 void distance(void);
 /* progen_blocks.c: all of a program. */
 void progen_generate(void);
+/* Something; depth: of blocks around it. */
+void block(int depth);
+/* size bytes somewhere in [p + lo, p + hi) */
+void access_at(int p, int t, int lo, int hi, bool store);
+/* The instruction that is next calls (or names) such a function. */
+enum { F_STATIC, F_LOOP, F_GLOBAL, F_EACH, F_CHANGER, F_DEEP, F_CNT };
+bool may_call(int kind);
+
+/* progen_more.c */
+enum progen_kfunc {
+	K_RCU_LOCK,
+	K_RCU_UNLOCK,
+	K_PREEMPT_OFF,
+	K_PREEMPT_ON,
+	K_FROM_SKB,
+	K_FROM_XDP,
+	K_SLICE,
+	K_SLICE_RDWR,
+	K_ADJUST,
+	K_SIZE,
+	K_CLONE,
+	K_MEMSET,
+	K_NUM_NEW,
+	K_NUM_NEXT,
+	K_NUM_DESTROY,
+	K_CNT
+};
+/* Its id; 0: this machine's kernel does not say. */
+uint32_t progen_kfunc(enum progen_kfunc k);
+void more(int which, int depth);
+#define MORE_KINDS 9
+/* The functions F_EACH, F_CHANGER, F_DEEP. */
+void each_function(void);
+void changer_function(void);
+void deep_function(void);
 
 #endif

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define WALKED_MAX 4000 /* longer walks teach nothing more, and there is no time for them */
 #define NODES_MAX 100000
 
 static struct trace *trace;
@@ -117,7 +118,7 @@ static void on_root(struct verifier *v, uint32_t subprog)
 void trace_begin(struct trace *t)
 {
 	static const struct ver_watch watch = {
-		.step = on_step, .covered = on_covered, .root = on_root};
+		.step = on_step, .covered = on_covered, .root = on_root, .max_walked = WALKED_MAX};
 
 	trace = t;
 	ver_watch = &watch;

@@ -16,3 +16,10 @@ TF("endless loop kept going by a callback", SK, "is too complex", S, 14, 0, 2, S
 TF("loop around bpf_loop", SK, NULL, 0, 11, 0, 2, MOV(R9, 0), MOV(R1, 1), FUNC(R2, 8), MOV(R3, 0), MOV(R4, 0), CALL(loop), ALU(ADD, R9, 1), JMP(JLT, R9, 5, -8), MOV(R0, 0), EXIT, MOV(R0, 0), EXIT),
 TF("tail call in a global function", SK, NULL, 0, 2, 1, 3, CALLP(1), EXIT, MAP(R2, M_PROGS), MOV(R3, 0), CALL(tail_call), MOV(R0, 0), EXIT),
 T("tail call", SK, NULL, 0, MAP(R2, M_PROGS), MOV(R3, 0), CALL(tail_call), MOV(R0, 0), EXIT),
+/* a pointer's bytes in another order are a number of 64 bits, whatever the instruction's class */
+#define SPOILT(insn) MOVR(R5, FP), insn, ALU(RSH, R5, 32), MAPV(R2, M_ARRAY, 0), ALUR(ADD, R2, R5), LD(B, R0, R2, 0), EXIT
+#define LE(d, bits) I(BPF_ALU | BPF_END | BPF_TO_LE, d, 0, 0, bits)
+T("a pointer to little endian", SK, "R2 unbounded memory access", 0, SPOILT(LE(R5, 64))),
+T("a pointer to big endian", SK, "R2 unbounded memory access", 0, SPOILT(BE(R5, 64))),
+T("a pointer swapped", SK, "R2 unbounded memory access", 0, SPOILT(BSWAP(R5, 64))),
+T("a pointer negated in 32 bits", SK, "R2 unbounded memory access", 0, SPOILT(I(BPF_ALU | BPF_NEG, R5, 0, 0, 0))),

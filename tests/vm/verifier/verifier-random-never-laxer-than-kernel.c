@@ -36,7 +36,7 @@ static char log_[VT_LOG], klog[VT_LOG];
 int main(void)
 {
 	const char *ops = getenv("SHMAP_TEST_OPS"), *first = getenv("SHMAP_TEST_SEED");
-	const long n = ops ? atol(ops) : 4000, start = first ? atol(first) : 1;
+	const long n = ops ? atol(ops) : 800, start = first ? atol(first) : 1;
 	long both = 0, stricter = 0, refused = 0, laxer = 0, defects = 0;
 
 	if (!vt_kernel_works())
@@ -80,7 +80,9 @@ int main(void)
 		if (ours || !theirs)
 			continue;
 		vt_kernel(&p, klog, 1);
-		if (strstr(klog, "verifier bug:")) { /* no verdict on the program */
+		/* no verdict on the program: its own fault, or out of patience */
+		if (strstr(klog, "verifier bug:") || strstr(klog, "is too complex") ||
+		    strstr(klog, "BPF program is too large")) {
 			defects++;
 			continue;
 		}
@@ -94,7 +96,7 @@ int main(void)
 		check_failures++;
 	}
 	printf("%ld programs: both accept %ld, both refuse %ld, only the kernel accepts %ld, "
-	       "only shmap %ld; %ld met a defect of the kernel's\n",
+	       "only shmap %ld; %ld got no verdict from the kernel\n",
 	       n, both, refused, stricter, laxer, defects);
 	CHECK(stricter * 50 <= both + stricter);
 	return check_done();

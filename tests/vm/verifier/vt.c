@@ -76,7 +76,8 @@ static const struct map_ops percpu_ops = {.lookup = no_lookup,
 					  .lookup_percpu = no_percpu,
 					  .per_cpu = true};
 static const uint16_t ring_helpers[] = {BPF_FUNC_ringbuf_output, BPF_FUNC_ringbuf_reserve,
-					BPF_FUNC_ringbuf_query, 0};
+					BPF_FUNC_ringbuf_query,
+					BPF_FUNC_ringbuf_reserve_dynptr, 0};
 static const struct map_ops ring_ops = {.helpers = ring_helpers};
 static const uint16_t progs_helpers[] = {BPF_FUNC_tail_call, 0};
 static const struct map_ops progs_ops = {.helpers = progs_helpers};

@@ -1,0 +1,282 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * techniques OBJECT: what each technique of docs/concurrency.md costs. A line for each: its name,
+ * and nanoseconds per operation of one writer and of each of two that write the same value from two
+ * CPUs. Built twice, for shmap and for the kernel; bench/techniques puts both into one table.
+ */
+#include <sched.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+
+#define OPS 128 /* techniques.bpf.c */
+#define ROUNDS 31
+
+static struct shared {
+	int ready, rounds_done[2];
+	unsigned long progress[2]; /* rounds */
+	double ns[2];
+} * shared;
+
+static struct bpf_object *obj;
+static int map, outer, inner[2], prog;
+static uint64_t *counter;
+
+static void stop(const char *what)
+{
+	perror(what);
+	exit(1);
+}
+
+static double now_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec * 1e9 + ts.tv_nsec;
+}
+
+static int map_fd(const char *name)
+{
+	int fd = bpf_object__find_map_fd_by_name(obj, name);
+
+	if (fd < 0)
+		stop(name);
+	return fd;
+}
+
+/* ---- one operation of a process; nanoseconds of n are taken ---- */
+
+static uint64_t value[1024 * 8];
+
+static void read_percpu(int i)
+{
+	uint64_t sum = 0;
+
+	if (bpf_map_lookup_elem(map, &(uint32_t){1}, value))
+		stop("lookup");
+	for (int cpu = 0; cpu < libbpf_num_possible_cpus(); cpu++)
+		sum += value[cpu];
+	__asm__ volatile("" : : "r"(sum));
+}
+
+static void read_locked(int i)
+{
+	if (bpf_map_lookup_elem_flags(map, &(uint32_t){1}, value, BPF_F_LOCK))
+		stop("lookup");
+}
+
+static void write_locked(int i)
+{
+	if (bpf_map_update_elem(map, &(uint32_t){1}, value, BPF_F_LOCK))
+		stop("update");
+}
+
+static void swap(int i)
+{
+	if (bpf_map_update_elem(outer, &(uint32_t){0}, &inner[i & 1], BPF_ANY))
+		stop("swap");
+}
+
+static void mmap_atomic(int i)
+{
+	__atomic_fetch_add(counter, 1, __ATOMIC_RELAXED);
+}
+
+static void mmap_store(int i)
+{
+	__atomic_store_n(counter, i, __ATOMIC_RELEASE);
+}
+
+/* ---- measuring ---- */
+
+static void pin(int n)
+{
+	cpu_set_t may, one;
+
+	sched_getaffinity(0, sizeof(may), &may);
+	n %= CPU_COUNT(&may);
+	for (int cpu = 0; cpu < CPU_SETSIZE; cpu++)
+		if (CPU_ISSET(cpu, &may) && !n--) {
+			CPU_ZERO(&one);
+			CPU_SET(cpu, &one);
+			sched_setaffinity(0, sizeof(one), &one);
+			return;
+		}
+}
+
+static int compare(const void *a, const void *b)
+{
+	double x = *(const double *)a, y = *(const double *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+static double once(void (*op)(int), int n)
+{
+	uint8_t packet[64] = {0};
+	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = packet, .data_size_in = sizeof(packet),
+		    .repeat = 100);
+	double begin;
+
+	if (!op) {
+		if (bpf_prog_test_run_opts(prog, &opts))
+			stop("test run");
+		return (double)opts.duration / OPS;
+	}
+	begin = now_ns();
+	for (int i = 0; i < n; i++)
+		op(i);
+	return (now_ns() - begin) / n;
+}
+
+/* How often this process had to give up its CPU. */
+static long switches(void)
+{
+	struct rusage u;
+
+	getrusage(RUSAGE_SELF, &u);
+	return u.ru_nivcsw;
+}
+
+/*
+ * Of one: the lower decile, as a busy machine adds to some rounds. Of two: the median of the rounds
+ * in which the other one has ended a round of its own, so that both were at it.
+ */
+static void writer(int w, int writers, void (*op)(int), int n)
+{
+	double ns[ROUNDS];
+	double until = now_ns() + 4e9; /* on a busy machine they are seldom at it together */
+	int valid = 0;
+
+	pin(w);
+	__atomic_fetch_add(&shared->ready, 1, __ATOMIC_SEQ_CST);
+	while (__atomic_load_n(&shared->ready, __ATOMIC_SEQ_CST) < writers)
+		sched_yield();
+	once(op, n);
+	while (valid < ROUNDS && (writers == 1 || now_ns() < until)) {
+		unsigned long other = __atomic_load_n(&shared->progress[!w], __ATOMIC_SEQ_CST);
+
+		long gone = switches();
+
+		ns[valid] = once(op, n);
+		__atomic_fetch_add(&shared->progress[w], 1, __ATOMIC_SEQ_CST);
+		if (writers == 1 ||
+		    (other != __atomic_load_n(&shared->progress[!w], __ATOMIC_SEQ_CST) &&
+		     gone == switches()))
+			valid++;
+	}
+	__atomic_store_n(&shared->rounds_done[w], 1, __ATOMIC_SEQ_CST);
+	/* the other one has company until it is done */
+	while (writers == 2 && !__atomic_load_n(&shared->rounds_done[!w], __ATOMIC_SEQ_CST)) {
+		once(op, n);
+		__atomic_fetch_add(&shared->progress[w], 1, __ATOMIC_SEQ_CST);
+	}
+	qsort(ns, valid, sizeof(*ns), compare);
+	shared->ns[w] = valid < 3 ? 0 : ns[writers == 1 ? valid / 10 : valid / 2];
+	_exit(0);
+}
+
+static double measure(int writers, void (*op)(int), int n)
+{
+	memset(shared, 0, sizeof(*shared));
+	for (int w = 0; w < writers; w++) {
+		pid_t pid = fork();
+
+		if (pid < 0)
+			stop("fork");
+		if (!pid)
+			writer(w, writers, op, n);
+	}
+	for (int w = 0; w < writers; w++) {
+		int status;
+
+		if (wait(&status) < 0 || status)
+			exit(1);
+	}
+	if (writers == 1)
+		return shared->ns[0];
+	/* 0: they were never at it together */
+	return shared->ns[0] && shared->ns[1] ? (shared->ns[0] + shared->ns[1]) / 2 : -1;
+}
+
+static double empty_loop;
+
+static void row(const char *name, void (*op)(int), int n)
+{
+	double one, two, less;
+
+	if (!op) {
+		prog = bpf_program__fd(bpf_object__find_program_by_name(obj, name));
+		if (prog < 0)
+			stop(name);
+	}
+	less = op ? 0 : empty_loop;
+	one = measure(1, op, n) - less;
+	two = sysconf(_SC_NPROCESSORS_ONLN) > 1 ? measure(2, op, n) : -1;
+	if (two > 0)
+		two = two > less ? two - less : 0;
+	if (!strcmp(name, "empty")) {
+		empty_loop = one;
+		return;
+	}
+	printf("%s %.2f %.2f\n", name, one, two);
+	fflush(stdout);
+}
+
+static int quiet(enum libbpf_print_level level, const char *fmt, va_list ap)
+{
+	return 0;
+}
+
+int main(int argc, char **argv)
+{
+	static const char *const programs[] = {"empty",		  "plain",	 "percpu_array_add",
+					       "percpu_hash_add", "atomic_add",	 "atomic_cmpxchg",
+					       "atomic_add_byte", "lock_array",	 "lock_hash",
+					       "copy_update",	  "through_slot"};
+	LIBBPF_OPTS(bpf_map_create_opts, mmapable, .map_flags = BPF_F_MMAPABLE);
+	const char *filled[] = {"percpu_hash", "locked_hash", "versions"};
+	int fd;
+
+	if (argc != 2) {
+		fprintf(stderr, "usage: techniques OBJECT   (see bench/techniques)\n");
+		return 2;
+	}
+	libbpf_set_print(quiet);
+	shared = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	obj = bpf_object__open(argv[1]);
+	if (shared == MAP_FAILED || !obj || bpf_object__load(obj))
+		stop(argv[1]);
+	for (int i = 0; i < 3; i++)
+		if (bpf_map_update_elem(map_fd(filled[i]), &(uint32_t){1}, value, BPF_ANY))
+			stop(filled[i]);
+	for (size_t i = 0; i < sizeof(programs) / sizeof(programs[0]); i++)
+		row(programs[i], NULL, 0);
+
+	map = map_fd("percpu_array");
+	row("read_percpu", read_percpu, 20000);
+	map = map_fd("locked_array");
+	row("read_locked", read_locked, 20000);
+	row("write_locked", write_locked, 20000);
+	outer = map_fd("outer");
+	inner[0] = map_fd("inner");
+	inner[1] = map_fd("inner_too");
+	/* the kernel waits for milliseconds in each */
+	row("swap", swap, 4);
+	fd = bpf_map_create(BPF_MAP_TYPE_ARRAY, "counter", 4, 8, 1, &mmapable);
+	counter = fd < 0 ? MAP_FAILED : mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (counter == MAP_FAILED)
+		stop("counter");
+	row("mmap_atomic", mmap_atomic, 200000);
+	row("mmap_store", mmap_store, 200000);
+	return 0;
+}

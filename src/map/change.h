@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Before and after a change of a map: the lock of its contents, and who wants to know.
+ *
+ * map_shared.hooks is 0 as long as nobody has locked the map or listens. Then a change by
+ * bpf(2) costs two plain stores to the thread's own record (sync/writers.h) and the load of
+ * a word that it has to look at anyway (is the map frozen?), and another one afterwards.
+ *
+ * MAP_LOCKS: somebody has used bpf_map_lock(); from then on changes by bpf(2) look at the lock
+ * with full fences. Never taken back. MAP_WATCHED: changes are noted (notice.h).
+ *
+ * Claim: while a thread holds the lock (map_lock() has returned), nobody else changes the
+ * map by bpf(2) or by a helper of a program.
+ * W marks its record, then looks. L has the lock, MAP_LOCKS set, then looks at all marks. If
+ * lock_ready was not yet set when L took the lock, L runs writers_barrier() after it set
+ * MAP_LOCKS: W's look came before the barrier, then its mark is visible after it, and L
+ * waits for W; or it sees MAP_LOCKS, and W looks at the lock after a full fence: with L's
+ * compare-and-swap before its look at the marks that is Dekker's: W sees the lock held, or
+ * L sees W's mark. A program has a lease instead of a mark; taking it is a full fence, and L
+ * waits for all leases older than the lock. (A run that was stopped for longer than
+ * lease_wait() waits is not waited for.)
+ *
+ * Claim: a change that is not noted is visible to who looks at the map after notice_listen()
+ * has returned. The writer looks at MAP_WATCHED again after its change; notice_listen() runs
+ * the barrier after setting it, and waits for older leases.
+ */
+#ifndef SHMAP_MAP_CHANGE_H
+#define SHMAP_MAP_CHANGE_H
+
+#include "base/errors.h"
+#include "map/map.h"
+
+#define MAP_LOCKS 1U
+#define MAP_WATCHED 2U
+
+/* The kinds of notices; the public header's SHMAP_CHANGE_*. */
+enum map_change {
+	MAP_CHANGE_UPDATE = 1, /* of key, by bpf(2) or a helper */
+	MAP_CHANGE_DELETE,
+	MAP_CHANGE_STORE,	/* in a range of the values, by a mapping */
+	MAP_CHANGE_RUN,	/* by a program, through pointers or other helpers */
+	MAP_CHANGE_MANY,	/* a batch; or nobody knows: look at the map */
+};
+
+/* A change by bpf(2), from change_begin() to change_end(). */
+struct map_changing {
+	uint32_t *mark;
+	bool locked; /* by this very change */
+};
+
+/* The usual case, where nothing is in the way. False: change_begin(). */
+static inline __attribute__((always_inline)) bool change_begin_quick(struct map *m)
+{
+	struct writer *w = thread_self.writer;
+
+	if (unlikely(!w || !thread_known() || load_relaxed(&w->map[0])))
+		return false;
+	store_relaxed(&w->map[0], m->obj.id);
+	/* The CPU's side is the other one's barrier; see above. */
+	fence_compiler();
+	if (likely(!load_relaxed(&m->shared->closed)))
+		return true;
+	store_relaxed(&w->map[0], 0);
+	return false;
+}
+
+void change_noted(struct map *m, enum map_change kind, const void *user_key, uint64_t changes);
+
+static inline __attribute__((always_inline)) void
+change_end_quick(struct map *m, enum map_change kind, const void *user_key, bool changed)
+{
+	fence_compiler();
+	if (unlikely(load_relaxed(&m->shared->hooks) & MAP_WATCHED) && changed)
+		change_noted(m, kind, user_key, 1);
+	/* Release: who waits for us sees the change. */
+	store_release(&thread_self.writer->map[0], 0);
+}
+
+/* Waits while somebody else has the map locked. 0; -EBUSY where one cannot wait: in a signal
+ * handler on top of a map operation, or inside a program's run; -ENOMEM. */
+int change_begin(struct map *m, struct map_changing *c);
+/* changes 0: there was none. key: a user's, or NULL. */
+void change_end(struct map *m, struct map_changing *c, enum map_change kind, const void *user_key,
+		uint64_t changes);
+
+/* The same around changes of several maps together. */
+int change_begin_maps(struct map *const *m, uint32_t n, struct map_changing *c);
+void change_end_maps(struct map *const *m, uint32_t n, struct map_changing *c, bool changed);
+
+/* bpf_map_lock(), _unlock(). deadline: as qlock_acquire(). 0, QLOCK_OWNER_DIED, or -errno. */
+int map_lock(struct map *m, uint64_t deadline);
+int map_unlock(struct map *m);
+
+/* A helper of a program is about to change m: 0 or -EBUSY. */
+static inline int change_by_program(const struct map *m)
+{
+	return unlikely(load_relaxed(&m->shared->hooks) & MAP_LOCKS) &&
+			       qlock_others_live(&m->shared->lock)
+		       ? -EBUSY
+		       : 0;
+}
+
+#endif

@@ -1,0 +1,299 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Random transactions over maps of every type that has them, with ordinary updates and other
+ * transactions in between, against a naive model: what gets return, which commits fail and why,
+ * and what is in the maps afterwards. A failed commit changes nothing.
+ */
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <linux/bpf.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <unistd.h>
+
+#include "../check.h"
+#include "../handle/locked.h"
+#include "shmap.h"
+
+#define MAPS 7
+#define KEYS 14
+#define WORDS 128
+#define OPS 12
+
+static struct target {
+	enum bpf_map_type type;
+	unsigned int key_size, words, max; /* words of a value, all CPUs */
+	bool locked, array;
+	int fd;
+	uint64_t now[KEYS]; /* the model: 0: none (arrays: zeroes) */
+} maps[MAPS] = {
+	{BPF_MAP_TYPE_HASH, 4, 1, 6},	      {BPF_MAP_TYPE_HASH, 20, 12, 9},
+	{BPF_MAP_TYPE_ARRAY, 4, 1, KEYS - 2}, {BPF_MAP_TYPE_ARRAY, 4, 9, KEYS - 2},
+	{BPF_MAP_TYPE_PERCPU_HASH, 8, 2, 7},  {BPF_MAP_TYPE_PERCPU_ARRAY, 4, 1, KEYS - 2},
+	{BPF_MAP_TYPE_HASH, 4, 4, 8, true},
+};
+
+static uint64_t seed = 88172645463325252ULL, version;
+
+static uint32_t rnd(uint32_t n)
+{
+	seed ^= seed << 13, seed ^= seed >> 7, seed ^= seed << 17;
+	return (uint32_t)(seed >> 20) % n;
+}
+
+static void make(struct target *m)
+{
+	bool percpu = m->type == BPF_MAP_TYPE_PERCPU_HASH || m->type == BPF_MAP_TYPE_PERCPU_ARRAY;
+
+	m->array = m->type == BPF_MAP_TYPE_ARRAY || m->type == BPF_MAP_TYPE_PERCPU_ARRAY;
+	m->fd = m->locked ? locked_map(m->type, m->max)
+			  : bpf_map_create(m->type, "m", m->key_size, m->words * 8, m->max, NULL);
+	REQUIRE(m->fd >= 0);
+	if (percpu)
+		m->words *= (unsigned int)libbpf_num_possible_cpus();
+	REQUIRE(m->words <= WORDS);
+}
+
+static void *key_of(const struct target *m, uint32_t k)
+{
+	static unsigned char key[4][32];
+	static int next;
+	unsigned char *to = key[next++ % 4];
+
+	memset(to, 0, 32);
+	memcpy(to, &k, 4);
+	return to;
+}
+
+static uint64_t *value_of(const struct target *m, uint64_t v)
+{
+	static uint64_t value[WORDS];
+
+	for (unsigned int i = 0; i < m->words; i++)
+		value[i] = v ? v * 1000 + i : 0;
+	if (m->locked)
+		value[0] = 0;
+	return value;
+}
+
+/* The model's number of a value; 0 for zeroes. */
+static uint64_t number_of(const struct target *m, const uint64_t *value)
+{
+	unsigned int first = m->locked ? 1 : 0;
+	uint64_t v = value[first] / 1000;
+
+	CHECK(!memcmp(value, value_of(m, v), m->words * 8));
+	return v;
+}
+
+/* One transaction, as the model sees it. */
+struct model {
+	bool read[MAPS][KEYS], written[MAPS][KEYS];
+	uint64_t seen[MAPS][KEYS], to[MAPS][KEYS];
+};
+
+static bool there(const struct target *m, uint32_t k, uint64_t v)
+{
+	return m->array ? k < m->max : v != 0;
+}
+
+/* What a get of the transaction finds; it notes that it was read. */
+static uint64_t model_read(struct model *w, uint32_t i, uint32_t k)
+{
+	if (w->written[i][k])
+		return w->to[i][k];
+	if (!w->read[i][k]) {
+		w->read[i][k] = true;
+		w->seen[i][k] = maps[i].now[k];
+	}
+	return w->seen[i][k];
+}
+
+static bool model_stale(const struct model *w)
+{
+	for (int i = 0; i < MAPS; i++)
+		for (int k = 0; k < KEYS; k++)
+			if (w->read[i][k] && w->seen[i][k] != maps[i].now[k])
+				return true;
+	return false;
+}
+
+static int model_commit(const struct model *w)
+{
+	bool writes = false;
+
+	for (int i = 0; i < MAPS; i++)
+		for (int k = 0; k < KEYS; k++)
+			writes = writes || w->written[i][k];
+	if (!writes)
+		return 0;
+	if (model_stale(w))
+		return -EAGAIN;
+	for (int i = 0; i < MAPS; i++) {
+		unsigned int n = 0;
+
+		for (int k = 0; k < KEYS; k++)
+			n += (w->written[i][k] ? w->to[i][k] : maps[i].now[k]) != 0;
+		if (!maps[i].array && n > maps[i].max)
+			return -E2BIG;
+	}
+	for (int i = 0; i < MAPS; i++)
+		for (int k = 0; k < KEYS; k++)
+			if (w->written[i][k])
+				maps[i].now[k] = w->to[i][k];
+	return 0;
+}
+
+/* 0; -EAGAIN: the transaction is no good any more. */
+static int step(struct shmap_txn *t, struct model *w)
+{
+	uint32_t i = rnd(MAPS), k = rnd(KEYS);
+	struct target *m = &maps[i];
+	uint64_t value[WORDS], v;
+	int err, want;
+
+	switch (rnd(4)) {
+	case 0:
+		err = shmap_txn_get(t, m->fd, key_of(m, k), value);
+		if (err == -EAGAIN)
+			return err;
+		v = model_read(w, i, k);
+		CHECK_EQ(err, there(m, k, v) ? 0 : -ENOENT);
+		if (!err)
+			CHECK_EQ(number_of(m, value), v);
+		return 0;
+	case 1:
+		err = shmap_txn_delete(t, m->fd, key_of(m, k));
+		if (err == -EAGAIN)
+			return err;
+		want = -EINVAL;
+		if (!m->array)
+			want = model_read(w, i, k) ? 0 : -ENOENT;
+		CHECK_EQ(err, want);
+		if (!err)
+			w->written[i][k] = true, w->to[i][k] = 0;
+		return 0;
+	default: {
+		uint64_t flags = rnd(3) ? BPF_ANY : 1 + rnd(2);
+
+		v = ++version;
+		err = shmap_txn_put(t, m->fd, key_of(m, k), value_of(m, v), flags);
+		if (err == -EAGAIN)
+			return err;
+		want = 0;
+		if (m->array && k >= m->max) {
+			want = -E2BIG;
+		} else if (flags != BPF_ANY) {
+			uint64_t old = model_read(w, i, k);
+
+			if (there(m, k, old) && flags == BPF_NOEXIST)
+				want = -EEXIST;
+			if (!there(m, k, old) && flags == BPF_EXIST)
+				want = -ENOENT;
+		}
+		CHECK_EQ(err, want);
+		if (!err)
+			w->written[i][k] = true, w->to[i][k] = v;
+		return 0;
+	}
+	}
+}
+
+/* Somebody else's change, by bpf(2) or by a transaction. */
+static void meanwhile(void)
+{
+	uint32_t i = rnd(MAPS), k = rnd(KEYS);
+	struct target *m = &maps[i];
+	uint64_t v = ++version;
+	int err;
+
+	if (rnd(2)) {
+		struct shmap_txn *t = shmap_txn_begin();
+
+		REQUIRE(t);
+		err = shmap_txn_put(t, m->fd, key_of(m, k), value_of(m, v), BPF_ANY);
+		if (!err)
+			err = shmap_txn_commit(t);
+		else
+			shmap_txn_abort(t);
+	} else if (rnd(3) || m->array) {
+		err = bpf_map_update_elem(m->fd, key_of(m, k), value_of(m, v),
+					  m->locked ? BPF_F_LOCK : 0);
+	} else {
+		err = bpf_map_delete_elem(m->fd, key_of(m, k));
+		v = 0;
+	}
+	if (!err)
+		m->now[k] = v;
+	else
+		CHECK(err == -E2BIG || err == -ENOENT);
+}
+
+static void check_maps(bool snapshot)
+{
+	int fds[MAPS], snaps[MAPS];
+	uint64_t value[WORDS];
+
+	for (int i = 0; i < MAPS; i++)
+		fds[i] = snaps[i] = maps[i].fd;
+	if (snapshot)
+		REQUIRE(!shmap_snapshot_maps(fds, snaps, MAPS));
+	for (int i = 0; i < MAPS; i++) {
+		struct target *m = &maps[i];
+
+		for (uint32_t k = 0; k < KEYS; k++) {
+			int err = bpf_map_lookup_elem(snaps[i], key_of(m, k), value);
+
+			CHECK_EQ(err, there(m, k, m->now[k]) ? 0 : -ENOENT);
+			if (!err)
+				CHECK_EQ(number_of(m, value), m->now[k]);
+		}
+		if (snapshot)
+			close(snaps[i]);
+	}
+}
+
+int main(void)
+{
+	const char *ops = getenv("SHMAP_TEST_OPS");
+	unsigned long n = ops ? strtoul(ops, NULL, 0) : 6000, i, results[4] = {0};
+
+	REQUIRE(shmap_txn_begin);
+	for (i = 0; i < MAPS; i++)
+		make(&maps[i]);
+	for (i = 0; i < n && !check_failures; i++) {
+		struct shmap_txn *t = shmap_txn_begin();
+		struct model w = {0};
+		uint32_t steps = 1 + rnd(OPS);
+		int err = 0, want;
+
+		REQUIRE(t);
+		while (!err && steps--) {
+			err = step(t, &w);
+			if (!rnd(20))
+				meanwhile();
+		}
+		if (err) {
+			/* two of its reads did not go together */
+			CHECK(model_stale(&w));
+			shmap_txn_abort(t);
+			results[3]++;
+			continue;
+		}
+		if (!rnd(10)) {
+			shmap_txn_abort(t);
+			continue;
+		}
+		want = model_commit(&w);
+		err = shmap_txn_commit(t);
+		CHECK_EQ(err, want);
+		results[!err ? 0 : err == -EAGAIN ? 1 : 2]++;
+		if (i % 16 == 0)
+			check_maps(i % 64 == 0);
+	}
+	check_maps(true);
+	printf("%lu committed, %lu conflicts, %lu without room, %lu given up\n", results[0],
+	       results[1], results[2], results[3]);
+	CHECK(results[0] && results[1] && results[2] && results[3]);
+	return check_done();
+}
