@@ -254,7 +254,7 @@ static inline __attribute__((always_inline)) int quick_read(struct map *m, const
 							    uint32_t value_size)
 {
 	struct htab_hit hit;
-	uint64_t key[2], value;
+	uint64_t key[HTAB_KEY_WORDS], value;
 	int ret;
 
 	if (unlikely(!htab_key_get(key, user_key, key_size)))
@@ -278,7 +278,7 @@ static inline __attribute__((always_inline)) int
 quick_read_percpu(struct map *m, const void *user_key, void *user_value, uint32_t key_size)
 {
 	uint32_t words = m->elem_size / 8, n = 0, cpu, i;
-	uint64_t key[2], value[HTAB_WORDS_MAX / 8], hash;
+	uint64_t key[HTAB_KEY_WORDS], value[HTAB_WORDS_MAX / 8], hash;
 	struct htab_hit hit;
 	const uint64_t *from;
 	int ret;
@@ -507,7 +507,7 @@ static inline void fetch_elems(struct map *m, uint32_t bucket)
 static inline __attribute__((always_inline)) int quick_next(struct map *m, const void *user_key,
 							    void *user_next, uint32_t key_size)
 {
-	uint64_t key[2], next[2];
+	uint64_t key[HTAB_KEY_WORDS], next[2];
 	struct htab_hit hit;
 	struct bucket *b;
 	uint32_t bucket = 0;
@@ -590,6 +590,16 @@ QUICK_READ(4)
 QUICK_READ(8)
 QUICK_READ(16)
 
+static int read_24_8(struct map *m, const void *k, void *v)
+{
+	return quick_read(m, k, v, 24, 8);
+}
+
+static int read_24(struct map *m, const void *k, void *v)
+{
+	return quick_read(m, k, v, 24, m->attr.value_size);
+}
+
 #define QUICK_OF(key)                                                                              \
 	m->quick.next_key = next_##key;                                                            \
 	if (plain)                                                                                 \
@@ -611,6 +621,10 @@ void htab_quick_read(struct map *m)
 		break;
 	case 16:
 		QUICK_OF(16);
+		break;
+	case 24:
+		if (plain)
+			m->quick.read = m->attr.value_size == 8 ? read_24_8 : read_24;
 		break;
 	}
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Keys of hash tables: those of 4, 8 and 16 bytes without a call or a loop. */
+/* Keys of hash tables: those of 4, 8, 16 and 24 bytes (storage owners) without a loop. */
 #ifndef SHMAP_MAP_HTAB_KEY_H
 #define SHMAP_MAP_HTAB_KEY_H
 
@@ -25,6 +25,8 @@ htab_key_hash_of(const struct map *m, const void *key, uint32_t key_size)
 		return XXH3_64bits_withSeed(key, 8, m->htab.seed);
 	case 16:
 		return XXH3_64bits_withSeed(key, 16, m->htab.seed);
+	case 24:
+		return XXH3_64bits_withSeed(key, 24, m->htab.seed);
 	default:
 		return htab_hash(m, key);
 	}
@@ -44,7 +46,8 @@ static inline uint64_t htab_key_tag(uint64_t hash)
 	return tag ? tag : 1ULL << LINK_TAG_SHIFT;
 }
 
-/* A key of 4, 8 or 16 bytes from user memory; false: it cannot be read. */
+#define HTAB_KEY_WORDS 3
+/* A key of such a size from user memory; false: it cannot be read. */
 static inline __attribute__((always_inline)) bool htab_key_get(uint64_t *key, const void *user,
 							       uint32_t key_size)
 {
@@ -57,7 +60,8 @@ static inline __attribute__((always_inline)) bool htab_key_get(uint64_t *key, co
 		return true;
 	}
 	return uaccess_get8(&key[0], user) &&
-	       (key_size == 8 || uaccess_get8(&key[1], uaccess_at(user, 8)));
+	       (key_size == 8 || uaccess_get8(&key[1], uaccess_at(user, 8))) &&
+	       (key_size <= 16 || uaccess_get8(&key[2], uaccess_at(user, 16)));
 }
 
 static inline uint64_t key_word(const void *key, size_t off)
@@ -83,6 +87,10 @@ htab_key_same_of(const struct map *m, const void *a, const void *b, uint32_t key
 	case 16:
 		return !((load_relaxed((const uint64_t *)a) ^ key_word(b, 0)) |
 			 (load_relaxed((const uint64_t *)a + 1) ^ key_word(b, 8)));
+	case 24:
+		return !((load_relaxed((const uint64_t *)a) ^ key_word(b, 0)) |
+			 (load_relaxed((const uint64_t *)a + 1) ^ key_word(b, 8)) |
+			 (load_relaxed((const uint64_t *)a + 2) ^ key_word(b, 16)));
 	default:
 		return htab_key_equal(m, a, b);
 	}

@@ -212,7 +212,7 @@ general:
 INLINE int quick_write(struct map *m, const struct htab_shape s, const void *user_key,
 		       const void *user_value, uint64_t flags)
 {
-	uint64_t key[2], value[HTAB_WORDS_MAX / 8];
+	uint64_t key[HTAB_KEY_WORDS], value[HTAB_WORDS_MAX / 8];
 
 	if (unlikely(!htab_key_get(key, user_key, s.key_size)))
 		return -EFAULT;
@@ -228,7 +228,7 @@ INLINE int quick_write(struct map *m, const struct htab_shape s, const void *use
 INLINE int quick_erase(struct map *m, const struct htab_shape s, const void *user_key)
 {
 	struct spot at;
-	uint64_t key[2];
+	uint64_t key[HTAB_KEY_WORDS];
 	enum spot_is is;
 	int ret;
 
@@ -432,6 +432,8 @@ QUICK(hash_16_8, 16, 8, false, false, false)
 QUICK(hash_4, 4, m->attr.value_size, false, false, false)
 QUICK(hash_8, 8, m->attr.value_size, false, false, false)
 QUICK(hash_16, 16, m->attr.value_size, false, false, false)
+QUICK(hash_24_8, 24, 8, false, false, false)
+QUICK(hash_24, 24, m->attr.value_size, false, false, false)
 QUICK(percpu_4, 4, m->attr.value_size, true, false, false)
 QUICK(percpu_8, 8, m->attr.value_size, true, false, false)
 QUICK(percpu_16, 16, m->attr.value_size, true, false, false)
@@ -456,9 +458,9 @@ struct quick_change {
 
 void htab_quick_change(struct map *m)
 {
-	static const struct quick_change quick[5][3] = {
-		{QUICK_OF(hash_4_8), QUICK_OF(hash_8_8), QUICK_OF(hash_16_8)},
-		{QUICK_OF(hash_4), QUICK_OF(hash_8), QUICK_OF(hash_16)},
+	static const struct quick_change quick[5][4] = {
+		{QUICK_OF(hash_4_8), QUICK_OF(hash_8_8), QUICK_OF(hash_16_8), QUICK_OF(hash_24_8)},
+		{QUICK_OF(hash_4), QUICK_OF(hash_8), QUICK_OF(hash_16), QUICK_OF(hash_24)},
 		{QUICK_OF(percpu_4), QUICK_OF(percpu_8), QUICK_OF(percpu_16)},
 		{QUICK_OF(lru_4), QUICK_OF(lru_8), QUICK_OF(lru_16)},
 		{QUICK_OF(lru_percpu_4), QUICK_OF(lru_percpu_8), QUICK_OF(lru_percpu_16)},
@@ -480,6 +482,11 @@ void htab_quick_change(struct map *m)
 		break;
 	case 16:
 		key = 2;
+		break;
+	case 24:
+		if (kind > 1)
+			return;
+		key = 3;
 		break;
 	default:
 		return;

@@ -75,6 +75,7 @@ static int lpm_layout(struct map *m, uint64_t *data_size, uint64_t *prealloc)
 	m->lpm.elem_off = round_up_u64(end, CACHE_LINE);
 	end = lpm_index_layout(m, m->lpm.elem_off + elems * m->lpm.stride);
 	*data_size = round_up_u64(end, SHMAP_PAGE);
+	lpm_quick(m);
 	return 0;
 }
 

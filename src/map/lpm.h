@@ -342,6 +342,8 @@ struct lpm_alloc {
 /* lpm_find.c */
 void lpm_damaged(struct map *m);
 int lpm_read(struct map *m, const void *key, void *value, uint64_t flags);
+/* Fills m->quick. */
+void lpm_quick(struct map *m);
 void *lpm_lookup(struct map *m, const void *key);
 int lpm_next_key(struct map *m, const void *key, void *next);
 /* Under the part's lock; p->part is set. 0 or -EIO. */

@@ -4,6 +4,8 @@
 
 #include "base/uaccess.h"
 
+#define QUICK_VALUE 64 /* bytes of a value that is copied to the stack */
+
 /* Reads that race with writers on purpose: what they saw is checked before it is
  * believed, by the part's seq or the element's meta word. */
 #define RACY __attribute__((no_sanitize("thread")))
@@ -266,7 +268,12 @@ int lpm_read(struct map *m, const void *key, void *value, uint64_t flags)
 	part = lpm_part_of(m, &k);
 	for (tries = 0; tries < LPM_RESTARTS; tries++) {
 		ret = search(m, &k, part, &hit, 1);
-		if (likely(ret > 0)) {
+		if (likely(ret > 0 && m->attr.value_size == 8)) {
+			uint64_t word = load_relaxed((const uint64_t *)lpm_elem(m, hit.index));
+
+			if (likely(lpm_hit_valid(m, &hit)))
+				return likely(uaccess_put8(value, word)) ? 0 : -EFAULT;
+		} else if (ret > 0) {
 			ret = uaccess_copy(value, lpm_elem(m, hit.index), m->attr.value_size);
 			if (unlikely(ret))
 				return ret;
@@ -280,6 +287,61 @@ int lpm_read(struct map *m, const void *key, void *value, uint64_t flags)
 		cpu_relax();
 	}
 	return -EBUSY;
+}
+
+/* ---- short ways, for addresses of 4 bytes ---- */
+
+static int quick_read(struct map *m, const void *user_key, void *user_value)
+{
+	uint64_t key;
+
+	return likely(uaccess_get8(&key, user_key)) ? lpm_read(m, &key, user_value, 0) : -EFAULT;
+}
+
+static int quick_write(struct map *m, const void *user_key, const void *user_value, uint64_t flags)
+{
+	uint64_t key, value[QUICK_VALUE / 8];
+
+	if (unlikely(!uaccess_get8(&key, user_key)))
+		return -EFAULT;
+	if (likely(m->attr.value_size == 8)) {
+		if (unlikely(!uaccess_get8(value, user_value)))
+			return -EFAULT;
+	} else if (unlikely(uaccess_copy(value, user_value, m->attr.value_size))) {
+		return -EFAULT;
+	}
+	return lpm_write(m, &key, value, flags);
+}
+
+static int quick_erase(struct map *m, const void *user_key)
+{
+	uint64_t key;
+
+	return likely(uaccess_get8(&key, user_key)) ? lpm_erase(m, &key) : -EFAULT;
+}
+
+static int quick_next(struct map *m, const void *user_key, void *user_next)
+{
+	uint64_t key, next;
+	int ret;
+
+	if (unlikely(user_key && !uaccess_get8(&key, user_key)))
+		return -EFAULT;
+	ret = lpm_next_key(m, user_key ? &key : NULL, &next);
+	if (unlikely(ret))
+		return ret;
+	return likely(uaccess_put8(user_next, next)) ? 0 : -EFAULT;
+}
+
+void lpm_quick(struct map *m)
+{
+	if (m->attr.key_size != 8)
+		return;
+	m->quick.read = quick_read;
+	m->quick.next_key = quick_next;
+	m->quick.erase = quick_erase;
+	if (m->attr.value_size <= QUICK_VALUE)
+		m->quick.write = quick_write;
 }
 
 /* The caller has a lease: the element is not given to another prefix meanwhile. */

@@ -339,7 +339,7 @@ struct map {
 			int (*many)(struct map *m, struct htab_many *w, uint32_t *done);
 		} htab;
 		struct {
-			uint64_t elem_off;
+			uint64_t mark_off, elem_off;
 			uint32_t buckets, elem_stride;
 		} stack;
 		struct {

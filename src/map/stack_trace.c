@@ -4,6 +4,7 @@
  *
  *   offset 0      struct stack_state: the lock, the free elements
  *   offset 64     buckets: u32 each, the element plus one; 0: empty
+ *   mark_off      a bit per STACK_GROUP buckets: one of them may have an element
  *   elem_off      max_entries elements: struct stack_elem and the frames
  *
  * The id of a stack is the bucket that its hash (the kernel's) falls into; a bucket
@@ -17,6 +18,10 @@
  * it and its sequence number has not moved; each retry means that somebody made
  * progress. Memory is not touched before its first use (object_populate()), so an empty
  * map costs its buckets.
+ *
+ * A mark is set before its bucket, and taken away, under the lock, when the group is seen to
+ * be empty: who finds none passes by buckets that were empty at that moment. A death can only
+ * leave a mark too many.
  *
  * Lock order: none; a thread holds one robust lock at a time.
  */
@@ -37,6 +42,7 @@
 
 #define DEPTH_DEFAULT 127
 #define READ_TRIES 1000
+#define STACK_GROUP 32U	    /* buckets with a mark in common */
 #define KERNEL_MAP_SIZE 320 /* struct bpf_stack_map, which memlock counts */
 #define KERNEL_ELEM_SIZE 16 /* struct stack_map_bucket without its frames */
 
@@ -63,6 +69,12 @@ static struct stack_state *stack_state(const struct map *m)
 static uint32_t *stack_bucket(const struct map *m, uint32_t id)
 {
 	return (uint32_t *)(m->obj.base + sizeof(struct stack_state)) + id;
+}
+
+/* The word of the marks that the group's stands in. */
+static uint64_t *stack_marks(const struct map *m, uint32_t group)
+{
+	return (uint64_t *)(m->obj.base + m->stack.mark_off) + group / 64;
 }
 
 static uint64_t elem_offset(const struct map *m, uint32_t i)
@@ -138,8 +150,10 @@ static int stack_layout(struct map *m, uint64_t *data_size, uint64_t *prealloc)
 		n *= 2;
 	m->stack.buckets = n;
 	m->stack.elem_stride = sizeof(struct stack_elem) + m->attr.value_size;
-	m->stack.elem_off = round_up_u64(
-		sizeof(struct stack_state) + (uint64_t)n * sizeof(uint32_t), CACHE_LINE);
+	m->stack.mark_off = round_up_u64(
+		sizeof(struct stack_state) + (uint64_t)n * sizeof(uint32_t), sizeof(uint64_t));
+	m->stack.elem_off =
+		round_up_u64(m->stack.mark_off + (n / STACK_GROUP / 64 + 1) * 8ULL, CACHE_LINE);
 	/* < 2^31 * (2^20 + 16): no overflow */
 	*data_size = elem_offset(m, m->attr.max_entries);
 	*prealloc = m->stack.elem_off;
@@ -266,12 +280,25 @@ static int stack_next_key(struct map *m, const void *key, void *next)
 		/* an unknown key: from the first */
 		id = id < m->stack.buckets && load_relaxed(stack_bucket(m, id)) ? id + 1 : 0;
 	}
-	while (id < m->stack.buckets && !load_relaxed(stack_bucket(m, id)))
-		id++;
-	if (id >= m->stack.buckets)
-		return -ENOENT;
-	memcpy(next, &id, sizeof(id));
-	return 0;
+	while (id < m->stack.buckets) {
+		uint32_t group = id / STACK_GROUP;
+		uint64_t marks = load_acquire(stack_marks(m, group)) >> group % 64;
+
+		if (!(marks & 1)) {
+			group = marks ? group + (uint32_t)__builtin_ctzll(marks) : (group | 63) + 1;
+			if (group >= (m->stack.buckets + STACK_GROUP - 1) / STACK_GROUP)
+				break;
+			id = group * STACK_GROUP;
+			continue;
+		}
+		do {
+			if (!load_relaxed(stack_bucket(m, id)))
+				continue;
+			memcpy(next, &id, sizeof(id));
+			return 0;
+		} while (++id < m->stack.buckets && id % STACK_GROUP);
+	}
+	return -ENOENT;
 }
 
 /* ---- the lock and the pool ---- */
@@ -338,6 +365,27 @@ static struct stack_elem *elem_take(struct map *m, uint32_t *index)
 	return stack_elem(m, i);
 }
 
+/* With the lock, before a bucket is stored to. */
+static void group_mark(struct map *m, uint32_t id)
+{
+	uint64_t *word = stack_marks(m, id / STACK_GROUP), bit = 1ULL << id / STACK_GROUP % 64;
+
+	if (!(load_relaxed(word) & bit))
+		store_relaxed(word, load_relaxed(word) | bit);
+}
+
+/* With the lock, after a bucket has been emptied. */
+static void group_unmark(struct map *m, uint32_t id)
+{
+	uint64_t *word = stack_marks(m, id / STACK_GROUP), bit = 1ULL << id / STACK_GROUP % 64;
+	uint32_t i = id - id % STACK_GROUP, end = i + STACK_GROUP;
+
+	for (; i < end && i < m->stack.buckets; i++)
+		if (load_relaxed(stack_bucket(m, i)))
+			return;
+	store_relaxed(word, load_relaxed(word) & ~bit);
+}
+
 static void elem_give(struct map *m, uint32_t i)
 {
 	struct stack_state *s = stack_state(m);
@@ -372,6 +420,8 @@ static int stack_erase(struct map *m, const void *key)
 		return err;
 	word = load_relaxed(stack_bucket(m, id));
 	store_release(stack_bucket(m, id), 0);
+	if (word)
+		group_unmark(m, id);
 	if (word && named(m, word))
 		elem_give(m, word - 1);
 	stack_unlock(m);
@@ -395,6 +445,8 @@ static int stack_pop(struct map *m, const void *key, void *value, uint64_t flags
 	word = load_relaxed(stack_bucket(m, id));
 	e = named(m, word);
 	store_release(stack_bucket(m, id), 0);
+	if (word)
+		group_unmark(m, id);
 	if (e) {
 		len = e->nr <= stack_frames(m) ? e->nr * frame_size(m) : 0;
 		err = uaccess_copy(value, e->frames, len);
@@ -449,8 +501,9 @@ static int bucket_matches(struct map *m, const struct probe *p)
 			return 0;
 		seq = load_acquire(&e->seq);
 		match = load_relaxed(&e->hash) == p->hash &&
-			(p->fast || (load_relaxed(&e->nr) == p->nr &&
-				     frames_equal(e->frames, p->frames, (size_t)p->nr * frame_size(m))));
+			(p->fast ||
+			 (load_relaxed(&e->nr) == p->nr &&
+			  frames_equal(e->frames, p->frames, (size_t)p->nr * frame_size(m))));
 		if (unchanged(m, p->id, word, e, seq))
 			return match;
 	}
@@ -487,6 +540,7 @@ static long stack_put(struct map *m, const uint64_t *ips, const void *frames, ui
 	if (e) {
 		elem_write(m, e, p.id, p.hash, frames, nr);
 		old = load_relaxed(stack_bucket(m, p.id));
+		group_mark(m, p.id);
 		store_release(stack_bucket(m, p.id), i + 1); /* the commit */
 		if (old && named(m, old))
 			elem_give(m, old - 1);
@@ -530,6 +584,8 @@ static int stack_validate(struct map *m, char *why, size_t size)
 
 		if (!word)
 			continue;
+		if (!(*stack_marks(m, i / STACK_GROUP) >> i / STACK_GROUP % 64 & 1))
+			what = "a bucket without a mark";
 		named_count++;
 		if (!e || word > s->fresh || e->link != i + 1 || e->seq & 1 || !e->nr ||
 		    e->nr > stack_frames(m) || (e->hash & (m->stack.buckets - 1)) != i)
