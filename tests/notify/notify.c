@@ -350,6 +350,32 @@ static void filter(void)
 	CHECK_EQ(shmap_notify_remove(h), 0);
 }
 
+/* Updates of other keys evict the one that is listened to. */
+static void evicted(void)
+{
+	int fd = map_new(BPF_MAP_TYPE_LRU_HASH, 8, 64, 0), h;
+	uint32_t mine = 5, key;
+	struct shmap_notify_opts o = {.sz = sizeof(o), .key = &mine};
+	uint64_t value = 1;
+
+	CHECK_EQ(bpf_map_update_elem(fd, &mine, &value, BPF_ANY), 0);
+	h = shmap_notify(fd, keeps, &o);
+	CHECK(h > 0);
+	got = 0;
+	/* no more than there are slots for */
+	for (key = 100; key < 380 && !bpf_map_lookup_elem(fd, &mine, &value); key++)
+		CHECK_EQ(bpf_map_update_elem(fd, &key, &value, BPF_ANY), 0);
+	REQUIRE(bpf_map_lookup_elem(fd, &mine, &value) == -ENOENT);
+	while (!got)
+		nap();
+	CHECK_EQ(got, 1);
+	CHECK_EQ(last.kind, SHMAP_CHANGE_DELETE);
+	CHECK_EQ(last.key_size, 4);
+	CHECK_EQ(last_key, 5);
+	CHECK_EQ(shmap_notify_remove(h), 0);
+	close(fd);
+}
+
 /* ---- event loops ---- */
 
 static void loop(void)
@@ -716,6 +742,7 @@ static const struct {
 	{"removal", removal},	   {"listeners", hard_listeners},
 	{"writers", dead_writers}, {"mappings", mappings},
 	{"loads", loads},	   {"latency", latency},
+	{"evicted", evicted},
 };
 
 int main(int argc, char **argv)
