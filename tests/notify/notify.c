@@ -441,6 +441,33 @@ static void removal(void)
 	CHECK_EQ(got, 1);
 }
 
+/* ---- handlers that make mistakes ---- */
+
+static volatile long fault_err = 1;
+
+static void faults(void *arg)
+{
+	uint64_t v;
+
+	fault_err = bpf_map_lookup_elem(heard_fd, (void *)8, &v);
+	__atomic_fetch_add(&got, 1, __ATOMIC_SEQ_CST);
+}
+
+/* A bad pointer is -EFAULT in a handler, too. */
+static void bad_pointers(void)
+{
+	int fd = map_new(BPF_MAP_TYPE_ARRAY, 8, 16, 0), h;
+
+	heard_fd = fd;
+	h = bpf_map_notify(fd, faults);
+	CHECK(h > 0);
+	writer_begin(BY_BPF, fd);
+	write_one();
+	wait_for(1);
+	CHECK_EQ(fault_err, -EFAULT);
+	CHECK_EQ(shmap_notify_remove(h), 0);
+}
+
 /* ---- listeners that stop, die and return ---- */
 
 static void listens(int fd)
@@ -715,6 +742,7 @@ static const struct {
 	{"filter", filter},	   {"loop", loop},
 	{"removal", removal},	   {"listeners", hard_listeners},
 	{"writers", dead_writers}, {"mappings", mappings},
+	{"faults", bad_pointers},
 	{"loads", loads},	   {"latency", latency},
 };
 
