@@ -180,12 +180,25 @@ static void after_fork_parent(void)
 	pthread_mutex_unlock(&mappings_lock);
 }
 
+/* Not if the program has closed it and given the number to a file of its own. */
+static void uffd_close(void)
+{
+	static const char what[] = "anon_inode:[userfaultfd]";
+	char path[48], text[sizeof(what)];
+	ssize_t n;
+
+	snprintf(path, sizeof(path), "/proc/thread-self/fd/%d", uffd);
+	n = raw_readlinkat(AT_FDCWD, path, text, sizeof(text));
+	if (n == sizeof(what) - 1 && !memcmp(text, what, sizeof(what) - 1))
+		raw_close(uffd);
+}
+
 /* The child has the mappings, and neither their protection nor their entries. */
 static void after_fork_child(void)
 {
 	if (any_mapped) {
 		if (uffd >= 0)
-			raw_close(uffd); /* the parent's memory */
+			uffd_close(); /* the parent's memory */
 		uffd = -1;
 	}
 	for (unsigned int i = 0; i < MAPPINGS; i++)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* bpf_map_notify(): one claim per argument, by the public interface only. */
 #include <bpf/bpf.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
 #include <sched.h>
@@ -468,6 +469,55 @@ static void bad_pointers(void)
 	CHECK_EQ(shmap_notify_remove(h), 0);
 }
 
+/* ---- a program that closes all that it does not know ---- */
+
+#define NUMBERS 400 /* ours are below 500 */
+
+static void keeps_files(int fd)
+{
+	write_one();
+	for (int i = 0; i < NUMBERS; i++)
+		CHECK(fcntl(100 + i, F_GETFD) >= 0);
+}
+
+/* Its own files have the numbers then: none is read, written or closed, and changes are heard. */
+static void closed_fds(void)
+{
+	int fd = map_new(BPF_MAP_TYPE_ARRAY, 8, 16, BPF_F_MMAPABLE), other, in[2], out[2], h;
+	uint64_t word = 42;
+
+	heard_fd = fd;
+	h = bpf_map_notify(fd, keeps);
+	CHECK(h > 0);
+	writer_begin(BY_STORE, fd);
+	write_one();
+	wait_for(1);
+	closefrom(fd + 1);
+	REQUIRE(!pipe(in) && !pipe(out));
+	REQUIRE(write(in[1], &word, 8) == 8);
+	/* readable ones at even numbers, and then at odd ones */
+	for (int turn = 0; turn < 2; turn++) {
+		for (int i = 0; i < NUMBERS; i++)
+			REQUIRE(dup2(i % 2 == turn ? in[0] : out[1], 100 + i) == 100 + i);
+		got = 0;
+		writer_begin(BY_BPF, fd);
+		write_one();
+		while (!got)
+			nap();
+		other = bpf_map_notify(fd, hears);
+		CHECK(other > 0);
+		CHECK_EQ(shmap_notify_remove(other), 0);
+		REQUIRE(!fcntl(out[0], F_SETFL, O_NONBLOCK));
+		CHECK_EQ(read(out[0], &word, 8), -1);
+		join(child_of(keeps_files, fd));
+		keeps_files(fd);
+	}
+	REQUIRE(!fcntl(in[0], F_SETFL, O_NONBLOCK));
+	CHECK_EQ(read(in[0], &word, 8), 8);
+	CHECK_EQ(word, 42);
+	CHECK_EQ(shmap_notify_remove(h), 0);
+}
+
 /* ---- listeners that stop, die and return ---- */
 
 static void listens(int fd)
@@ -742,7 +792,7 @@ static const struct {
 	{"filter", filter},	   {"loop", loop},
 	{"removal", removal},	   {"listeners", hard_listeners},
 	{"writers", dead_writers}, {"mappings", mappings},
-	{"faults", bad_pointers},
+	{"faults", bad_pointers},  {"fds", closed_fds},
 	{"loads", loads},	   {"latency", latency},
 };
 
