@@ -586,16 +586,14 @@ long sys_notify_remove(int handle)
 	}
 	s->removed = true;
 	unwatch(s->w);
-	/* Of a handler itself: it is freed when the handler has returned. */
-	if (running == s && pthread_equal(pthread_self(), server)) {
-		pthread_mutex_unlock(&lock);
-		return 0;
-	}
-	while (running == s)
-		pthread_cond_wait(&changed, &lock);
-	if (subs[at] == s) {
+	if (running != s) {
 		subs[at] = NULL;
 		sub_free(s);
+	} else if (!pthread_equal(pthread_self(), server)) {
+		/* The thread frees it when the handler has returned: from then on the
+		 * place, and the address, may be another's. */
+		while (running == s)
+			pthread_cond_wait(&changed, &lock);
 	}
 	pthread_mutex_unlock(&lock);
 	return 0;
