@@ -92,7 +92,8 @@ static bool concerns(struct sub *s, const struct notice_event *e)
 	if (!s->key)
 		return true;
 	if (e->key_len) {
-		if (memcmp(e->key, s->key, m->attr.key_size))
+		if (m->ops->same_key ? !m->ops->same_key(m, e->key, s->key)
+				     : memcmp(e->key, s->key, m->attr.key_size))
 			return false;
 		value_changed(s);
 		return true;

@@ -351,6 +351,29 @@ static void filter(void)
 	CHECK_EQ(shmap_notify_remove(h), 0);
 }
 
+/* Bits behind its prefix do not make a key another one. */
+static void prefix(void)
+{
+	LIBBPF_OPTS(bpf_map_create_opts, opts, .map_flags = BPF_F_NO_PREALLOC);
+	int fd = bpf_map_create(BPF_MAP_TYPE_LPM_TRIE, "watched", 8, 8, 100, &opts), h;
+	struct {
+		uint32_t bits;
+		uint8_t data[4];
+	} mine = {12, {10, 0x20, 0, 0}}, same = {12, {10, 0x2f, 3, 4}}, other = {12, {10, 0x30}};
+	struct shmap_notify_opts o = {.sz = sizeof(o), .key = &mine};
+	uint64_t value = 1;
+
+	REQUIRE(fd >= 0);
+	h = shmap_notify(fd, keeps, &o);
+	CHECK(h > 0);
+	CHECK_EQ(bpf_map_update_elem(fd, &other, &value, BPF_ANY), 0);
+	CHECK_EQ(bpf_map_update_elem(fd, &same, &value, BPF_ANY), 0);
+	wait_for(1);
+	CHECK_EQ(last.kind, SHMAP_CHANGE_UPDATE);
+	CHECK_EQ(shmap_notify_remove(h), 0);
+	close(fd);
+}
+
 /* ---- event loops ---- */
 
 static void loop(void)
@@ -793,6 +816,7 @@ static const struct {
 	{"removal", removal},	   {"listeners", hard_listeners},
 	{"writers", dead_writers}, {"mappings", mappings},
 	{"faults", bad_pointers},  {"fds", closed_fds},
+	{"prefix", prefix},
 	{"loads", loads},	   {"latency", latency},
 };
 
