@@ -375,10 +375,11 @@ static bool look_at(struct raw_watch *w, unsigned int i, const struct notice_raw
 		return true;
 	if (still_mapped(m, r))
 		return false;
-	/* Gone, and with it what was stored since the last look: who knows? */
+	/* Gone, and with it what was stored since the last look: who knows? The place may be
+	 * another mapping's of the same process by now. */
 	w->seen[i].pid = 0;
 	post_range(m, r->offset, r->offset + r->len);
-	cas_seq_cst(&notice_of(m)->raw[i].pid, &pid, 0);
+	notice_raw_free(&notice_of(m)->raw[i], pid, r->gen);
 	return true;
 }
 
@@ -463,6 +464,10 @@ bool raw_watch_look(struct raw_watch *w, bool at_once)
 		r.addr = load_relaxed(&n->raw[i].addr);
 		r.len = load_relaxed(&n->raw[i].len);
 		r.offset = load_relaxed(&n->raw[i].offset);
+		/* Pairs with the fence in notice_raw_add(): of one mapping, or not now. */
+		fence_acquire();
+		if (load_relaxed(&n->raw[i].gen) != r.gen || load_relaxed(&n->raw[i].pid) != r.pid)
+			continue;
 		if (r.addr % SHMAP_PAGE || r.len % SHMAP_PAGE || r.addr + r.len < r.addr)
 			continue;
 		must_compare |= !look_at(w, i, &r, check);
