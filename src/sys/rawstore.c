@@ -264,6 +264,10 @@ void raw_moved(void *old, uint64_t old_len, void *addr, uint64_t len)
 
 		if (!p->map || (uintptr_t)old < p->addr || (uintptr_t)old >= p->addr + p->len)
 			continue;
+		/* Of a part of it: the rest is nowhere to be found. Compare. */
+		if (was.raw &&
+		    ((uintptr_t)old != was.addr || round_up_u64(old_len, SHMAP_PAGE) < was.len))
+			store_seq_cst(&notice_of(was.map)->raw_lost, 1);
 		map_get(was.map);
 		mapping_drop(p);
 		*p = (struct mapping){was.map, (uintptr_t)addr,

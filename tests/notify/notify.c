@@ -711,6 +711,18 @@ static void mappings(void)
 	while (s->seen != 6)
 		nap();
 	(void)zero;
+	/* a part of it; what stays is a mapping, too */
+	v = mmap(NULL, 16384, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	REQUIRE(v != MAP_FAILED);
+	moved = mmap(NULL, 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	REQUIRE(moved != MAP_FAILED);
+	REQUIRE(mremap((char *)v + 8192, 4096, 4096, MREMAP_MAYMOVE | MREMAP_FIXED, (void *)moved) ==
+		moved);
+	for (int i = 0; i < 1000; i++)
+		nap(); /* what is noted of the move itself */
+	v[KEY] = 7;
+	while (s->seen != 7)
+		nap();
 	CHECK_EQ(shmap_notify_remove(h), 0);
 }
 
