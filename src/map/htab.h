@@ -76,6 +76,7 @@
 #ifndef SHMAP_MAP_HTAB_H
 #define SHMAP_MAP_HTAB_H
 
+#include <string.h>
 #include "base/atomic.h"
 #include "base/bits.h"
 #include "base/errors.h"

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "map/notice.h"
 
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -312,6 +313,8 @@ struct notice_raw *notice_raw_add(struct map *m, uint32_t pid, uint64_t addr, ui
 		if (was)
 			fetch_add_seq_cst(&n->raw_gone, 1);
 		store_relaxed(&r->gen, load_relaxed(&r->gen) + 1);
+		/* Pairs with the one of raw_watch_look(): who sees what follows sees gen. */
+		fence_release();
 		store_relaxed(&r->addr, addr);
 		store_relaxed(&r->len, len);
 		store_relaxed(&r->offset, offset);
@@ -325,10 +328,21 @@ struct notice_raw *notice_raw_add(struct map *m, uint32_t pid, uint64_t addr, ui
 	return NULL;
 }
 
+void notice_raw_free(struct notice_raw *r, uint32_t pid, uint32_t gen)
+{
+	const uint32_t words[2] = {pid, gen}, none[2] = {0, gen};
+	uint64_t was, free;
+
+	_Static_assert(offsetof(struct notice_raw, gen) == 4, "one word with pid");
+	memcpy(&was, words, 8);
+	memcpy(&free, none, 8);
+	cas_seq_cst((uint64_t *)&r->pid, &was, free);
+}
+
 void notice_raw_drop(struct map *m, struct notice_raw *r, uint32_t pid, uint32_t gen)
 {
 	if (load_relaxed(&r->gen) != gen)
 		return;
 	fetch_add_seq_cst(&notice_of(m)->raw_gone, 1);
-	cas_seq_cst(&r->pid, &pid, 0);
+	notice_raw_free(r, pid, gen);
 }

@@ -100,6 +100,8 @@ void notice_deaths(struct map *m, uint64_t *leases);
 /* Raw mappings: a slot for one, or NULL; its end. */
 struct notice_raw *notice_raw_add(struct map *m, uint32_t pid, uint64_t addr, uint64_t len,
 				  uint64_t offset);
+/* The place is nobody's, if it is still that mapping's. */
+void notice_raw_free(struct notice_raw *raw, uint32_t pid, uint32_t gen);
 void notice_raw_drop(struct map *m, struct notice_raw *raw, uint32_t pid, uint32_t gen);
 
 #endif
