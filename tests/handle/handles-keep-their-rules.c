@@ -152,11 +152,11 @@ static void check_small(void)
 static void check_percpu(enum bpf_map_type type)
 {
 	int cpus = libbpf_num_possible_cpus(), fd = make(type, 8, 4);
-	uint64_t v[512], one = 1, sum = 0, *p;
+	uint64_t v[4096], one = 1, sum = 0, *p;
 	struct shmap_handle *h = shmap_handle_open(fd);
 	uint32_t k = 3;
 
-	REQUIRE(h && cpus <= 512);
+	REQUIRE(h && cpus <= 4096);
 	memset(v, 0, sizeof(v));
 	CHECK_EQ(bpf_map_update_elem(fd, &k, v, 0), 0);
 	for (int i = 0; i < 100; i++)

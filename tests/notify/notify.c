@@ -278,11 +278,13 @@ static volatile uint32_t got;
 static void keeps(void *arg)
 {
 	const struct shmap_event *e = arg;
+	uint32_t key = 0;
 
 	last = *e;
-	last_key = 0;
 	if (e->key)
-		memcpy(&last_key, e->key, 4);
+		memcpy(&key, e->key, 4);
+	/* at once: it may be looked at while we are called again */
+	__atomic_store_n(&last_key, key, __ATOMIC_SEQ_CST);
 	__atomic_fetch_add(&got, 1, __ATOMIC_SEQ_CST);
 }
 
@@ -614,14 +616,17 @@ static void closed_fds(void)
 static void listens(int fd)
 {
 	uint32_t key = KEY;
-	uint64_t v = 0;
+	uint64_t v = 0, seen;
 
 	heard_fd = fd;
 	if (bpf_map_notify(fd, hears) <= 0)
 		_exit(1);
-	/* what was there before */
+	/* what was there before; the handler may know of more by now */
 	bpf_map_lookup_elem(fd, &key, &v);
-	s->seen = v;
+	seen = s->seen;
+	while (seen < v && !__atomic_compare_exchange_n(&s->seen, &seen, v, false, __ATOMIC_SEQ_CST,
+							__ATOMIC_SEQ_CST))
+		;
 	s->step = 1;
 	for (;;)
 		pause();

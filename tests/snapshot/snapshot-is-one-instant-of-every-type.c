@@ -16,7 +16,7 @@
 #include "shmap.h"
 
 #define N 300
-#define WORDS 64 /* of a value, at most */
+#define WORDS (3 * 4096) /* of a value on all CPUs, at most */
 
 static int cpus;
 
@@ -119,7 +119,7 @@ static void value_of(const struct kind *k, unsigned int i, unsigned long round, 
 static void put(const struct kind *k, int fd, unsigned int i, unsigned long round)
 {
 	unsigned char key[64];
-	unsigned long value[WORDS * 8];
+	unsigned long value[WORDS];
 
 	key_of(k, i, key);
 	value_of(k, i, round, value);
@@ -129,14 +129,14 @@ static void put(const struct kind *k, int fd, unsigned int i, unsigned long roun
 /* Each key of 0..n-1 has the value of the round, and there is no other. */
 static void check_all(const struct kind *k, int fd, unsigned int n, unsigned long round)
 {
-	unsigned long value[WORDS * 8], want[WORDS * 8];
+	unsigned long value[WORDS], want[WORDS];
 	unsigned char key[64], *last = NULL, next[64];
 	unsigned int i, count = 0;
 
 	for (i = 0; i < n; i++) {
 		key_of(k, i, key);
 		value_of(k, i, round, want);
-		memset(value, 0xee, sizeof(value));
+		memset(value, 0xee, value_bytes(k));
 		CHECK_EQ(bpf_map_lookup_elem(fd, key, value), 0);
 		CHECK(!memcmp(value, want, value_bytes(k)));
 	}
@@ -153,7 +153,7 @@ static void check_kind(const struct kind *k)
 {
 	unsigned int n = is_array(k) ? k->max : N / 2, len, i;
 	struct bpf_map_info info = {0};
-	unsigned long value[WORDS * 8] = {0};
+	unsigned long value[WORDS] = {0};
 	unsigned char key[64] = {0};
 	int fd = make(k), snap, id_fd;
 

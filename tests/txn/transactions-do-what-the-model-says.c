@@ -17,7 +17,7 @@
 
 #define MAPS 7
 #define KEYS 14
-#define WORDS 128
+#define WORDS 8192 /* two on each of 4096 CPUs */
 #define OPS 12
 
 static struct target {
