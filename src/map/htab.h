@@ -77,6 +77,7 @@
 #define SHMAP_MAP_HTAB_H
 
 #include <string.h>
+
 #include "base/atomic.h"
 #include "base/bits.h"
 #include "base/errors.h"
