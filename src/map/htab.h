@@ -354,14 +354,23 @@ static inline __attribute__((always_inline)) bool htab_in_place(const struct hta
 static inline __attribute__((always_inline)) void htab_store(uint8_t *to, const void *value,
 							     uint32_t size)
 {
-	if (likely(size == 8))
-		store_release((uint64_t *)to, *(const uint64_t *)value);
-	else if (size == 4)
-		store_release((uint32_t *)to, *(const uint32_t *)value);
-	else if (size == 2)
-		store_release((uint16_t *)to, *(const uint16_t *)value);
-	else
+	uint64_t v8;
+	uint32_t v4;
+	uint16_t v2;
+
+	/* a program's value may stand anywhere */
+	if (likely(size == 8)) {
+		__builtin_memcpy(&v8, value, 8);
+		store_release((uint64_t *)to, v8);
+	} else if (size == 4) {
+		__builtin_memcpy(&v4, value, 4);
+		store_release((uint32_t *)to, v4);
+	} else if (size == 2) {
+		__builtin_memcpy(&v2, value, 2);
+		store_release((uint16_t *)to, v2);
+	} else {
 		store_release(to, *(const uint8_t *)value);
+	}
 }
 
 /* What the caller of a writer found out about the key's place. */
