@@ -227,8 +227,10 @@ static enum holder holder_of(const uint32_t *word, uint32_t tag)
 {
 	uint32_t i = (tag & TAG_SLOT) - 1, claim;
 
-	if (i >= GATE_SLOTS || file_open())
+	if (file_open())
 		return HOLDER_LIVES;
+	if (i >= GATE_SLOTS)
+		return load_seq_cst(word) == tag ? HOLDER_NONE : HOLDER_LIVES;
 	/* Acquire: who took the slot anew had opened the gates before that. */
 	claim = load_acquire(&file->claim[i].word);
 	if (load_acquire(&file->slot[i].generation) << TAG_SHIFT != (tag & ~TAG_SLOT))
@@ -259,8 +261,11 @@ int map_gate_wait(struct map *m)
 			err = slot_recover((tag & TAG_SLOT) - 1, tag);
 			if (err && err != -EBUSY)
 				return err;
-			if (!err)
+			/* What is done does not keep its tag here: that is damage. */
+			if (!err && m->writable) {
+				cas_seq_cst(word, &tag, 0);
 				continue;
+			}
 			break;
 		case HOLDER_NONE:
 			if (m->writable)

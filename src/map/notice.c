@@ -255,6 +255,16 @@ void notice_arm(struct map *m)
 	fence_after_rmw();
 }
 
+/* The dead tenant's mark k has been noted; unless another has the record now. */
+static void deaths_noted(struct writer *w, uint32_t gen, unsigned int k)
+{
+	uint32_t was = load_relaxed(&w->noted), now;
+
+	do {
+		now = (was ^ gen) & WRITER_GEN_MASK ? gen & WRITER_GEN_MASK : was;
+	} while (!cas_seq_cst(&w->noted, &was, now | writer_noted_bit(k)));
+}
+
 void notice_deaths(struct map *m, uint64_t *leases)
 {
 	struct notice *n = notice_of(m);
@@ -266,22 +276,21 @@ void notice_deaths(struct map *m, uint64_t *leases)
 
 	for (uint32_t i = 0; i < high; i++) {
 		struct writer *w = writer_at(i);
+		uint32_t gen = load_acquire(&w->gen);
 
 		if (!writer_died(w))
 			continue;
 		for (unsigned int k = 0; k < WRITER_MAPS; k++) {
-			uint32_t was = load_acquire(&w->map[k]);
+			uint32_t mark = load_acquire(&w->map[k]);
 
-			if (was == WRITER_ALL) {
-				/* for the listeners of all maps */
-				deaths = fetch_add_seq_cst(&h->deaths, 1) + 1;
-				cas_seq_cst(&w->map[k], &was, 0);
-			}
-			if (was != id)
+			if ((mark != id && mark != WRITER_ALL) || writer_noted(w, gen, k))
 				continue;
-			/* First the notice: dying here, the mark is still there. */
-			notice_post(m, MAP_CHANGE_MANY, NULL, 0, 0, 1);
-			cas_seq_cst(&w->map[k], &was, 0);
+			/* First the notice: dying here, the mark is still to be noted. */
+			if (mark == WRITER_ALL) /* for the listeners of all maps */
+				deaths = fetch_add_seq_cst(&h->deaths, 1) + 1;
+			else
+				notice_post(m, MAP_CHANGE_MANY, NULL, 0, 0, 1);
+			deaths_noted(w, gen, k);
 		}
 	}
 	if (deaths != noted) {

@@ -11,7 +11,6 @@
 #include "sync/robust.h"
 
 #define WRITERS_SIZE ((1 + (uint64_t)WRITERS_MAX) * CACHE_LINE)
-#define WRITER_GEN_MASK 0xffffffU
 #define LINK_PREV 8 /* glibc's back link, in front of the entry */
 
 struct writers_head *writers_mapped;
@@ -88,7 +87,8 @@ static void writer_clear(struct writer *w)
 
 	for (unsigned int i = 0; i < WRITER_MAPS; i++)
 		busy = busy ||
-		       (load_relaxed(&w->map[i]) && load_relaxed(&w->map[i]) != WRITER_SLOW);
+		       (load_relaxed(&w->map[i]) && load_relaxed(&w->map[i]) != WRITER_SLOW &&
+			!writer_noted(w, load_relaxed(&w->gen), i));
 	/* Before the marks go: dying here, they are still there. */
 	if (busy)
 		fetch_add_seq_cst(&h->deaths, 1);

@@ -6,6 +6,7 @@
  */
 #include <linux/bpf.h>
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/wait.h>
 
@@ -48,6 +49,7 @@ static pid_t leaver(void)
 	pid = fork();
 	REQUIRE(pid >= 0);
 	if (!pid) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		REQUIRE(!writer_take());
 		listen_to();
 		REQUIRE(!ptrace(PTRACE_TRACEME, 0, NULL, NULL));
