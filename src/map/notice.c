@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "map/notice.h"
 
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -85,18 +86,27 @@ static bool anyone_listens(struct notice *n)
 	return false;
 }
 
-/* The last listener is gone, or died long ago: changes are nobody's business any more. */
+/*
+ * The last listener is gone, or died long ago: changes are nobody's business any more. Who came
+ * meanwhile has made the word another one (watch()); who came before is among the names.
+ */
 static void sweep(struct map *m)
 {
-	struct notice *n = notice_of(m);
+	uint32_t hooks = load_seq_cst(&m->shared->hooks);
 
-	if (anyone_listens(n))
-		return;
-	/* Full fence: partner of the one between a new listener's name and its bit. */
-	fetch_and_seq_cst(&m->shared->hooks, ~MAP_WATCHED);
-	fence_after_rmw();
-	if (anyone_listens(n))
-		fetch_or_seq_cst(&m->shared->hooks, MAP_WATCHED);
+	while (hooks & MAP_WATCHED && !anyone_listens(notice_of(m)))
+		if (cas_seq_cst(&m->shared->hooks, &hooks, hooks & MAP_LOCKS))
+			break;
+}
+
+/* After the listener's name is there: see sweep(). */
+static void watch(struct map *m)
+{
+	uint32_t hooks = load_relaxed(&m->shared->hooks), watched;
+
+	watched = MAP_WATCHED | fetch_add_seq_cst(&notice_of(m)->came, 1U) << MAP_CAME_SHIFT;
+	while (!cas_seq_cst(&m->shared->hooks, &hooks, (hooks & MAP_LOCKS) | watched))
+		;
 }
 
 void notice_post(struct map *m, enum map_change kind, const void *user_key, uint64_t offset,
@@ -160,7 +170,7 @@ int notice_listen(struct map *m, uint64_t me, uint64_t *next)
 	return -ENOSPC;
 found:
 	store_seq_cst(&load_acquire(&writers_mapped)->watched, 1);
-	fetch_or_seq_cst(&m->shared->hooks, MAP_WATCHED);
+	watch(m);
 	if (!writers_barrier()) {
 		notice_unlisten(m, me);
 		return -EOPNOTSUPP;
@@ -303,6 +313,8 @@ struct notice_raw *notice_raw_add(struct map *m, uint32_t pid, uint64_t addr, ui
 		if (was)
 			fetch_add_seq_cst(&n->raw_gone, 1);
 		store_relaxed(&r->gen, load_relaxed(&r->gen) + 1);
+		/* Pairs with the one of raw_watch_look(): who sees what follows sees gen. */
+		fence_release();
 		store_relaxed(&r->addr, addr);
 		store_relaxed(&r->len, len);
 		store_relaxed(&r->offset, offset);
@@ -316,10 +328,21 @@ struct notice_raw *notice_raw_add(struct map *m, uint32_t pid, uint64_t addr, ui
 	return NULL;
 }
 
+void notice_raw_free(struct notice_raw *r, uint32_t pid, uint32_t gen)
+{
+	const uint32_t words[2] = {pid, gen}, none[2] = {0, gen};
+	uint64_t was, free;
+
+	_Static_assert(offsetof(struct notice_raw, gen) == 4, "one word with pid");
+	memcpy(&was, words, 8);
+	memcpy(&free, none, 8);
+	cas_seq_cst((uint64_t *)&r->pid, &was, free);
+}
+
 void notice_raw_drop(struct map *m, struct notice_raw *r, uint32_t pid, uint32_t gen)
 {
 	if (load_relaxed(&r->gen) != gen)
 		return;
 	fetch_add_seq_cst(&notice_of(m)->raw_gone, 1);
-	cas_seq_cst(&r->pid, &pid, 0);
+	notice_raw_free(r, pid, gen);
 }

@@ -2,6 +2,7 @@
 /* bpf_map_notify(): one claim per argument, by the public interface only. */
 #include <bpf/bpf.h>
 #include <bpf/btf.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
 #include <sched.h>
@@ -277,11 +278,13 @@ static volatile uint32_t got;
 static void keeps(void *arg)
 {
 	const struct shmap_event *e = arg;
+	uint32_t key = 0;
 
 	last = *e;
-	last_key = 0;
 	if (e->key)
-		memcpy(&last_key, e->key, 4);
+		memcpy(&key, e->key, 4);
+	/* at once: it may be looked at while we are called again */
+	__atomic_store_n(&last_key, key, __ATOMIC_SEQ_CST);
 	__atomic_fetch_add(&got, 1, __ATOMIC_SEQ_CST);
 }
 
@@ -392,6 +395,55 @@ static void filter(void)
 	CHECK_EQ(shmap_notify_remove(h), 0);
 }
 
+/* Updates of other keys evict the one that is listened to. */
+static void evicted(void)
+{
+	int fd = map_new(BPF_MAP_TYPE_LRU_HASH, 8, 64, 0), h;
+	uint32_t mine = 5, key;
+	struct shmap_notify_opts o = {.sz = sizeof(o), .key = &mine};
+	uint64_t value = 1;
+
+	CHECK_EQ(bpf_map_update_elem(fd, &mine, &value, BPF_ANY), 0);
+	h = shmap_notify(fd, keeps, &o);
+	CHECK(h > 0);
+	got = 0;
+	/* no more than there are slots for */
+	for (key = 100; key < 380 && !bpf_map_lookup_elem(fd, &mine, &value); key++)
+		CHECK_EQ(bpf_map_update_elem(fd, &key, &value, BPF_ANY), 0);
+	REQUIRE(bpf_map_lookup_elem(fd, &mine, &value) == -ENOENT);
+	while (!got)
+		nap();
+	CHECK_EQ(got, 1);
+	CHECK_EQ(last.kind, SHMAP_CHANGE_DELETE);
+	CHECK_EQ(last.key_size, 4);
+	CHECK_EQ(last_key, 5);
+	CHECK_EQ(shmap_notify_remove(h), 0);
+	close(fd);
+}
+
+/* Bits behind its prefix do not make a key another one. */
+static void prefix(void)
+{
+	LIBBPF_OPTS(bpf_map_create_opts, opts, .map_flags = BPF_F_NO_PREALLOC);
+	int fd = bpf_map_create(BPF_MAP_TYPE_LPM_TRIE, "watched", 8, 8, 100, &opts), h;
+	struct {
+		uint32_t bits;
+		uint8_t data[4];
+	} mine = {12, {10, 0x20, 0, 0}}, same = {12, {10, 0x2f, 3, 4}}, other = {12, {10, 0x30}};
+	struct shmap_notify_opts o = {.sz = sizeof(o), .key = &mine};
+	uint64_t value = 1;
+
+	REQUIRE(fd >= 0);
+	h = shmap_notify(fd, keeps, &o);
+	CHECK(h > 0);
+	CHECK_EQ(bpf_map_update_elem(fd, &other, &value, BPF_ANY), 0);
+	CHECK_EQ(bpf_map_update_elem(fd, &same, &value, BPF_ANY), 0);
+	wait_for(1);
+	CHECK_EQ(last.kind, SHMAP_CHANGE_UPDATE);
+	CHECK_EQ(shmap_notify_remove(h), 0);
+	close(fd);
+}
+
 /* ---- event loops ---- */
 
 static void loop(void)
@@ -483,19 +535,98 @@ static void removal(void)
 	CHECK_EQ(got, 1);
 }
 
+/* ---- handlers that make mistakes ---- */
+
+static volatile long fault_err = 1;
+
+static void faults(void *arg)
+{
+	uint64_t v;
+
+	fault_err = bpf_map_lookup_elem(heard_fd, (void *)8, &v);
+	__atomic_fetch_add(&got, 1, __ATOMIC_SEQ_CST);
+}
+
+/* A bad pointer is -EFAULT in a handler, too. */
+static void bad_pointers(void)
+{
+	int fd = map_new(BPF_MAP_TYPE_ARRAY, 8, 16, 0), h;
+
+	heard_fd = fd;
+	h = bpf_map_notify(fd, faults);
+	CHECK(h > 0);
+	writer_begin(BY_BPF, fd);
+	write_one();
+	wait_for(1);
+	CHECK_EQ(fault_err, -EFAULT);
+	CHECK_EQ(shmap_notify_remove(h), 0);
+}
+
+/* ---- a program that closes all that it does not know ---- */
+
+#define NUMBERS 400 /* ours are below 500 */
+
+static void keeps_files(int fd)
+{
+	write_one();
+	for (int i = 0; i < NUMBERS; i++)
+		CHECK(fcntl(100 + i, F_GETFD) >= 0);
+}
+
+/* Its own files have the numbers then: none is read, written or closed, and changes are heard. */
+static void closed_fds(void)
+{
+	int fd = map_new(BPF_MAP_TYPE_ARRAY, 8, 16, BPF_F_MMAPABLE), other, in[2], out[2], h;
+	uint64_t word = 42;
+
+	heard_fd = fd;
+	h = bpf_map_notify(fd, keeps);
+	CHECK(h > 0);
+	writer_begin(BY_STORE, fd);
+	write_one();
+	wait_for(1);
+	closefrom(fd + 1);
+	REQUIRE(!pipe(in) && !pipe(out));
+	REQUIRE(write(in[1], &word, 8) == 8);
+	/* readable ones at even numbers, and then at odd ones */
+	for (int turn = 0; turn < 2; turn++) {
+		for (int i = 0; i < NUMBERS; i++)
+			REQUIRE(dup2(i % 2 == turn ? in[0] : out[1], 100 + i) == 100 + i);
+		got = 0;
+		writer_begin(BY_BPF, fd);
+		write_one();
+		while (!got)
+			nap();
+		other = bpf_map_notify(fd, hears);
+		CHECK(other > 0);
+		CHECK_EQ(shmap_notify_remove(other), 0);
+		REQUIRE(!fcntl(out[0], F_SETFL, O_NONBLOCK));
+		CHECK_EQ(read(out[0], &word, 8), -1);
+		join(child_of(keeps_files, fd));
+		keeps_files(fd);
+	}
+	REQUIRE(!fcntl(in[0], F_SETFL, O_NONBLOCK));
+	CHECK_EQ(read(in[0], &word, 8), 8);
+	CHECK_EQ(word, 42);
+	CHECK_EQ(shmap_notify_remove(h), 0);
+}
+
 /* ---- listeners that stop, die and return ---- */
 
 static void listens(int fd)
 {
 	uint32_t key = KEY;
-	uint64_t v = 0;
+	uint64_t v = 0, seen;
 
 	heard_fd = fd;
 	if (bpf_map_notify(fd, hears) <= 0)
 		_exit(1);
-	/* what was there before */
+	/* what was there before; the handler may know of more by now */
 	bpf_map_lookup_elem(fd, &key, &v);
-	s->seen = v;
+	seen = s->seen;
+	while (seen < v && !__atomic_compare_exchange_n(&s->seen, &seen, v, false, __ATOMIC_SEQ_CST,
+							__ATOMIC_SEQ_CST))
+		;
 	s->step = 1;
 	for (;;)
 		pause();
@@ -653,6 +784,18 @@ static void mappings(void)
 	while (s->seen != 6)
 		nap();
 	(void)zero;
+	/* a part of it; what stays is a mapping, too */
+	v = mmap(NULL, 16384, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	REQUIRE(v != MAP_FAILED);
+	moved = mmap(NULL, 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	REQUIRE(moved != MAP_FAILED);
+	REQUIRE(mremap((char *)v + 8192, 4096, 4096, MREMAP_MAYMOVE | MREMAP_FIXED, (void *)moved) ==
+		moved);
+	for (int i = 0; i < 1000; i++)
+		nap(); /* what is noted of the move itself */
+	v[KEY] = 7;
+	while (s->seen != 7)
+		nap();
 	CHECK_EQ(shmap_notify_remove(h), 0);
 }
 
@@ -757,7 +900,10 @@ static const struct {
 	{"filter", filter},	   {"loop", loop},
 	{"removal", removal},	   {"listeners", hard_listeners},
 	{"writers", dead_writers}, {"mappings", mappings},
+	{"faults", bad_pointers},  {"fds", closed_fds},
+	{"prefix", prefix},
 	{"loads", loads},	   {"latency", latency},
+	{"evicted", evicted},
 };
 
 int main(int argc, char **argv)
