@@ -725,6 +725,35 @@ static void dead_writers(void)
 	}
 }
 
+/* ---- a map that somebody truncated ---- */
+
+static void truncates_and_writes(int fd)
+{
+	struct bpf_map_info info = {0};
+	uint32_t len = sizeof(info);
+	char command[64];
+
+	/* (the library lets nobody do it) */
+	REQUIRE(!bpf_obj_get_info_by_fd(fd, &info, &len));
+	snprintf(command, sizeof(command), "truncate -s 4096 $SHMAP_DIR/map/%u", info.id);
+	REQUIRE(!system(command));
+	write_one();
+}
+
+/* The values are there, what says who listens is not: a program's run ends, its process does not. */
+static void truncated(void)
+{
+	int fd = map_new(BPF_MAP_TYPE_ARRAY, 8, 16, BPF_F_MMAPABLE), h = bpf_map_notify(fd, hears);
+
+	CHECK(h > 0);
+	CHECK_EQ(shmap_notify_remove(h), 0);
+	close(fd);
+	fd = map_new(BPF_MAP_TYPE_ARRAY, 8, 16, BPF_F_MMAPABLE);
+	writer_begin(BY_PROGRAM, fd);
+	write_one();
+	join(child_of(truncates_and_writes, fd));
+}
+
 /* ---- mappings of all kinds ---- */
 
 static volatile uint64_t *mapped;
@@ -903,7 +932,7 @@ static const struct {
 	{"faults", bad_pointers},  {"fds", closed_fds},
 	{"prefix", prefix},
 	{"loads", loads},	   {"latency", latency},
-	{"evicted", evicted},
+	{"evicted", evicted},	   {"truncated", truncated},
 };
 
 int main(int argc, char **argv)
