@@ -32,7 +32,7 @@ struct seen {
 struct watching {
 	struct dump_map m;
 	char name[64];
-	bool json, quiet_start;
+	bool json;
 	long left; /* changes to show; < 0: without end */
 	int cpus;  /* 0: one value */
 	size_t key_room, value_size;
