@@ -101,11 +101,12 @@ int shmap_map_stats(int fd, struct shmap_map_stats *stats, size_t size) SHMAP_WE
  * HASH, PERCPU_HASH, LRU_HASH, LRU_PERCPU_HASH, ARRAY, PERCPU_ARRAY, LPM_TRIE.
  *
  * The fd (0), or, with errno set:
- *   -EBADF, -EINVAL  no open fd; not a map; the same map twice
+ *   -EBADF, -EINVAL  no open fd; not a map; the same map twice; n is 0
  *   -EPERM           fd is write-only
  *   -EOPNOTSUPP      another type of map; its values hold timers
  *   -E2BIG           more than 16 maps
  *   -ENOMEM, -EMFILE no memory (in tmpfs); no fd
+ *   -EFAULT          fds, snapshots
  *   -EBUSY           somebody who is stopped is in the way; in a signal handler that
  *                    interrupted a map operation
  *   -EXDEV           the map came from another runtime directory
@@ -377,6 +378,7 @@ struct shmap_notify_opts {
  *   -EFAULT      opts, key
  *   -ENOSPC      48 processes listen to this map already, or the process has 1024 listeners
  *   -ENOMEM
+ *   -EAGAIN, -EMFILE, -ENFILE  no thread; no fd, or no instance of inotify(7), is to be had
  *   -EOPNOTSUPP  the kernel has no membarrier(2)
  */
 int bpf_map_notify(int fd, void (*handler)(void *ctx)) SHMAP_WEAK;
