@@ -370,8 +370,8 @@ struct shmap_notify_opts {
 /*
  * Calls handler(event), event being a const struct shmap_event *, in a thread of the library's
  * (one for all handlers of the process, with all signals blocked but those of faults), until it is
- * removed or the process ends; changes after the return are noticed. The fd may be closed meanwhile. A forked
- * child has no handlers. A handle greater than 0; or, with errno set:
+ * removed or the process ends; changes after the return are noticed. The fd may be closed
+ * meanwhile. A forked child has no handlers. A handle greater than 0; or, with errno set:
  *
  *   -EBADF, -EINVAL  no map; no handler; opts of another size; a key, and the map has none
  *   -EPERM       the fd may not read and write

@@ -189,11 +189,11 @@ static bool cas_word(void *value, uint32_t size, uint64_t old, uint64_t new)
 	case 8:
 		return cas_seq_cst((uint64_t *)value, &old, new);
 	case 4:
-		return cas_seq_cst((uint32_t *)value, &old4, (uint32_t)new);
+		return cas_seq_cst((uint32_t *)value, &old4, (uint32_t) new);
 	case 2:
-		return cas_seq_cst((uint16_t *)value, &old2, (uint16_t)new);
+		return cas_seq_cst((uint16_t *)value, &old2, (uint16_t) new);
 	default:
-		return cas_seq_cst((uint8_t *)value, &old1, (uint8_t)new);
+		return cas_seq_cst((uint8_t *)value, &old1, (uint8_t) new);
 	}
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Of two changes of one value none is lost, when another process takes the element out, or commits a
- * transaction, between what shmap_modify() reads and what it writes.
+ * Of two changes of one value none is lost, when another process takes the element out, or commits
+ * a transaction, between what shmap_modify() reads and what it writes.
  */
 #include <bpf/bpf.h>
 #include <linux/bpf.h>
