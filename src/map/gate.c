@@ -39,34 +39,10 @@ static struct gate_file *file;
 
 static int file_open(void)
 {
-	const size_t size = GATE_DATA_OFF + (size_t)GATE_SLOTS * GATE_DATA;
-	struct gate_file *none = NULL;
-	struct stat st;
-	void *base;
-	int fd, err;
-
 	if (likely(load_acquire(&file)))
 		return 0;
-	err = rundir_open();
-	if (err)
-		return err;
-	fd = rundir_open_txn();
-	if (fd < 0)
-		return fd;
-	err = raw_fstat(fd, &st);
-	if (!err && (size_t)st.st_size < size)
-		err = raw_ftruncate(fd, (off_t)size);
-	if (!err)
-		err = raw_fallocate(fd, 0, 0, GATE_DATA_OFF);
-	base = err ? NULL : raw_mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	raw_close(fd);
-	if (err)
-		return err == -ENOSPC ? -ENOMEM : err;
-	if (raw_is_error(base))
-		return (int)(intptr_t)base;
-	if (!cas_seq_cst(&file, &none, (struct gate_file *)base))
-		raw_munmap(base, size);
-	return load_acquire(&file) ? 0 : -ENOMEM; /* pairs with the winner's exchange */
+	return rundir_share("txn", GATE_DATA_OFF + (uint64_t)GATE_SLOTS * GATE_DATA, GATE_DATA_OFF,
+			    0, (void **)&file);
 }
 
 static uint8_t *slot_data(uint32_t i)
@@ -88,7 +64,7 @@ static int slot_room(uint32_t i, uint32_t bytes)
 	if (bytes <= slot->backed)
 		return 0;
 	bytes = round_up_u64(bytes, GATE_GROW);
-	fd = rundir_open_txn();
+	fd = rundir_open_shared("txn");
 	if (fd < 0)
 		return fd;
 	err = raw_fallocate(fd, 0, GATE_DATA_OFF + (off_t)i * GATE_DATA, bytes);

@@ -108,6 +108,9 @@ struct gate_ops {
 	 * `value`, which lookup() gave, as long as that is the key's. 1; 0: not so (any more);
 	 * -errno. NULL: elements are never replaced nor taken out. */
 	int (*put_word)(struct map *m, const void *key, void *value, uint64_t old, uint64_t new);
+	/* Handles are about to give pointers to values out, from a mapping that cannot be written
+	 * to and so cannot say it. NULL: it need not be said. */
+	void (*pointers)(struct map *m);
 };
 
 /* Gates that this thread holds. */

@@ -222,6 +222,7 @@ const struct gate_ops htab_gate_ops = {
 	.reserve = htab_reserve,
 	.modify = htab_modify,
 	.put_word = htab_put_word,
+	.pointers = htab_programs_come,
 };
 
 /* A commit may not make other keys give way: no transactions. */
@@ -229,4 +230,5 @@ const struct gate_ops htab_lru_gate_ops = {
 	.drain = htab_drain,
 	.copied = htab_copied,
 	.put_word = htab_put_word,
+	.pointers = htab_programs_come,
 };

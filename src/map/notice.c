@@ -86,18 +86,27 @@ static bool anyone_listens(struct notice *n)
 	return false;
 }
 
-/* The last listener is gone, or died long ago: changes are nobody's business any more. */
+/*
+ * The last listener is gone, or died long ago: changes are nobody's business any more. Who came
+ * meanwhile has made the word another one (watch()); who came before is among the names.
+ */
 static void sweep(struct map *m)
 {
-	struct notice *n = notice_of(m);
+	uint32_t hooks = load_seq_cst(&m->shared->hooks);
 
-	if (anyone_listens(n))
-		return;
-	/* Full fence: partner of the one between a new listener's name and its bit. */
-	fetch_and_seq_cst(&m->shared->hooks, ~MAP_WATCHED);
-	fence_after_rmw();
-	if (anyone_listens(n))
-		fetch_or_seq_cst(&m->shared->hooks, MAP_WATCHED);
+	while (hooks & MAP_WATCHED && !anyone_listens(notice_of(m)))
+		if (cas_seq_cst(&m->shared->hooks, &hooks, hooks & MAP_LOCKS))
+			break;
+}
+
+/* After the listener's name is there: see sweep(). */
+static void watch(struct map *m)
+{
+	uint32_t hooks = load_relaxed(&m->shared->hooks), watched;
+
+	watched = MAP_WATCHED | fetch_add_seq_cst(&notice_of(m)->came, 1U) << MAP_CAME_SHIFT;
+	while (!cas_seq_cst(&m->shared->hooks, &hooks, (hooks & MAP_LOCKS) | watched))
+		;
 }
 
 void notice_post(struct map *m, enum map_change kind, const void *user_key, uint64_t offset,
@@ -161,7 +170,7 @@ int notice_listen(struct map *m, uint64_t me, uint64_t *next)
 	return -ENOSPC;
 found:
 	store_seq_cst(&load_acquire(&writers_mapped)->watched, 1);
-	fetch_or_seq_cst(&m->shared->hooks, MAP_WATCHED);
+	watch(m);
 	if (!writers_barrier()) {
 		notice_unlisten(m, me);
 		return -EOPNOTSUPP;

@@ -46,7 +46,8 @@ struct notice {
 	uint32_t raw_gone;  /* mappings that went: their last stores may not have been seen */
 	uint32_t raw_lost;  /* mappings that found no slot: compare */
 	uint32_t raw_noted; /* raw_gone, as far as it has been noted */
-	uint32_t pad2[7];
+	uint32_t came;	    /* listeners so far */
+	uint32_t pad2[6];
 	uint64_t listener[NOTICE_LISTENERS]; /* names of records */
 	struct notice_raw raw[NOTICE_RAW];
 };

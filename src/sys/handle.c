@@ -82,6 +82,19 @@ static int handle_map(const struct fd_ref *r, struct map **out)
 	return -EXDEV;
 }
 
+/* Values that are found stay (G2) also where the map is open for reading alone; but for a process
+ * that may not write to the file at all: docs/compat.md. */
+static void handle_says(struct map *m)
+{
+	struct map *writable;
+	bool again;
+
+	if (m->writable || !m->ops->gate->pointers || gate_writable(m, &writable, &again))
+		return;
+	m->ops->gate->pointers(writable);
+	map_put(writable);
+}
+
 static long handle_make(struct fd_ref *r, struct shmap_handle **out)
 {
 	struct map_inline in = {0};
@@ -102,6 +115,7 @@ static long handle_make(struct fd_ref *r, struct shmap_handle **out)
 		free(h);
 		return err;
 	}
+	handle_says(m);
 	if (m->ops->inlined)
 		m->ops->inlined(m, &in);
 	h->writable = m->writable && r->access & FD_WRITE;

@@ -84,8 +84,18 @@ static bool value_changed(struct sub *s)
 	return differs;
 }
 
+/* An update of another key: has this one given way to it? Then that is what happened. */
+static bool evicted(struct sub *s, struct notice_event *e)
+{
+	if (e->kind != MAP_CHANGE_UPDATE || !value_changed(s))
+		return false;
+	e->kind = s->there ? MAP_CHANGE_MANY : MAP_CHANGE_DELETE;
+	e->key_len = 0;
+	return true;
+}
+
 /* What the event says of the key that is asked for. */
-static bool concerns(struct sub *s, const struct notice_event *e)
+static bool concerns(struct sub *s, struct notice_event *e)
 {
 	struct map *m = s->w->map;
 
@@ -94,7 +104,7 @@ static bool concerns(struct sub *s, const struct notice_event *e)
 	if (e->key_len) {
 		if (m->ops->same_key ? !m->ops->same_key(m, e->key, s->key)
 				     : memcmp(e->key, s->key, m->attr.key_size))
-			return false;
+			return m->ops->evicts && evicted(s, e);
 		value_changed(s);
 		return true;
 	}

@@ -29,7 +29,7 @@ static void value_set(const struct modify *c, uint64_t *value, uint64_t v)
 
 static void setup(void *arg)
 {
-	uint64_t value[64] = {0};
+	uint64_t value[3 * LEASE_CPUS_MAX] = {0};
 	struct modify *c = arg;
 	uint32_t key = 1;
 
@@ -90,7 +90,7 @@ static int what(const struct modify *c, const uint64_t *value)
 static enum kill_outcome check(void *arg)
 {
 	uint32_t key = 1, cpu, cpus, changed = 0;
-	uint64_t value[64] = {0};
+	uint64_t value[3 * LEASE_CPUS_MAX] = {0};
 	struct modify *c = arg;
 	char why[128] = "";
 	int w;

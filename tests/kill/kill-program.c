@@ -18,7 +18,7 @@
 #include "vm/jit.h"
 
 enum { COUNTS, PAIRS, TABLE, PER_CPU, LOCKED, MAPS };
-#define CPUS_MAX 64
+#define CPUS_MAX LEASE_CPUS_MAX
 
 struct fixture {
 	const struct bpf_insn *insns;

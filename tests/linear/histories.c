@@ -407,7 +407,7 @@ static pid_t start(int process)
 			       (void *)(uintptr_t)(process * THREADS + i));
 	for (int i = 0; i < THREADS; i++)
 		pthread_join(threads[i], NULL);
-	_exit(0);
+	_exit(check_done());
 }
 
 static uint32_t progress(void)

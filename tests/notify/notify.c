@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* bpf_map_notify(): one claim per argument, by the public interface only. */
 #include <bpf/bpf.h>
+#include <bpf/btf.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
@@ -123,8 +124,46 @@ static int prog_new(int map, bool store)
 	return fd;
 }
 
-enum route { BY_BPF, BY_HELPER, BY_PROGRAM, BY_STORE, ROUTES };
-static const char *const route_names[ROUTES] = {"bpf(2)", "helper", "program's store", "raw store"};
+/* A program one of whose functions makes a tail call to `to`. */
+static int caller_new(int to)
+{
+	int slots = bpf_map_create(BPF_MAP_TYPE_PROG_ARRAY, "slots", 4, 4, 1, NULL);
+	struct bpf_insn insns[] = {
+		{.code = BPF_JMP | BPF_CALL, .src_reg = BPF_PSEUDO_CALL, .imm = 2},
+		{.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = 0, .imm = 0},
+		{.code = BPF_JMP | BPF_EXIT},
+		{.code = BPF_LD | BPF_IMM | BPF_DW,
+		 .dst_reg = 2,
+		 .src_reg = BPF_PSEUDO_MAP_FD,
+		 .imm = slots},
+		{0},
+		{.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = 3, .imm = 0},
+		{.code = BPF_JMP | BPF_CALL, .imm = BPF_FUNC_tail_call},
+		{.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = 0, .imm = 0},
+		{.code = BPF_JMP | BPF_EXIT},
+	};
+	/* tail calls out of functions ask for a BTF */
+	struct btf *b = btf__new_empty();
+	int proto = btf__add_func_proto(b, btf__add_int(b, "int", 4, BTF_INT_SIGNED)), fd;
+	struct bpf_func_info info[] = {{0, btf__add_func(b, "main", BTF_FUNC_GLOBAL, proto)},
+				       {3, btf__add_func(b, "f", BTF_FUNC_STATIC, proto)}};
+	LIBBPF_OPTS(bpf_prog_load_opts, opts, .func_info = info, .func_info_cnt = 2,
+		    .func_info_rec_size = sizeof(info[0]));
+	uint32_t key = 0;
+
+	REQUIRE(slots >= 0 && !btf__load_into_kernel(b));
+	opts.prog_btf_fd = btf__fd(b);
+	fd = bpf_prog_load(BPF_PROG_TYPE_SOCKET_FILTER, "calls", "GPL", insns,
+			   sizeof(insns) / sizeof(insns[0]), &opts);
+	REQUIRE(fd >= 0);
+	CHECK_EQ(bpf_map_update_elem(slots, &key, &to, BPF_ANY), 0);
+	btf__free(b);
+	return fd; /* (the slots are emptied when nobody has them open) */
+}
+
+enum route { BY_BPF, BY_HELPER, BY_PROGRAM, BY_TAIL_CALL, BY_STORE, ROUTES };
+static const char *const route_names[ROUTES] = {"bpf(2)", "helper", "program's store",
+						"store of a program called", "raw store"};
 
 static struct writer {
 	enum route route;
@@ -138,6 +177,8 @@ static void writer_begin(enum route route, int fd)
 	w = (struct writer){.route = route, .fd = fd};
 	if (route == BY_HELPER || route == BY_PROGRAM)
 		w.prog = prog_new(fd, route == BY_PROGRAM);
+	if (route == BY_TAIL_CALL)
+		w.prog = caller_new(prog_new(fd, true));
 	if (route == BY_STORE) {
 		w.values = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 		REQUIRE(w.values != MAP_FAILED);
@@ -159,6 +200,7 @@ static void write_one(void)
 		break;
 	case BY_HELPER:
 	case BY_PROGRAM:
+	case BY_TAIL_CALL:
 		REQUIRE(!bpf_prog_test_run_opts(w.prog, &opts));
 		break;
 	default:
@@ -236,11 +278,13 @@ static volatile uint32_t got;
 static void keeps(void *arg)
 {
 	const struct shmap_event *e = arg;
+	uint32_t key = 0;
 
 	last = *e;
-	last_key = 0;
 	if (e->key)
-		memcpy(&last_key, e->key, 4);
+		memcpy(&key, e->key, 4);
+	/* at once: it may be looked at while we are called again */
+	__atomic_store_n(&last_key, key, __ATOMIC_SEQ_CST);
 	__atomic_fetch_add(&got, 1, __ATOMIC_SEQ_CST);
 }
 
@@ -349,6 +393,32 @@ static void filter(void)
 	wait_for(1);
 	CHECK_EQ(last_key, 5);
 	CHECK_EQ(shmap_notify_remove(h), 0);
+}
+
+/* Updates of other keys evict the one that is listened to. */
+static void evicted(void)
+{
+	int fd = map_new(BPF_MAP_TYPE_LRU_HASH, 8, 64, 0), h;
+	uint32_t mine = 5, key;
+	struct shmap_notify_opts o = {.sz = sizeof(o), .key = &mine};
+	uint64_t value = 1;
+
+	CHECK_EQ(bpf_map_update_elem(fd, &mine, &value, BPF_ANY), 0);
+	h = shmap_notify(fd, keeps, &o);
+	CHECK(h > 0);
+	got = 0;
+	/* no more than there are slots for */
+	for (key = 100; key < 380 && !bpf_map_lookup_elem(fd, &mine, &value); key++)
+		CHECK_EQ(bpf_map_update_elem(fd, &key, &value, BPF_ANY), 0);
+	REQUIRE(bpf_map_lookup_elem(fd, &mine, &value) == -ENOENT);
+	while (!got)
+		nap();
+	CHECK_EQ(got, 1);
+	CHECK_EQ(last.kind, SHMAP_CHANGE_DELETE);
+	CHECK_EQ(last.key_size, 4);
+	CHECK_EQ(last_key, 5);
+	CHECK_EQ(shmap_notify_remove(h), 0);
+	close(fd);
 }
 
 /* Bits behind its prefix do not make a key another one. */
@@ -546,14 +616,17 @@ static void closed_fds(void)
 static void listens(int fd)
 {
 	uint32_t key = KEY;
-	uint64_t v = 0;
+	uint64_t v = 0, seen;
 
 	heard_fd = fd;
 	if (bpf_map_notify(fd, hears) <= 0)
 		_exit(1);
-	/* what was there before */
+	/* what was there before; the handler may know of more by now */
 	bpf_map_lookup_elem(fd, &key, &v);
-	s->seen = v;
+	seen = s->seen;
+	while (seen < v && !__atomic_compare_exchange_n(&s->seen, &seen, v, false, __ATOMIC_SEQ_CST,
+							__ATOMIC_SEQ_CST))
+		;
 	s->step = 1;
 	for (;;)
 		pause();
@@ -830,6 +903,7 @@ static const struct {
 	{"faults", bad_pointers},  {"fds", closed_fds},
 	{"prefix", prefix},
 	{"loads", loads},	   {"latency", latency},
+	{"evicted", evicted},
 };
 
 int main(int argc, char **argv)

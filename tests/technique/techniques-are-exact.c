@@ -114,9 +114,9 @@ static void *memory(int fd, size_t size)
 
 static void percpu_prepare(void)
 {
-	__u64 zeros[1024] = {0};
+	__u64 zeros[4096] = {0};
 
-	REQUIRE(libbpf_num_possible_cpus() <= 1024);
+	REQUIRE(libbpf_num_possible_cpus() <= 4096);
 	put("percpu_hash", 1, zeros);
 }
 
@@ -128,7 +128,7 @@ static void percpu_check(bool kills)
 	int fd = bpf_program__fd(bpf_object__find_program_by_name(obj, "percpu_sum"));
 
 	for (__u32 i = 0; i < 2; i++) {
-		__u64 values[1024] = {0}, sum = 0;
+		__u64 values[4096] = {0}, sum = 0;
 
 		get(maps[i], 1, values, 0);
 		for (int cpu = 0; cpu < libbpf_num_possible_cpus(); cpu++)

@@ -19,7 +19,7 @@
 
 #define ACCOUNTS 24 /* in each of two maps */
 #define START 1000
-#define VALUE_WORDS 64
+#define VALUE_WORDS 8192 /* two on each of 4096 CPUs */
 
 /* A value: the balance in its last word (of the last CPU); all others its complement, so that a
  * mixture shows. */

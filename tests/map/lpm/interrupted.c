@@ -133,7 +133,7 @@ int main(void)
 	}
 	signal(SIGALRM, change);
 	setitimer(ITIMER_REAL, &often, NULL);
-	for (unsigned long i = 0; i < ops && !check_failures; i++) {
+	for (unsigned long i = 0; (i < ops || changes <= 100) && !check_failures; i++) {
 		uint32_t g = 1 + (uint32_t)rand_r(&seed) % (GROUPS - 1);
 
 		if (i % 64 == 63)
@@ -146,6 +146,5 @@ int main(void)
 	setitimer(ITIMER_REAL, &never, NULL);
 	must_be_valid(m);
 	printf("%u changes\n", changes);
-	CHECK(changes > 100);
 	return check_done();
 }

@@ -131,7 +131,7 @@ static uint32_t prog_id(int fd)
 /* The kernel frees by and by. */
 static bool goes(bool (*there)(uint32_t), uint32_t id)
 {
-	for (int i = 0; i < 3000 && there(id); i++) {
+	for (int i = 0; i < 60000 && there(id); i++) {
 		if (!on_kernel)
 			return false;
 		usleep(1000);
