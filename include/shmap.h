@@ -101,11 +101,12 @@ int shmap_map_stats(int fd, struct shmap_map_stats *stats, size_t size) SHMAP_WE
  * HASH, PERCPU_HASH, LRU_HASH, LRU_PERCPU_HASH, ARRAY, PERCPU_ARRAY, LPM_TRIE.
  *
  * The fd (0), or, with errno set:
- *   -EBADF, -EINVAL  no open fd; not a map; the same map twice
+ *   -EBADF, -EINVAL  no open fd; not a map; the same map twice; n is 0
  *   -EPERM           fd is write-only
  *   -EOPNOTSUPP      another type of map; its values hold timers
  *   -E2BIG           more than 16 maps
  *   -ENOMEM, -EMFILE no memory (in tmpfs); no fd
+ *   -EFAULT          fds, snapshots
  *   -EBUSY           somebody who is stopped is in the way; in a signal handler that
  *                    interrupted a map operation
  *   -EXDEV           the map came from another runtime directory
@@ -369,14 +370,15 @@ struct shmap_notify_opts {
 /*
  * Calls handler(event), event being a const struct shmap_event *, in a thread of the library's
  * (one for all handlers of the process, with all signals blocked but those of faults), until it is
- * removed or the process ends; changes after the return are noticed. The fd may be closed meanwhile. A forked
- * child has no handlers. A handle greater than 0; or, with errno set:
+ * removed or the process ends; changes after the return are noticed. The fd may be closed
+ * meanwhile. A forked child has no handlers. A handle greater than 0; or, with errno set:
  *
  *   -EBADF, -EINVAL  no map; no handler; opts of another size; a key, and the map has none
  *   -EPERM       the fd may not read and write
  *   -EFAULT      opts, key
  *   -ENOSPC      48 processes listen to this map already, or the process has 1024 listeners
  *   -ENOMEM
+ *   -EAGAIN, -EMFILE, -ENFILE  no thread; no fd, or no instance of inotify(7), is to be had
  *   -EOPNOTSUPP  the kernel has no membarrier(2)
  */
 int bpf_map_notify(int fd, void (*handler)(void *ctx)) SHMAP_WEAK;

@@ -32,7 +32,7 @@ struct seen {
 struct watching {
 	struct dump_map m;
 	char name[64];
-	bool json, quiet_start;
+	bool json;
 	long left; /* changes to show; < 0: without end */
 	int cpus;  /* 0: one value */
 	size_t key_room, value_size;
@@ -165,6 +165,20 @@ static int look(struct watching *w, const void *key, bool gone, bool tell)
 	return 0;
 }
 
+/* Of a prefix, what follows it is no part of the key. */
+static void trim(uint8_t *key, uint32_t size)
+{
+	uint32_t bits;
+
+	memcpy(&bits, key, 4);
+	for (uint32_t i = 4; i < size; i++) {
+		uint32_t from = (i - 4) * 8;
+
+		if (bits < from + 8)
+			key[i] &= bits <= from ? 0 : (uint8_t)(0xff << (from + 8 - bits));
+	}
+}
+
 /* All elements. */
 static int look_at_all(struct watching *w, bool tell)
 {
@@ -174,6 +188,8 @@ static int look_at_all(struct watching *w, bool tell)
 	w->round++;
 	while (!err && !bpf_map_get_next_key(w->m.fd, prev, w->next)) {
 		memcpy(w->key, w->next, w->m.key_size);
+		if (w->walk_only)
+			trim(w->key, w->m.key_size);
 		prev = w->key;
 		err = look(w, w->key, false, tell);
 	}

@@ -104,6 +104,10 @@ struct gate_ops {
 	 * 0, and nothing has changed. */
 	int (*modify)(struct map *m, const void *key, void *copy, int (*fn)(void *, void *),
 		      void *arg);
+	/* The same of values of 1, 2, 4 or 8 bytes without a lock: `new` where `old` is, at
+	 * `value`, which lookup() gave, as long as that is the key's. 1; 0: not so (any more);
+	 * -errno. NULL: elements are never replaced nor taken out. */
+	int (*put_word)(struct map *m, const void *key, void *value, uint64_t old, uint64_t new);
 	/* Handles are about to give pointers to values out, from a mapping that cannot be written
 	 * to and so cannot say it. NULL: it need not be said. */
 	void (*pointers)(struct map *m);

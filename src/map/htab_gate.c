@@ -179,12 +179,49 @@ static int htab_reserve(struct map *m, const struct gate_need *need, uint32_t n)
 	return 0;
 }
 
+static bool cas_word(void *value, uint32_t size, uint64_t old, uint64_t new)
+{
+	uint32_t old4 = (uint32_t)old;
+	uint16_t old2 = (uint16_t)old;
+	uint8_t old1 = (uint8_t)old;
+
+	switch (size) {
+	case 8:
+		return cas_seq_cst((uint64_t *)value, &old, new);
+	case 4:
+		return cas_seq_cst((uint32_t *)value, &old4, (uint32_t) new);
+	case 2:
+		return cas_seq_cst((uint16_t *)value, &old2, (uint16_t) new);
+	default:
+		return cas_seq_cst((uint8_t *)value, &old1, (uint8_t) new);
+	}
+}
+
+/* Under the lock under which elements are replaced and taken out: what is stored into one that
+ * has been would be nobody's. */
+static int htab_put_word(struct map *m, const void *key, void *value, uint64_t old, uint64_t new)
+{
+	uint32_t i = htab_key_bucket(m, htab_key_hash(m, key)) & (m->htab.stripes - 1);
+	int ret = htab_lock(m, i);
+
+	if (ret)
+		return ret;
+	if (unlikely(map_gate_shut(m))) {
+		htab_unlock(m, i);
+		return map_gate_wait(m);
+	}
+	ret = m->ops->lookup(m, key) == value && cas_word(value, m->attr.value_size, old, new);
+	htab_unlock(m, i);
+	return ret;
+}
+
 const struct gate_ops htab_gate_ops = {
 	.drain = htab_drain,
 	.copy_locked = htab_copy_locked,
 	.copied = htab_copied,
 	.reserve = htab_reserve,
 	.modify = htab_modify,
+	.put_word = htab_put_word,
 	.pointers = htab_programs_come,
 };
 
@@ -192,5 +229,6 @@ const struct gate_ops htab_gate_ops = {
 const struct gate_ops htab_lru_gate_ops = {
 	.drain = htab_drain,
 	.copied = htab_copied,
+	.put_word = htab_put_word,
 	.pointers = htab_programs_come,
 };

@@ -189,6 +189,46 @@ MODIFY_WORD(uint16_t)
 MODIFY_WORD(uint32_t)
 MODIFY_WORD(uint64_t)
 
+/* The same where the element may be replaced, or taken out, while fn thinks. */
+static int modify_word(struct map *m, const void *key, void *copy, int (*fn)(void *, void *),
+		       void *arg)
+{
+	uint64_t old, new;
+	void *value;
+	int ret;
+
+	for (;;) {
+		value = m->ops->lookup(m, key);
+		if (!value)
+			return -ENOENT;
+		switch (m->attr.value_size) {
+		case 1:
+			old = load_relaxed((uint8_t *)value);
+			break;
+		case 2:
+			old = load_relaxed((uint16_t *)value);
+			break;
+		case 4:
+			old = load_relaxed((uint32_t *)value);
+			break;
+		case 8:
+			old = load_relaxed((uint64_t *)value);
+			break;
+		default:
+			return -EINVAL;
+		}
+		/* (little-endian) */
+		memcpy(copy, &old, m->attr.value_size);
+		if (fn(copy, arg))
+			return -ECANCELED;
+		new = 0;
+		memcpy(&new, copy, m->attr.value_size);
+		ret = m->ops->gate->put_word(m, key, value, old, new);
+		if (ret)
+			return ret < 0 ? ret : 0;
+	}
+}
+
 /* In a section. copy: room for a value. */
 static int modify(struct map *m, const void *key, void *copy, int (*fn)(void *, void *), void *arg)
 {
@@ -196,6 +236,8 @@ static int modify(struct map *m, const void *key, void *copy, int (*fn)(void *, 
 
 	if (m->attr.spin_lock_off >= 0)
 		return m->ops->gate->modify(m, key, copy, fn, arg);
+	if (m->ops->gate->put_word && !m->ops->per_cpu)
+		return modify_word(m, key, copy, fn, arg);
 	value = m->ops->lookup(m, key);
 	if (!value)
 		return -ENOENT;

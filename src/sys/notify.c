@@ -520,6 +520,9 @@ static int begin(int fd, const struct shmap_notify_opts *opts, struct shmap_noti
 	int err;
 
 	*o = (struct shmap_notify_opts){0};
+	err = uaccess_init();
+	if (err)
+		return err;
 	if (opts) {
 		err = uaccess_copy(&o->sz, &opts->sz, sizeof(o->sz));
 		if (!err && o->sz != sizeof(*o))

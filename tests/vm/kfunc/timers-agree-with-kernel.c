@@ -177,6 +177,8 @@ static void values_as_kernel(void)
 
 /* a += 1 */
 static const struct bpf_insn count_up[] = {LD(DW, R1, R3, 0), ALU(ADD, R1, 1), STX(DW, R3, R1, 0), RET(0)};
+static const struct bpf_insn reads_nowhere[] = {MOVR(R6, R3), LEA(R1, -8), MOV(R2, 8), MOV(R3, 64), CALL(probe_read_kernel),
+	LD(DW, R1, R6, 0), ALU(ADD, R1, 1), STX(DW, R6, R1, 0), RET(0)};
 static const struct bpf_insn returns_one[] = {RET(1)};
 static const struct bpf_insn returns_key[] = {MOVR(R0, R2), EXIT};
 static const struct bpf_insn reads_timer[] = {LD(DW, R1, R3, AT_T), RET(0)};
@@ -304,6 +306,8 @@ static void callbacks_run(void)
 		run_until("again and again", CALLBACK(repeats), INSNS(START_ELEM(1000, 0)), 20, t);
 		run_until("cancels itself", CALLBACK(cancels_itself), INSNS(START_ELEM(0, 0)), 20, t);
 	}
+	/* a read that fails, in the thread that runs callbacks */
+	run_until("reads nowhere", CALLBACK(reads_nowhere), INSNS(START_ELEM(0, 0)), 1, T_ARRAY);
 	run_until("work", CALLBACK(count_up),
 		  INSNS(ELEM, ALU(ADD, R6, AT_W - AT_T), MOVR(R1, R6), MAP(R2, KM_EXTRA), MOV(R3, 0),
 			KF(WQ_INIT), MOVR(R1, R6), FUNC(R2, 0), MOV(R3, 0), KF(WQ_CALLBACK),
