@@ -225,13 +225,13 @@ void shmap_txn_abort(struct shmap_txn *t) SHMAP_WEAK;
  *   -EPERM      open: fd is write-only; modify: it is read-only, or the map frozen
  *   -EOPNOTSUPP, -EBADF, -EINVAL, -ENOMEM, ...: as above
  */
-struct map;
+struct shmap_map;
 struct shmap_handle {
 	/* what shmap_find() needs; not to be changed */
 	char *base; /* or NULL */
 	uint32_t max, stride;
-	void *(*find)(struct map *map, const void *key);
-	struct map *map;
+	void *(*find)(struct shmap_map *map, const void *key);
+	struct shmap_map *map;
 	/* as the map was made: of one value, for per-CPU maps */
 	uint32_t key_size, value_size;
 };
@@ -368,8 +368,8 @@ struct shmap_notify_opts {
 
 /*
  * Calls handler(event), event being a const struct shmap_event *, in a thread of the library's
- * (one for all handlers of the process, with all signals blocked), until it is removed or the
- * process ends; changes after the return are noticed. The fd may be closed meanwhile. A forked
+ * (one for all handlers of the process, with all signals blocked but those of faults), until it is
+ * removed or the process ends; changes after the return are noticed. The fd may be closed meanwhile. A forked
  * child has no handlers. A handle greater than 0; or, with errno set:
  *
  *   -EBADF, -EINVAL  no map; no handler; opts of another size; a key, and the map has none

@@ -4,6 +4,10 @@
 #include <stdint.h>
 #include <ucontext.h>
 
+#if defined(__SANITIZE_ADDRESS__)
+#include <sanitizer/asan_interface.h>
+#endif
+
 __thread struct fault_guard *fault_guard_top __attribute__((tls_model("initial-exec")));
 
 #if defined(__aarch64__)
@@ -66,10 +70,28 @@ __asm__(".pushsection .text\n"
 void fault_guard_load(const uint64_t regs[22]) __attribute__((noreturn));
 #endif
 
-void fault_guard_throw(void)
+/*
+ * Whose frames are left behind: the address sanitizer has marked places in them. Its own way of
+ * taking that back when a function does not return needs stack that is not marked.
+ */
+static inline void frames_left(const struct fault_guard *g, const void *from)
+{
+#if defined(__SANITIZE_ADDRESS__)
+	const uint8_t *to = (const uint8_t *)(uintptr_t)g->regs[2];
+
+	if ((const uint8_t *)from < to)
+		__asan_unpoison_memory_region(from, (size_t)(to - (const uint8_t *)from));
+#else
+	(void)g;
+	(void)from;
+#endif
+}
+
+__attribute__((no_sanitize("address"))) void fault_guard_throw(void)
 {
 	struct fault_guard *g = fault_guard_top;
 
+	frames_left(g, __builtin_frame_address(0));
 	fault_guard_top = g->outer;
 #if defined(__x86_64__)
 	__builtin_longjmp(g->regs, 1);
@@ -90,6 +112,7 @@ bool fault_guard_resume(void *ucontext)
 	greg_t *regs = ((ucontext_t *)ucontext)->uc_mcontext.gregs;
 	/* On the stack of who waits: what faulted may have come to the end of it, and what lies
 	 * behind that is somebody else's. */
+	frames_left(fault_guard_top, (const void *)((uintptr_t)regs[REG_RSP] & ~(uintptr_t)7));
 	regs[REG_RSP] = (greg_t)(uintptr_t)fault_guard_top->regs[2];
 	regs[REG_RIP] = (greg_t)(uintptr_t)fault_guard_throw;
 	regs[REG_EFL] &= ~(greg_t)0x400; /* direction flag: the ABI wants it clear */

@@ -132,6 +132,13 @@ static int look_at_elements(int fd, const struct bpf_map_info *info, uint32_t li
 	}
 	look->cut = look->n == room && room < info->max_entries;
 	qsort(look->elem, look->n, sizeof(*look->elem), by_key);
+	/* A walk begins anew where its key is deleted: what it met twice is one. */
+	for (uint32_t i = 0, n = look->n; i < n; i++) {
+		if (!i)
+			look->n = 0;
+		if (!look->n || look->elem[look->n - 1].key != look->elem[i].key)
+			look->elem[look->n++] = look->elem[i];
+	}
 	free(value);
 	return 0;
 }

@@ -41,6 +41,7 @@ struct watching {
 	size_t buckets, count;
 	unsigned long round;
 	bool no_walk;
+	bool walk_only; /* a lookup may find another key's element */
 };
 
 static size_t bucket_of(const struct watching *w, const void *key)
@@ -127,11 +128,12 @@ static void show(struct watching *w, const char *what, const void *key, const ui
 		w->left--;
 }
 
-/* The element of a key as it is now, against what was seen last. 0 or -ENOMEM. */
-static int look(struct watching *w, const void *key, bool tell)
+/* The element of a key as it is now, against what was seen last; gone: a walk has not met it.
+ * 0 or -ENOMEM. */
+static int look(struct watching *w, const void *key, bool gone, bool tell)
 {
 	struct seen **p = seen_find(w, key), *s = *p;
-	bool there = !bpf_map_lookup_elem(w->m.fd, key, w->value);
+	bool there = !(w->walk_only && gone) && !bpf_map_lookup_elem(w->m.fd, key, w->value);
 
 	if (!there) {
 		if (s) {
@@ -173,7 +175,7 @@ static int look_at_all(struct watching *w, bool tell)
 	while (!err && !bpf_map_get_next_key(w->m.fd, prev, w->next)) {
 		memcpy(w->key, w->next, w->m.key_size);
 		prev = w->key;
-		err = look(w, w->key, tell);
+		err = look(w, w->key, false, tell);
 	}
 	if (!err && errno != ENOENT && !prev)
 		w->no_walk = true;
@@ -184,7 +186,7 @@ static int look_at_all(struct watching *w, bool tell)
 			if (s->round == w->round)
 				continue;
 			memcpy(w->key, s->data, w->m.key_size);
-			err = look(w, w->key, tell);
+			err = look(w, w->key, true, tell);
 		}
 	return err;
 }
@@ -215,9 +217,9 @@ static int take(struct watching *w, const struct shmap_event *e)
 		show_plain(w, e);
 		return 0;
 	}
-	if (e->key) {
+	if (e->key && !w->walk_only) {
 		memcpy(w->key, e->key, w->m.key_size);
-		return look(w, w->key, true);
+		return look(w, w->key, false, true);
 	}
 	if (e->kind == SHMAP_CHANGE_STORE && e->length && w->m.key_size == 4) {
 		uint64_t from = e->offset / stride, last = (e->offset + e->length - 1) / stride;
@@ -225,7 +227,7 @@ static int take(struct watching *w, const struct shmap_event *e)
 		for (; !err && from <= last && from < w->m.max_entries; from++) {
 			uint32_t index = (uint32_t)from;
 
-			err = look(w, &index, true);
+			err = look(w, &index, false, true);
 		}
 		return err;
 	}
@@ -273,7 +275,7 @@ static int map_open_arg(const char *arg)
 	int fd;
 
 	if (*arg && !*end) {
-		fd = bpf_map_get_fd_by_id((uint32_t)id);
+		fd = id <= UINT32_MAX ? bpf_map_get_fd_by_id((uint32_t)id) : -1;
 		if (fd < 0)
 			cli_error("there is no map with id %s", arg);
 		return fd;
@@ -322,6 +324,7 @@ static int watch_begin(struct watching *w, int fd)
 	if (!w->key || !w->next || !w->value || !w->seen)
 		return cli_error("out of memory");
 	w->no_walk = !info.key_size;
+	w->walk_only = info.type == BPF_MAP_TYPE_LPM_TRIE;
 	return 0;
 }
 

@@ -615,6 +615,9 @@ static int array_drain(struct map *m, const void *key)
 	uint32_t i, from = key ? array_index(key) : 0, upto = key ? from + 1 : m->array.redo_count;
 	int err;
 
+	/* A key that was looked for, and that no array of this size has. */
+	if (from >= m->attr.max_entries)
+		return 0;
 	/* A holder of the lock in a value looked at the gate before it wrote. */
 	if (key && array_has_lock(m)) {
 		err = array_lock(m, from);

@@ -32,6 +32,7 @@
 
 #define MAP_LOCKS 1U
 #define MAP_WATCHED 2U
+#define MAP_CAME_SHIFT 8 /* above it, while MAP_WATCHED: the number of the last listener */
 
 /* The kinds of notices; the public header's SHMAP_CHANGE_*. */
 enum map_change {

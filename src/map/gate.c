@@ -39,34 +39,10 @@ static struct gate_file *file;
 
 static int file_open(void)
 {
-	const size_t size = GATE_DATA_OFF + (size_t)GATE_SLOTS * GATE_DATA;
-	struct gate_file *none = NULL;
-	struct stat st;
-	void *base;
-	int fd, err;
-
 	if (likely(load_acquire(&file)))
 		return 0;
-	err = rundir_open();
-	if (err)
-		return err;
-	fd = rundir_open_txn();
-	if (fd < 0)
-		return fd;
-	err = raw_fstat(fd, &st);
-	if (!err && (size_t)st.st_size < size)
-		err = raw_ftruncate(fd, (off_t)size);
-	if (!err)
-		err = raw_fallocate(fd, 0, 0, GATE_DATA_OFF);
-	base = err ? NULL : raw_mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	raw_close(fd);
-	if (err)
-		return err == -ENOSPC ? -ENOMEM : err;
-	if (raw_is_error(base))
-		return (int)(intptr_t)base;
-	if (!cas_seq_cst(&file, &none, (struct gate_file *)base))
-		raw_munmap(base, size);
-	return load_acquire(&file) ? 0 : -ENOMEM; /* pairs with the winner's exchange */
+	return rundir_share("txn", GATE_DATA_OFF + (uint64_t)GATE_SLOTS * GATE_DATA, GATE_DATA_OFF,
+			    0, (void **)&file);
 }
 
 static uint8_t *slot_data(uint32_t i)
@@ -88,7 +64,7 @@ static int slot_room(uint32_t i, uint32_t bytes)
 	if (bytes <= slot->backed)
 		return 0;
 	bytes = round_up_u64(bytes, GATE_GROW);
-	fd = rundir_open_txn();
+	fd = rundir_open_shared("txn");
 	if (fd < 0)
 		return fd;
 	err = raw_fallocate(fd, 0, GATE_DATA_OFF + (off_t)i * GATE_DATA, bytes);
@@ -251,8 +227,10 @@ static enum holder holder_of(const uint32_t *word, uint32_t tag)
 {
 	uint32_t i = (tag & TAG_SLOT) - 1, claim;
 
-	if (i >= GATE_SLOTS || file_open())
+	if (file_open())
 		return HOLDER_LIVES;
+	if (i >= GATE_SLOTS)
+		return load_seq_cst(word) == tag ? HOLDER_NONE : HOLDER_LIVES;
 	/* Acquire: who took the slot anew had opened the gates before that. */
 	claim = load_acquire(&file->claim[i].word);
 	if (load_acquire(&file->slot[i].generation) << TAG_SHIFT != (tag & ~TAG_SLOT))
@@ -283,8 +261,11 @@ int map_gate_wait(struct map *m)
 			err = slot_recover((tag & TAG_SLOT) - 1, tag);
 			if (err && err != -EBUSY)
 				return err;
-			if (!err)
+			/* What is done does not keep its tag here: that is damage. */
+			if (!err && m->writable) {
+				cas_seq_cst(word, &tag, 0);
 				continue;
+			}
 			break;
 		case HOLDER_NONE:
 			if (m->writable)

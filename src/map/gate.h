@@ -104,6 +104,9 @@ struct gate_ops {
 	 * 0, and nothing has changed. */
 	int (*modify)(struct map *m, const void *key, void *copy, int (*fn)(void *, void *),
 		      void *arg);
+	/* Handles are about to give pointers to values out, from a mapping that cannot be written
+	 * to and so cannot say it. NULL: it need not be said. */
+	void (*pointers)(struct map *m);
 };
 
 /* Gates that this thread holds. */

@@ -76,6 +76,8 @@
 #ifndef SHMAP_MAP_HTAB_H
 #define SHMAP_MAP_HTAB_H
 
+#include <string.h>
+
 #include "base/atomic.h"
 #include "base/bits.h"
 #include "base/errors.h"
@@ -350,18 +352,21 @@ static inline __attribute__((always_inline)) bool htab_in_place(const struct hta
 	return likely(!load_relaxed(&st->intent.programs));
 }
 
-/* Then does it. Release: as a commit. */
+/* Then does it. Release: as a commit. A caller's value may be anywhere. */
 static inline __attribute__((always_inline)) void htab_store(uint8_t *to, const void *value,
 							     uint32_t size)
 {
+	uint64_t v = 0;
+
+	memcpy(&v, value, size == 8 ? 8 : size == 4 ? 4 : size == 2 ? 2 : 1);
 	if (likely(size == 8))
-		store_release((uint64_t *)to, *(const uint64_t *)value);
+		store_release((uint64_t *)to, v);
 	else if (size == 4)
-		store_release((uint32_t *)to, *(const uint32_t *)value);
+		store_release((uint32_t *)to, (uint32_t)v);
 	else if (size == 2)
-		store_release((uint16_t *)to, *(const uint16_t *)value);
+		store_release((uint16_t *)to, (uint16_t)v);
 	else
-		store_release(to, *(const uint8_t *)value);
+		store_release(to, (uint8_t)v);
 }
 
 /* What the caller of a writer found out about the key's place. */

@@ -165,6 +165,7 @@ static int percpu_value_out(struct map *m, uint32_t stripe, uint32_t index, void
 {
 	struct stripe *st = htab_stripe(m, stripe);
 	const struct intent *in = &st->intent;
+	uint32_t cpu;
 	int err;
 
 	if (likely(!lock_owner_died(&st->lock)))
@@ -177,9 +178,11 @@ static int percpu_value_out(struct map *m, uint32_t stripe, uint32_t index, void
 		return htab_value_out(m, index, user);
 	}
 	err = htab_value_out(m, index, user);
-	if (!err && load_acquire(&in->op) == INTENT_PLACE && in->elem1 == index + 1 &&
-	    in->where < m->attr.possible_cpus)
-		err = uaccess_copy(uaccess_at(user, in->where * m->elem_size),
+	if (err || load_acquire(&in->op) != INTENT_PLACE || load_relaxed(&in->elem1) != index + 1)
+		return err;
+	cpu = load_relaxed(&in->where);
+	if (cpu < m->attr.possible_cpus)
+		err = uaccess_copy(uaccess_at(user, (size_t)cpu * m->elem_size),
 				   htab_staged(m, stripe), m->attr.value_size);
 	return err;
 }

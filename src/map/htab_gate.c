@@ -185,10 +185,12 @@ const struct gate_ops htab_gate_ops = {
 	.copied = htab_copied,
 	.reserve = htab_reserve,
 	.modify = htab_modify,
+	.pointers = htab_programs_come,
 };
 
 /* A commit may not make other keys give way: no transactions. */
 const struct gate_ops htab_lru_gate_ops = {
 	.drain = htab_drain,
 	.copied = htab_copied,
+	.pointers = htab_programs_come,
 };

@@ -129,6 +129,19 @@ static int lpm_recover(struct map *m)
 	return 0;
 }
 
+/* What follows the prefix is nobody's business. */
+static bool lpm_same_key(const struct map *m, const void *a, const void *b)
+{
+	const uint8_t *x = a, *y = b;
+	uint32_t bits, other, room = (m->attr.key_size - 4) * 8;
+
+	memcpy(&bits, a, 4);
+	memcpy(&other, b, 4);
+	if (bits != other || bits > room || memcmp(x + 4, y + 4, bits / 8))
+		return false;
+	return !(bits % 8) || !((x[4 + bits / 8] ^ y[4 + bits / 8]) >> (8 - bits % 8));
+}
+
 const struct map_ops lpm_map_ops = {
 	.type = BPF_MAP_TYPE_LPM_TRIE,
 	.name = "lpm_trie",
@@ -141,6 +154,7 @@ const struct map_ops lpm_map_ops = {
 	.write = lpm_write,
 	.erase = lpm_erase,
 	.next_key = lpm_next_key,
+	.same_key = lpm_same_key,
 	.lookup = lpm_lookup,
 	.update = lpm_update,
 	.delete = lpm_delete,

@@ -149,6 +149,8 @@ struct map_ops {
 	/* key NULL: first. -ENOENT at the end. Unknown key: first. next: private memory */
 	int (*next_key)(struct map *m, const void *key, void *next);
 	int (*pop)(struct map *m, const void *key, void *value, uint64_t flags);
+	/* Do both name the same element? NULL: if all their bytes are equal. */
+	bool (*same_key)(const struct map *m, const void *a, const void *b);
 
 	void *(*lookup)(struct map *m, const void *key);
 	long (*update)(struct map *m, const void *key, const void *value, uint64_t flags);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "map/notice.h"
 
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -85,18 +86,27 @@ static bool anyone_listens(struct notice *n)
 	return false;
 }
 
-/* The last listener is gone, or died long ago: changes are nobody's business any more. */
+/*
+ * The last listener is gone, or died long ago: changes are nobody's business any more. Who came
+ * meanwhile has made the word another one (watch()); who came before is among the names.
+ */
 static void sweep(struct map *m)
 {
-	struct notice *n = notice_of(m);
+	uint32_t hooks = load_seq_cst(&m->shared->hooks);
 
-	if (anyone_listens(n))
-		return;
-	/* Full fence: partner of the one between a new listener's name and its bit. */
-	fetch_and_seq_cst(&m->shared->hooks, ~MAP_WATCHED);
-	fence_after_rmw();
-	if (anyone_listens(n))
-		fetch_or_seq_cst(&m->shared->hooks, MAP_WATCHED);
+	while (hooks & MAP_WATCHED && !anyone_listens(notice_of(m)))
+		if (cas_seq_cst(&m->shared->hooks, &hooks, hooks & MAP_LOCKS))
+			break;
+}
+
+/* After the listener's name is there: see sweep(). */
+static void watch(struct map *m)
+{
+	uint32_t hooks = load_relaxed(&m->shared->hooks), watched;
+
+	watched = MAP_WATCHED | fetch_add_seq_cst(&notice_of(m)->came, 1U) << MAP_CAME_SHIFT;
+	while (!cas_seq_cst(&m->shared->hooks, &hooks, (hooks & MAP_LOCKS) | watched))
+		;
 }
 
 void notice_post(struct map *m, enum map_change kind, const void *user_key, uint64_t offset,
@@ -160,7 +170,7 @@ int notice_listen(struct map *m, uint64_t me, uint64_t *next)
 	return -ENOSPC;
 found:
 	store_seq_cst(&load_acquire(&writers_mapped)->watched, 1);
-	fetch_or_seq_cst(&m->shared->hooks, MAP_WATCHED);
+	watch(m);
 	if (!writers_barrier()) {
 		notice_unlisten(m, me);
 		return -EOPNOTSUPP;
@@ -245,6 +255,16 @@ void notice_arm(struct map *m)
 	fence_after_rmw();
 }
 
+/* The dead tenant's mark k has been noted; unless another has the record now. */
+static void deaths_noted(struct writer *w, uint32_t gen, unsigned int k)
+{
+	uint32_t was = load_relaxed(&w->noted), now;
+
+	do {
+		now = (was ^ gen) & WRITER_GEN_MASK ? gen & WRITER_GEN_MASK : was;
+	} while (!cas_seq_cst(&w->noted, &was, now | writer_noted_bit(k)));
+}
+
 void notice_deaths(struct map *m, uint64_t *leases)
 {
 	struct notice *n = notice_of(m);
@@ -256,22 +276,21 @@ void notice_deaths(struct map *m, uint64_t *leases)
 
 	for (uint32_t i = 0; i < high; i++) {
 		struct writer *w = writer_at(i);
+		uint32_t gen = load_acquire(&w->gen);
 
 		if (!writer_died(w))
 			continue;
 		for (unsigned int k = 0; k < WRITER_MAPS; k++) {
-			uint32_t was = load_acquire(&w->map[k]);
+			uint32_t mark = load_acquire(&w->map[k]);
 
-			if (was == WRITER_ALL) {
-				/* for the listeners of all maps */
-				deaths = fetch_add_seq_cst(&h->deaths, 1) + 1;
-				cas_seq_cst(&w->map[k], &was, 0);
-			}
-			if (was != id)
+			if ((mark != id && mark != WRITER_ALL) || writer_noted(w, gen, k))
 				continue;
-			/* First the notice: dying here, the mark is still there. */
-			notice_post(m, MAP_CHANGE_MANY, NULL, 0, 0, 1);
-			cas_seq_cst(&w->map[k], &was, 0);
+			/* First the notice: dying here, the mark is still to be noted. */
+			if (mark == WRITER_ALL) /* for the listeners of all maps */
+				deaths = fetch_add_seq_cst(&h->deaths, 1) + 1;
+			else
+				notice_post(m, MAP_CHANGE_MANY, NULL, 0, 0, 1);
+			deaths_noted(w, gen, k);
 		}
 	}
 	if (deaths != noted) {
@@ -303,6 +322,8 @@ struct notice_raw *notice_raw_add(struct map *m, uint32_t pid, uint64_t addr, ui
 		if (was)
 			fetch_add_seq_cst(&n->raw_gone, 1);
 		store_relaxed(&r->gen, load_relaxed(&r->gen) + 1);
+		/* Pairs with the one of raw_watch_look(): who sees what follows sees gen. */
+		fence_release();
 		store_relaxed(&r->addr, addr);
 		store_relaxed(&r->len, len);
 		store_relaxed(&r->offset, offset);
@@ -316,10 +337,21 @@ struct notice_raw *notice_raw_add(struct map *m, uint32_t pid, uint64_t addr, ui
 	return NULL;
 }
 
+void notice_raw_free(struct notice_raw *r, uint32_t pid, uint32_t gen)
+{
+	const uint32_t words[2] = {pid, gen}, none[2] = {0, gen};
+	uint64_t was, free;
+
+	_Static_assert(offsetof(struct notice_raw, gen) == 4, "one word with pid");
+	memcpy(&was, words, 8);
+	memcpy(&free, none, 8);
+	cas_seq_cst((uint64_t *)&r->pid, &was, free);
+}
+
 void notice_raw_drop(struct map *m, struct notice_raw *r, uint32_t pid, uint32_t gen)
 {
 	if (load_relaxed(&r->gen) != gen)
 		return;
 	fetch_add_seq_cst(&notice_of(m)->raw_gone, 1);
-	cas_seq_cst(&r->pid, &pid, 0);
+	notice_raw_free(r, pid, gen);
 }

@@ -46,7 +46,8 @@ struct notice {
 	uint32_t raw_gone;  /* mappings that went: their last stores may not have been seen */
 	uint32_t raw_lost;  /* mappings that found no slot: compare */
 	uint32_t raw_noted; /* raw_gone, as far as it has been noted */
-	uint32_t pad2[7];
+	uint32_t came;	    /* listeners so far */
+	uint32_t pad2[6];
 	uint64_t listener[NOTICE_LISTENERS]; /* names of records */
 	struct notice_raw raw[NOTICE_RAW];
 };
@@ -99,6 +100,8 @@ void notice_deaths(struct map *m, uint64_t *leases);
 /* Raw mappings: a slot for one, or NULL; its end. */
 struct notice_raw *notice_raw_add(struct map *m, uint32_t pid, uint64_t addr, uint64_t len,
 				  uint64_t offset);
+/* The place is nobody's, if it is still that mapping's. */
+void notice_raw_free(struct notice_raw *raw, uint32_t pid, uint32_t gen);
 void notice_raw_drop(struct map *m, struct notice_raw *raw, uint32_t pid, uint32_t gen);
 
 #endif

@@ -96,13 +96,17 @@ static int copy_data(struct copying *c)
 
 static int copying_begin(struct copying *c, struct map *m)
 {
+	struct map *writable;
 	int err = map_snapshot_check(m, false);
+	bool again;
 
 	*c = (struct copying){.fd = -1, .source = -1};
 	if (!err)
-		err = gate_writable(m, &c->m, &c->again);
+		err = gate_writable(m, &writable, &again);
 	if (err)
 		return err;
+	c->m = writable;
+	c->again = again;
 	c->size = m->notice_off;
 	c->source = object_open_id(OBJECT_MAP, m->obj.id, O_RDONLY);
 	if (c->source < 0)

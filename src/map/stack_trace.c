@@ -448,7 +448,8 @@ static int stack_pop(struct map *m, const void *key, void *value, uint64_t flags
 	if (word)
 		group_unmark(m, id);
 	if (e) {
-		len = e->nr <= stack_frames(m) ? e->nr * frame_size(m) : 0;
+		len = load_relaxed(&e->nr);
+		len = len <= stack_frames(m) ? len * frame_size(m) : 0;
 		err = uaccess_copy(value, e->frames, len);
 		if (!err)
 			err = uaccess_zero(uaccess_at(value, len), m->attr.value_size - len);

@@ -38,8 +38,9 @@
 enum { DIR_TOP = OBJECT_KINDS, DIR_REF, DIR_FS, DIR_COUNT };
 
 static const char *const dir_names[DIR_COUNT] = {
-	[OBJECT_MAP] = "map",	[OBJECT_PROG] = "prog", [OBJECT_BTF] = "btf", [OBJECT_LINK] = "link",
-	[OBJECT_PERF] = "perf", [DIR_TOP] = "",		[DIR_REF] = "ref",    [DIR_FS] = "fs",
+	[OBJECT_MAP] = "map",	[OBJECT_PROG] = "prog", [OBJECT_BTF] = "btf",
+	[OBJECT_LINK] = "link", [OBJECT_PERF] = "perf", [DIR_TOP] = "",
+	[DIR_REF] = "ref",	[DIR_FS] = "fs",
 };
 
 struct rundir {
@@ -377,7 +378,7 @@ int rundir_open(void)
 }
 
 /* Empty is a valid state: who uses the file sizes it, in any process. */
-static int open_shared(const char *name)
+int rundir_open_shared(const char *name)
 {
 	int dir = rundir_fd();
 
@@ -386,14 +387,35 @@ static int open_shared(const char *name)
 	return raw_openat(dir, name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 }
 
-int rundir_open_cpus(void)
+int rundir_share(const char *name, uint64_t size, uint64_t filled, uint64_t skip, void **where)
 {
-	return open_shared("cpus");
-}
+	void *base, *none = NULL;
+	struct stat st;
+	int fd, err;
 
-int rundir_open_txn(void)
-{
-	return open_shared("txn");
+	err = rundir_open();
+	if (err)
+		return err;
+	fd = rundir_open_shared(name);
+	if (fd < 0)
+		return fd;
+	err = raw_fstat(fd, &st);
+	/* Grows, the same in each process; never shrinks what another one sized. */
+	if (!err && (uint64_t)st.st_size < size)
+		err = raw_ftruncate(fd, (off_t)size);
+	/* A hole in a full tmpfs would be a SIGBUS. */
+	if (!err)
+		err = raw_fallocate(fd, 0, 0, (off_t)filled);
+	base = err ? NULL : raw_mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	raw_close(fd);
+	if (err)
+		return err == -ENOSPC ? -ENOMEM : err;
+	if (raw_is_error(base))
+		return (int)(intptr_t)base;
+	/* pairs with load_acquire() of who looks whether it is mapped */
+	if (!cas_seq_cst(where, &none, (void *)((uint8_t *)base + skip)))
+		raw_munmap(base, size); /* another thread was first */
+	return 0;
 }
 
 /* The fd of a directory, opened anew when the program has closed or replaced it. */

@@ -46,8 +46,14 @@ int rundir_fd(void);			/* O_PATH|O_CLOEXEC fd of the directory */
 int rundir_kind_fd(enum object_kind kind); /* fd of map/, prog/, btf/, link/, perf/ */
 int rundir_ref_fd(void);
 int rundir_fs_fd(void);
-int rundir_open_cpus(void);		/* a new fd of the file `cpus`, or -errno */
-int rundir_open_txn(void);		/* likewise of `txn` */
+/* A new fd of a file that all processes share, made empty when it is not there; or -errno. */
+int rundir_open_shared(const char *name);
+/*
+ * Maps such a file at *where, once for all threads, for good: `size` bytes, the first `filled` of
+ * them allocated; *where is `skip` bytes into it. The caller has seen that *where is NULL. 0 or
+ * -errno (full: -ENOMEM).
+ */
+int rundir_share(const char *name, uint64_t size, uint64_t filled, uint64_t skip, void **where);
 struct rundir_ids *rundir_ids(void);
 /* The last id that was given out for a kind. */
 static inline uint32_t *rundir_next_id(enum object_kind kind)

@@ -181,35 +181,13 @@ static void online_read(void)
 
 int lease_open(void)
 {
-	unsigned int cpus = lease_possible_cpus();
-	size_t size = round_up_u64((1 + (uint64_t)cpus) * CACHE_LINE, SHMAP_PAGE);
-	struct lease_line *none = NULL;
-	struct stat st;
-	void *base;
-	int fd, err;
+	uint64_t size =
+		round_up_u64((1 + (uint64_t)lease_possible_cpus()) * CACHE_LINE, SHMAP_PAGE);
 
 	if (likely(load_acquire(&lines)))
 		return 0;
-	err = rundir_open();
-	if (err)
-		return err;
 	online_read();
-	fd = rundir_open_cpus();
-	if (fd < 0)
-		return fd;
-	err = raw_fstat(fd, &st);
-	/* Grows and fills holes; never shrinks what another process sized. */
-	if (!err && (size_t)st.st_size < size)
-		err = raw_fallocate(fd, 0, 0, (off_t)size);
-	base = err ? NULL : raw_mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	raw_close(fd);
-	if (err)
-		return err == -ENOSPC ? -ENOMEM : err;
-	if (raw_is_error(base))
-		return (int)(intptr_t)base;
-	if (!cas_seq_cst(&lines, &none, (struct lease_line *)base + 1))
-		raw_munmap(base, size);		   /* another thread was first */
-	return load_acquire(&lines) ? 0 : -ENOMEM; /* pairs with the winner's exchange */
+	return rundir_share("cpus", size, size, CACHE_LINE, (void **)&lines);
 }
 
 static unsigned int cpu_now(void)

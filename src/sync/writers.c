@@ -11,24 +11,14 @@
 #include "sync/robust.h"
 
 #define WRITERS_SIZE ((1 + (uint64_t)WRITERS_MAX) * CACHE_LINE)
-#define WRITER_GEN_MASK 0xffffffU
 #define LINK_PREV 8 /* glibc's back link, in front of the entry */
 
 struct writers_head *writers_mapped;
 
-static int writers_fd(void)
-{
-	int dir = rundir_fd();
-
-	if (dir < 0)
-		return dir;
-	return raw_openat(dir, "writers", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-}
-
 /* Pages come as records are used: a hole in a full tmpfs would be a SIGBUS. */
 static int populate(uint64_t offset)
 {
-	int fd = writers_fd(), err;
+	int fd = rundir_open_shared("writers"), err;
 
 	if (fd < 0)
 		return fd;
@@ -39,34 +29,10 @@ static int populate(uint64_t offset)
 
 int writers_open(void)
 {
-	const uint64_t size = round_up_u64(WRITERS_SIZE, SHMAP_PAGE);
-	struct writers_head *none = NULL;
-	struct stat st;
-	void *base;
-	int fd, err;
-
 	if (likely(load_acquire(&writers_mapped)))
 		return 0;
-	err = rundir_open();
-	if (err)
-		return err;
-	fd = writers_fd();
-	if (fd < 0)
-		return fd;
-	err = raw_fstat(fd, &st);
-	if (!err && (uint64_t)st.st_size < size)
-		err = raw_ftruncate(fd, (off_t)size); /* each process the same: never shrinks */
-	if (!err)
-		err = raw_fallocate(fd, 0, 0, SHMAP_PAGE);
-	base = err ? NULL : raw_mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	raw_close(fd);
-	if (err)
-		return err == -ENOSPC ? -ENOMEM : err;
-	if (raw_is_error(base))
-		return (int)(intptr_t)base;
-	if (!cas_seq_cst(&writers_mapped, &none, base))
-		raw_munmap(base, size); /* another thread was first */
-	return 0;
+	return rundir_share("writers", round_up_u64(WRITERS_SIZE, SHMAP_PAGE), SHMAP_PAGE, 0,
+			    (void **)&writers_mapped);
 }
 
 static int membarrier(int cmd)
@@ -121,7 +87,8 @@ static void writer_clear(struct writer *w)
 
 	for (unsigned int i = 0; i < WRITER_MAPS; i++)
 		busy = busy ||
-		       (load_relaxed(&w->map[i]) && load_relaxed(&w->map[i]) != WRITER_SLOW);
+		       (load_relaxed(&w->map[i]) && load_relaxed(&w->map[i]) != WRITER_SLOW &&
+			!writer_noted(w, load_relaxed(&w->gen), i));
 	/* Before the marks go: dying here, they are still there. */
 	if (busy)
 		fetch_add_seq_cst(&h->deaths, 1);

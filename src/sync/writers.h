@@ -33,6 +33,7 @@
 /* As a mark: several maps. */
 #define WRITER_ALL (UINT32_MAX - 1)
 #define WRITERS_MAX 16384U
+#define WRITER_GEN_MASK 0xffffffU
 
 struct writer {
 	uint32_t word;	    /* 0: free; TID; FUTEX_OWNER_DIED */
@@ -43,7 +44,8 @@ struct writer {
 	uint64_t list_prev; /* glibc may store here */
 	uint64_t list_next; /* offset 32 = -futex_offset: read by the kernel */
 	uint32_t map[WRITER_MAPS];
-	uint32_t pad[2];
+	uint32_t noted; /* gen of a dead tenant, and a bit for each of its marks that was noted */
+	uint32_t pad;
 };
 
 _Static_assert(sizeof(struct writer) == CACHE_LINE, "one line");
@@ -94,6 +96,20 @@ bool writer_gone(uint64_t name);
 static inline bool writer_died(const struct writer *w)
 {
 	return !!(load_relaxed(&w->word) & FUTEX_OWNER_DIED);
+}
+
+/* Its marks stay, as the next tenant's may already stand in their place: those of which
+ * everybody has been told are remembered with the dead one's generation. */
+static inline uint32_t writer_noted_bit(unsigned int k)
+{
+	return 1U << 24 << k;
+}
+
+static inline bool writer_noted(const struct writer *w, uint32_t gen, unsigned int k)
+{
+	uint32_t noted = load_relaxed(&w->noted);
+
+	return noted & writer_noted_bit(k) && !((noted ^ gen) & WRITER_GEN_MASK);
 }
 
 /* A full barrier in all threads of all processes that use maps, but for those whose records say

@@ -82,6 +82,19 @@ static int handle_map(const struct fd_ref *r, struct map **out)
 	return -EXDEV;
 }
 
+/* Values that are found stay (G2) also where the map is open for reading alone; but for a process
+ * that may not write to the file at all: docs/compat.md. */
+static void handle_says(struct map *m)
+{
+	struct map *writable;
+	bool again;
+
+	if (m->writable || !m->ops->gate->pointers || gate_writable(m, &writable, &again))
+		return;
+	m->ops->gate->pointers(writable);
+	map_put(writable);
+}
+
 static long handle_make(struct fd_ref *r, struct shmap_handle **out)
 {
 	struct map_inline in = {0};
@@ -102,11 +115,13 @@ static long handle_make(struct fd_ref *r, struct shmap_handle **out)
 		free(h);
 		return err;
 	}
+	handle_says(m);
 	if (m->ops->inlined)
 		m->ops->inlined(m, &in);
 	h->writable = m->writable && r->access & FD_WRITE;
-	h->pub.map = m;
-	h->pub.find = in.lookup ? in.lookup : m->ops->lookup;
+	h->pub.map = (struct shmap_map *)m;
+	h->pub.find = (void *(*)(struct shmap_map *, const void *))(in.lookup ? in.lookup
+									      : m->ops->lookup);
 	h->pub.key_size = m->attr.key_size;
 	h->pub.value_size = m->attr.value_size;
 	if (in.max && !in.cpus && !in.guard_off) {
@@ -137,7 +152,7 @@ long sys_handle_open(int fd, struct shmap_handle **out)
 void sys_handle_close(struct shmap_handle *pub)
 {
 	struct handle *h = (struct handle *)pub;
-	struct map *m = pub->map;
+	struct map *m = (struct map *)pub->map;
 	uint32_t id = m->obj.id;
 
 	fd_inside_begin();
@@ -209,7 +224,7 @@ long sys_modify(struct shmap_handle *pub, const void *key, int (*fn)(void *value
 		void *arg)
 {
 	struct handle *h = (struct handle *)pub;
-	struct map *m = pub->map;
+	struct map *m = (struct map *)pub->map;
 	uint64_t local[32];
 	struct map_changing c;
 	void *copy = local;

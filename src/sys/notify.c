@@ -4,6 +4,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -83,16 +84,27 @@ static bool value_changed(struct sub *s)
 	return differs;
 }
 
+/* An update of another key: has this one given way to it? Then that is what happened. */
+static bool evicted(struct sub *s, struct notice_event *e)
+{
+	if (e->kind != MAP_CHANGE_UPDATE || !value_changed(s))
+		return false;
+	e->kind = s->there ? MAP_CHANGE_MANY : MAP_CHANGE_DELETE;
+	e->key_len = 0;
+	return true;
+}
+
 /* What the event says of the key that is asked for. */
-static bool concerns(struct sub *s, const struct notice_event *e)
+static bool concerns(struct sub *s, struct notice_event *e)
 {
 	struct map *m = s->w->map;
 
 	if (!s->key)
 		return true;
 	if (e->key_len) {
-		if (memcmp(e->key, s->key, m->attr.key_size))
-			return false;
+		if (m->ops->same_key ? !m->ops->same_key(m, e->key, s->key)
+				     : memcmp(e->key, s->key, m->attr.key_size))
+			return m->ops->evicts && evicted(s, e);
 		value_changed(s);
 		return true;
 	}
@@ -217,6 +229,25 @@ static void hush(int fd)
 		;
 }
 
+/* The program may have closed every fd that it does not know, and given the number to a file of
+ * its own: that is not ours to read, write or close. */
+static bool still_ours(int fd, const char *what)
+{
+	char path[48], text[32];
+	ssize_t n;
+
+	if (fd < 0)
+		return false;
+	snprintf(path, sizeof(path), "/proc/thread-self/fd/%d", fd);
+	n = raw_readlinkat(AT_FDCWD, path, text, sizeof(text));
+	/* without /proc it has to be believed */
+	return (n == (ssize_t)strlen(what) && !memcmp(text, what, (size_t)n)) ||
+	       (n == -ENOENT && raw_fcntl(fd, F_GETFD, 0) >= 0);
+}
+
+#define BELL "anon_inode:inotify"
+#define KICK "anon_inode:[eventfd]"
+
 static uint64_t now_ns(void)
 {
 	struct timespec ts = {0};
@@ -244,16 +275,28 @@ static void *serve_thread(void *arg)
 		more = serve_all();
 		now = now_ns();
 		wait = look_all(now - looked >= LOOK_NS);
-		if (now - looked >= LOOK_NS)
+		if (now - looked >= LOOK_NS) {
 			looked = now;
+			bell = still_ours(bell, BELL) ? bell : -1;
+			kick = still_ours(kick, KICK) ? kick : -1;
+		}
 		if (arm_all() || more)
 			continue;
 		pthread_mutex_unlock(&lock);
+		/* nobody can call us: then we look */
+		if ((fds[0].fd < 0 || fds[1].fd < 0) && wait > RAW_PERIOD_NS)
+			wait = RAW_PERIOD_NS;
 		ts = (struct timespec){.tv_nsec = (long)wait};
 		raw_ppoll(fds, 2, &ts);
-		hush(bell);
-		hush(kick);
 		pthread_mutex_lock(&lock);
+		if (fds[0].revents && still_ours(bell, BELL))
+			hush(bell);
+		else if (fds[0].revents)
+			bell = -1;
+		if (fds[1].revents && still_ours(kick, KICK))
+			hush(kick);
+		else if (fds[1].revents)
+			kick = -1;
 	}
 	pthread_mutex_unlock(&lock);
 	return NULL;
@@ -276,10 +319,10 @@ static void after_fork_child(void)
 	subs_end = 0;
 	all = NULL;
 	running = NULL;
-	if (started) {
+	if (started && still_ours(bell, BELL))
 		raw_close(bell);
+	if (started && still_ours(kick, KICK))
 		raw_close(kick);
-	}
 	bell = kick = -1;
 	started = failed = false;
 	pthread_cond_init(&changed, NULL);
@@ -303,6 +346,7 @@ static int high_fd(int fd)
 
 static int start(void)
 {
+	static const int faults[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL};
 	sigset_t every, was;
 	pthread_attr_t attr;
 	int err;
@@ -314,8 +358,11 @@ static int start(void)
 	kick = high_fd((int)raw_syscall2(SYS_eventfd2, 0, EFD_NONBLOCK | EFD_CLOEXEC));
 	fd_inside_end();
 	err = bell < 0 ? bell : kick < 0 ? kick : 0;
-	/* Signals are the program's threads'. */
+	/* Signals are the program's threads', but for those of this one's own instructions: bad
+	 * pointers are found by SIGSEGV and SIGBUS (base/uaccess.h). */
 	sigfillset(&every);
+	for (unsigned int i = 0; i < ARRAY_SIZE(faults); i++)
+		sigdelset(&every, faults[i]);
 	pthread_sigmask(SIG_SETMASK, &every, &was);
 	pthread_attr_init(&attr);
 	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
@@ -356,10 +403,12 @@ static int watch_map(int fd, struct map *m, struct watched **out)
 		return -ENOMEM;
 	w->map = m;
 	raw_watch_begin(&w->raw, m);
+	if (!still_ours(bell, BELL))
+		bell = -1;
 	fd_inside_begin();
-	w->wd = watch_file(bell, fd);
+	w->wd = bell < 0 ? -1 : watch_file(bell, fd);
 	fd_inside_end();
-	err = w->wd < 0 ? w->wd : notice_listen(m, server_name, &next);
+	err = bell >= 0 && w->wd < 0 ? w->wd : notice_listen(m, server_name, &next);
 	if (err) {
 		if (w->wd >= 0)
 			raw_syscall2(SYS_inotify_rm_watch, bell, w->wd);
@@ -384,7 +433,8 @@ static void unwatch(struct watched *w)
 		p = &(*p)->next;
 	*p = w->next;
 	notice_unlisten(w->map, server_name);
-	raw_syscall2(SYS_inotify_rm_watch, bell, w->wd);
+	if (w->wd >= 0 && still_ours(bell, BELL))
+		raw_syscall2(SYS_inotify_rm_watch, bell, w->wd);
 	raw_watch_end(&w->raw);
 	map_put(w->map);
 	free(w);
@@ -496,7 +546,8 @@ static void wake_server(void)
 {
 	uint64_t one = 1;
 
-	raw_write(kick, &one, sizeof(one));
+	if (still_ours(kick, KICK))
+		raw_write(kick, &one, sizeof(one));
 }
 
 long sys_notify_add(int fd, void (*handler)(void *), const struct shmap_notify_opts *opts)
@@ -546,16 +597,14 @@ long sys_notify_remove(int handle)
 	}
 	s->removed = true;
 	unwatch(s->w);
-	/* Of a handler itself: it is freed when the handler has returned. */
-	if (running == s && pthread_equal(pthread_self(), server)) {
-		pthread_mutex_unlock(&lock);
-		return 0;
-	}
-	while (running == s)
-		pthread_cond_wait(&changed, &lock);
-	if (subs[at] == s) {
+	if (running != s) {
 		subs[at] = NULL;
 		sub_free(s);
+	} else if (!pthread_equal(pthread_self(), server)) {
+		/* The thread frees it when the handler has returned: from then on the
+		 * place, and the address, may be another's. */
+		while (running == s)
+			pthread_cond_wait(&changed, &lock);
 	}
 	pthread_mutex_unlock(&lock);
 	return 0;

@@ -5,8 +5,10 @@
  *
  * That a run through fd n runs the program that n means does not rest on what
  * follows: take compares the file's identity, which stays unique while the
- * slot holds the file. Claim: no slot for n is left when a close of n is over, so
- * that a program goes with its last fd.
+ * slot holds the file. (It does not hold one that was loaded here and never
+ * opened: there tmpfs, whose inode numbers count up, must do.) Claim: no slot
+ * for n is left when a close of n is over, so that a program goes with its last
+ * fd.
  *  - a user notes `generation` first, and only while `closing` is 0; it fills the
  *    slot later and then looks at `generation` again. When that has changed, it
  *    empties the slot.

@@ -180,12 +180,25 @@ static void after_fork_parent(void)
 	pthread_mutex_unlock(&mappings_lock);
 }
 
+/* Not if the program has closed it and given the number to a file of its own. */
+static void uffd_close(void)
+{
+	static const char what[] = "anon_inode:[userfaultfd]";
+	char path[48], text[sizeof(what)];
+	ssize_t n;
+
+	snprintf(path, sizeof(path), "/proc/thread-self/fd/%d", uffd);
+	n = raw_readlinkat(AT_FDCWD, path, text, sizeof(text));
+	if (n == sizeof(what) - 1 && !memcmp(text, what, sizeof(what) - 1))
+		raw_close(uffd);
+}
+
 /* The child has the mappings, and neither their protection nor their entries. */
 static void after_fork_child(void)
 {
 	if (any_mapped) {
 		if (uffd >= 0)
-			raw_close(uffd); /* the parent's memory */
+			uffd_close(); /* the parent's memory */
 		uffd = -1;
 	}
 	for (unsigned int i = 0; i < MAPPINGS; i++)
@@ -251,6 +264,10 @@ void raw_moved(void *old, uint64_t old_len, void *addr, uint64_t len)
 
 		if (!p->map || (uintptr_t)old < p->addr || (uintptr_t)old >= p->addr + p->len)
 			continue;
+		/* Of a part of it: the rest is nowhere to be found. Compare. */
+		if (was.raw &&
+		    ((uintptr_t)old != was.addr || round_up_u64(old_len, SHMAP_PAGE) < was.len))
+			store_seq_cst(&notice_of(was.map)->raw_lost, 1);
 		map_get(was.map);
 		mapping_drop(p);
 		*p = (struct mapping){was.map, (uintptr_t)addr,
@@ -362,10 +379,11 @@ static bool look_at(struct raw_watch *w, unsigned int i, const struct notice_raw
 		return true;
 	if (still_mapped(m, r))
 		return false;
-	/* Gone, and with it what was stored since the last look: who knows? */
+	/* Gone, and with it what was stored since the last look: who knows? The place may be
+	 * another mapping's of the same process by now. */
 	w->seen[i].pid = 0;
 	post_range(m, r->offset, r->offset + r->len);
-	cas_seq_cst(&notice_of(m)->raw[i].pid, &pid, 0);
+	notice_raw_free(&notice_of(m)->raw[i], pid, r->gen);
 	return true;
 }
 
@@ -450,6 +468,10 @@ bool raw_watch_look(struct raw_watch *w, bool at_once)
 		r.addr = load_relaxed(&n->raw[i].addr);
 		r.len = load_relaxed(&n->raw[i].len);
 		r.offset = load_relaxed(&n->raw[i].offset);
+		/* Pairs with the fence in notice_raw_add(): of one mapping, or not now. */
+		fence_acquire();
+		if (load_relaxed(&n->raw[i].gen) != r.gen || load_relaxed(&n->raw[i].pid) != r.pid)
+			continue;
 		if (r.addr % SHMAP_PAGE || r.len % SHMAP_PAGE || r.addr + r.len < r.addr)
 			continue;
 		must_compare |= !look_at(w, i, &r, check);

@@ -36,11 +36,27 @@ static uint64_t init(struct timer_cell *cell, enum timer_clock clock)
 	return cas_seq_cst(&cell->state, &none, state) ? 0 : ERR(-EBUSY);
 }
 
-/* May the program's function at pc be called by timers? The number comes from shared memory. */
-static bool is_callback(const struct vm_prog *p, uint32_t pc)
+/* Is the instruction's callback one for values of m? */
+static bool is_for(const struct vm_prog *p, const struct vm_aux *aux, const struct map *m)
+{
+	uint64_t left;
+
+	for (left = aux->callback_maps; left; left &= left - 1)
+		if (p->maps[__builtin_ctzll(left)]->obj.id == m->obj.id)
+			return true;
+	for (left = aux->callback_inner; left; left &= left - 1)
+		if (objref_inner_fits(p->maps[__builtin_ctzll(left)], m))
+			return true;
+	return false;
+}
+
+/* May the program's function at pc be called by timers of m? The number comes from shared
+ * memory, and the function was verified for values of some maps only. */
+static bool is_callback(const struct vm_prog *p, uint32_t pc, const struct map *m)
 {
 	for (uint32_t i = 0; p->aux && i < p->insn_cnt; i++)
-		if (p->aux[i].seen && p->aux[i].sets_callback && p->aux[i].callback_pc == pc)
+		if (p->aux[i].seen && p->aux[i].sets_callback && p->aux[i].callback_pc == pc &&
+		    is_for(p, &p->aux[i], m))
 			return true;
 	return false;
 }
@@ -53,22 +69,6 @@ static uint32_t tag_of(const struct vm_prog *p)
 	return tag;
 }
 
-static uint64_t set_callback(struct timer_cell *cell, uint64_t func, struct vm_context *vc)
-{
-	struct vm_prog *p = (struct vm_prog *)vc->prog;
-	const uint32_t pc = vm_func_pc(p, func);
-	int err;
-
-	if (!(load_acquire(&cell->state) & TIMER_INIT) || !is_callback(p, pc))
-		return ERR(-EINVAL);
-	err = timer_serve(p);
-	if (err)
-		return ERR(err);
-	store_relaxed(&cell->tag, tag_of(p));
-	store_release(&cell->pc, pc);
-	return 0;
-}
-
 static struct map *map_of(const struct vm_prog *p, const void *address)
 {
 	struct map *m = NULL;
@@ -76,6 +76,23 @@ static struct map *map_of(const struct vm_prog *p, const void *address)
 	for (uint32_t i = 0; !m && i < p->map_cnt; i++)
 		m = objref_map_of(p->maps[i], address);
 	return m;
+}
+
+static uint64_t set_callback(struct timer_cell *cell, uint64_t func, struct vm_context *vc)
+{
+	struct vm_prog *p = (struct vm_prog *)vc->prog;
+	const uint32_t pc = vm_func_pc(p, func);
+	const struct map *m = map_of(p, cell);
+	int err;
+
+	if (!(load_acquire(&cell->state) & TIMER_INIT) || !m || !is_callback(p, pc, m))
+		return ERR(-EINVAL);
+	err = timer_serve(p);
+	if (err)
+		return ERR(err);
+	store_relaxed(&cell->tag, tag_of(p));
+	store_release(&cell->pc, pc);
+	return 0;
 }
 
 /* The cell becomes armed, or not, whoever else is at it: its new state; 0: no timer. */
@@ -106,12 +123,12 @@ static uint64_t start(struct timer_cell *cell, uint64_t when, struct vm_context 
 
 	if (!call.pc || !(load_acquire(&cell->state) & TIMER_INIT) || !m || !m->ops->key_at)
 		return ERR(-EINVAL);
-	if (tag_of(p) == call.tag && is_callback(p, call.pc)) {
+	if (tag_of(p) == call.tag && is_callback(p, call.pc, m)) {
 		call.prog = p;
 		err = timer_serve(p);
 		if (err)
 			return ERR(err);
-	} else if (!timer_served(call.tag, call.pc, is_callback)) {
+	} else if (!timer_served(call.tag, call.pc, m, is_callback)) {
 		return ERR(-EINVAL); /* no other program of this process set it */
 	}
 	state = change(cell, true, &before);

@@ -27,15 +27,22 @@ void begin_stack(struct vm_context *vc, const struct vm_prog *p)
 		       sizeof(vc->space->stack) - vc->depth * VM_FRAME_STACK);
 }
 
-/* What p may have stored through pointers to values is noticed at the end of its run. */
+/* What p may have stored through pointers to values is noticed at the end of its run. A file
+ * that was truncated meanwhile faults. */
 static __attribute__((noinline)) void note_stores(const struct vm_prog *p)
 {
+	struct fault_guard guard;
+
+	if (!p->map_stores || fault_guard_set(&guard))
+		return;
+	fault_guard_enter(&guard);
 	for (uint64_t left = p->map_stores; left; left &= left - 1) {
 		struct map *m = p->maps[__builtin_ctzll(left)];
 
 		if (load_relaxed(&m->shared->hooks) & MAP_WATCHED)
 			change_noted(m, MAP_CHANGE_RUN, NULL, 1);
 	}
+	fault_guard_leave(&guard);
 }
 
 static vm_tail_fn tail_target;
@@ -128,6 +135,9 @@ bool vm_tail_call_nested(struct vm_context *vc, uint64_t map, uint32_t index, ui
 	vc->depth = 0;
 	*ret = to->jit ? jit_call(vc, to->jit->code, (uintptr_t)vc->ctx, 0, 0, 0)
 		       : interp_run(vc, (uintptr_t)vc->ctx);
+	fence_compiler();
+	if (writers_watched())
+		note_stores(vc->prog); /* which was the last one there */
 	vc->space = space;
 	vc->depth = depth;
 	vc->prog = prog;
@@ -310,8 +320,11 @@ int vm_run_at(struct vm_prog *p, uint32_t pc, int (*begin)(void *arg, uint64_t r
 	vc.code = code;
 	vc.env = &no_env;
 	vc.was_in_lock = thread_self.in_lock;
-	if (fault_guard_set(&vc.guard))
+	if (fault_guard_set(&vc.guard)) {
+		if (writers_watched())
+			note_stores(vc.prog);
 		return run_failed(&vc);
+	}
 	fault_guard_enter(&vc.guard);
 	err = begin(arg, r);
 	vc.cpu = lease_cpu();

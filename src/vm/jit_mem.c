@@ -183,8 +183,11 @@ static bool reserve_give(const uint8_t *mem)
 
 	mem_lock();
 	room = reserve_cnt < RESERVE;
-	if (room)
-		reserve[reserve_cnt++] = page_of(mem);
+	if (room) {
+		reserve[reserve_cnt] = page_of(mem);
+		/* the place is filled first: a child may be forked in between */
+		store_release(&reserve_cnt, reserve_cnt + 1);
+	}
 	mem_unlock();
 	return room;
 }

@@ -381,25 +381,25 @@ int timer_serve(struct vm_prog *p)
 
 /* The program of that tag that is served and has the callback. Under the lock: it is there
  * for as long. */
-static struct vm_prog *server(uint32_t tag, uint32_t pc, timer_fits_fn fits)
+static struct vm_prog *server(uint32_t tag, uint32_t pc, const struct map *m, timer_fits_fn fits)
 {
 	uint32_t first;
 
 	for (struct served *s = t.served; s; s = s->next) {
 		memcpy(&first, s->prog->tag, sizeof(first));
-		if (first == tag && fits(s->prog, pc))
+		if (first == tag && fits(s->prog, pc, m))
 			return s->prog;
 	}
 	return NULL;
 }
 
-bool timer_served(uint32_t tag, uint32_t pc, timer_fits_fn fits)
+bool timer_served(uint32_t tag, uint32_t pc, const struct map *m, timer_fits_fn fits)
 {
 	bool yes;
 
 	if (!begin_anew() || !lock())
 		return false;
-	yes = server(tag, pc, fits);
+	yes = server(tag, pc, m, fits);
 	unlock();
 	return yes;
 }
@@ -490,7 +490,7 @@ int timer_arm(struct timer_cell *cell, uint64_t state, uint64_t when,
 	if (old)
 		bury(old);
 	if (!e->prog)
-		e->prog = server(call->tag, call->pc, call->fits);
+		e->prog = server(call->tag, call->pc, m, call->fits);
 	if (!e->prog || (t.cnt == t.room && !heap_grow())) {
 		const int err = e->prog ? -ENOMEM : -EINVAL;
 

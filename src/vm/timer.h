@@ -34,10 +34,10 @@ static inline enum timer_clock timer_clock_of(uint64_t state)
  * Until timer_forget(). 0 or -ENOMEM.
  */
 int timer_serve(struct vm_prog *p);
-/* Has p a callback of timers at pc? Called with the lock held: looks at p only. */
-typedef bool (*timer_fits_fn)(const struct vm_prog *p, uint32_t pc);
+/* Has p a callback of m's timers at pc? Called with the lock held: looks at the two only. */
+typedef bool (*timer_fits_fn)(const struct vm_prog *p, uint32_t pc, const struct map *m);
 /* Is a program of that tag served that has it? (It may be forgotten at any time.) */
-bool timer_served(uint32_t tag, uint32_t pc, timer_fits_fn fits);
+bool timer_served(uint32_t tag, uint32_t pc, const struct map *m, timer_fits_fn fits);
 /* p is about to be freed: none of its timers runs, or will. */
 void timer_forget(struct vm_prog *p);
 

@@ -46,6 +46,9 @@ struct vm_aux {
 	uint32_t callback_pc;	/* ldimm64 BPF_PSEUDO_FUNC: absolute entry of the function;
 				 * helper calls that take a callback: its entry */
 	uint32_t kfunc;		/* BPF_PSEUDO_KFUNC_CALL: its index in the table + 1 */
+	/* sets_callback: bits of the vm_prog.maps[] whose values' timers get it, and of the maps
+	 * of maps of that kind */
+	uint64_t callback_maps, callback_inner;
 	uint32_t call_pc;	/* BPF_PSEUDO_CALL: absolute entry of the callee */
 	uint32_t stack_depth;	/* at subprog_start: bytes of stack of this function's frame */
 	uint32_t max_ctx_off;	/* at instruction 0: bytes of context that the program touches */

@@ -112,6 +112,7 @@ void dynptr_make(struct verifier *v, int regno, enum dynptr_kind kind, uint32_t 
 	const uint32_t id = ++v->id_gen;
 	int top = place_of(v, regno);
 
+	slices_leave_bytes(v, p.frame, -VER_SLOT * (top + 1), -VER_SLOT * (top + 1) + DYNPTR_SIZE);
 	for (int i = top; i > top - DYNPTR_SLOTS; i--) {
 		struct slot *s = &f->slots[i];
 
@@ -169,4 +170,12 @@ void slices_leave_frame(struct verifier *v, uint32_t frame)
 
 	for_each_reg(v->cur, r) if (r->kind == REG_MEM && r->frame == frame + 1)
 		reg_mark_unknown(r);
+}
+
+void slices_leave_bytes(struct verifier *v, uint32_t frame, int64_t from, int64_t end)
+{
+	struct reg *r;
+
+	for_each_reg(v->cur, r) if (r->kind == REG_MEM && r->frame == frame + 1 && !r->rdonly &&
+				    r->buf < end && r->buf_end > from) reg_mark_unknown(r);
 }

@@ -103,6 +103,7 @@ struct reg {
 	uint8_t sub;		/* REG_DYNPTR: enum dynptr_kind; REG_ITER: enum iter_kind */
 	bool drained;		/* REG_ITER: next() has returned NULL */
 	bool pkt_slice;		/* REG_MEM: of a packet's dynptr: goes when the packet changes */
+	int16_t buf, buf_end;	/* REG_MEM, with frame: the bytes of it that it may lie in */
 	int32_t off;
 	/* Packets: bytes from the base that were compared with the end, -1 (at end)
 	 * or -2 (beyond it). Iterators: how often next() was called. */
@@ -569,6 +570,9 @@ bool walk_is_rcu(const struct verifier *v, const struct reg *from, const char *t
 
 /* verifier_dynptr.c: slices that may lie in the frame that has been left are gone */
 void slices_leave_frame(struct verifier *v, uint32_t frame);
+/* ... and those through which bytes [from, end) of it could be changed, which hold from now on
+ * what is kept track of */
+void slices_leave_bytes(struct verifier *v, uint32_t frame, int64_t from, int64_t end);
 
 /* verifier_helper.c */
 /* May R[regno], a number, be the size of some memory? */

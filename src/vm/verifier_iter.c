@@ -90,9 +90,12 @@ int iter_check_new(struct verifier *v, int regno, enum iter_kind kind)
 
 void iter_make(struct verifier *v, int regno, enum iter_kind kind, uint32_t ref_id)
 {
-	struct frame *f = v->cur->frames[cur_regs(v)[regno].frame];
+	const uint32_t frame = cur_regs(v)[regno].frame;
+	struct frame *f = v->cur->frames[frame];
 	int top = place_of(v, regno, kind);
 
+	slices_leave_bytes(v, frame, -VER_SLOT * (top + 1),
+			   VER_SLOT * ((int)kinds[kind].slots - (top + 1)));
 	for (int i = top; i > top - (int)kinds[kind].slots; i--) {
 		struct slot *s = &f->slots[i];
 

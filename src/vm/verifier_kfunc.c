@@ -306,6 +306,8 @@ static int set_slice(struct verifier *v, const struct kcall *c)
 	/* What becomes of the buffer becomes of the slice: Linux 6.18 does not see to that. */
 	if (is_packet(c) && c->buffer.kind == REG_STACK) {
 		r0->frame = c->buffer.frame + 1;
+		r0->buf = (int16_t)(c->buffer.smin + c->buffer.off);
+		r0->buf_end = (int16_t)(c->buffer.smax + c->buffer.off + (int64_t)c->constant);
 	} else if (is_packet(c) && c->buffer.kind == REG_MEM) {
 		if (c->buffer.dynptr_id) {
 			verbose(v, "a dynptr's slice cannot be the buffer of another one\n");

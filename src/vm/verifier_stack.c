@@ -121,6 +121,8 @@ static int write_fixed(struct verifier *v, const struct reg *ptr, int64_t off, u
 			return -EINVAL;
 		}
 	}
+	if (value && (BYTE_OF(off) == 0 || reg_is_zero(value)))
+		slices_leave_bytes(v, ptr->frame, off, off + size);
 	if (value && BYTE_OF(off) == 0) {
 		/* The whole register is remembered, however much of it is stored: as the
 		 * kernel does it, and shows it. */

@@ -128,6 +128,7 @@ static bool same_pointer(const struct reg *a, const struct reg *b)
 	       a->rcu == b->rcu && a->walked == b->walked &&
 	       a->ringbuf == b->ringbuf && a->frame == b->frame && a->off == b->off &&
 	       a->sub == b->sub && a->drained == b->drained && a->pkt_slice == b->pkt_slice &&
+	       a->buf == b->buf && a->buf_end == b->buf_end &&
 	       a->map == b->map && a->btf_id == b->btf_id && a->mem_size == b->mem_size &&
 	       a->subprog == b->subprog;
 }

@@ -75,6 +75,8 @@ int check_async_callback(struct verifier *v, int regno, uint32_t map)
 	}
 	v->aux[v->insn].callback_pc = v->subprogs[a.subprog].start;
 	v->aux[v->insn].sets_callback = true;
+	*(map & VER_MAP_INNER ? &v->aux[v->insn].callback_inner : &v->aux[v->insn].callback_maps) |=
+		1ULL << (map & ~VER_MAP_INNER & 63);
 	for (uint32_t i = 0; i < v->async_cnt; i++)
 		if (v->async[i].subprog == a.subprog && v->async[i].map == a.map)
 			return 0;

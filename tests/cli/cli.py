@@ -498,7 +498,7 @@ elif claim == "every-verb-has-help":
 elif claim == "watch-prints-changes":
     changer = subprocess.Popen([f"{here}/changer"], text=True, stdin=subprocess.PIPE,
                                stdout=subprocess.PIPE)
-    hash_id, array_id = changer.stdout.readline().split()
+    hash_id, array_id, trie_id = changer.stdout.readline().split()
 
     def change(what):
         changer.stdin.write(what + "\n")
@@ -530,6 +530,17 @@ elif claim == "watch-prints-changes":
     change("s 8 100")
     require(w.stdout.readline().endswith(" update 8: 100\n"), "the second change")
     require(w.wait() == 0, "two changes were asked for")
+    # of prefixes, by whatever bits behind them they are named
+    w = watch("--json", trie_id)
+    for what, kind, key in (("p 8 10.0.0.0 1", "update", (8, 10, 0)), ("p 16 10.1.0.0 2", "update", (16, 10, 1)),
+                            ("p 16 10.1.2.3 3", "update", (16, 10, 1)), ("q 16 10.1.9.9", "delete", (16, 10, 1)),
+                            ("p 8 10.9.9.9 4", "update", (8, 10, None))):
+        change(what)
+        seen = json.loads(w.stdout.readline())
+        got = [int(b, 16) for b in seen["key"]]
+        require(seen["change"] == kind and got[0] == key[0] and got[4] == key[1] and key[2] in (got[5], None), f"{what}: {seen}")
+    w.kill()
+    refused(run("watch", str((1 << 32) + int(hash_id))), 125, "no map with id")
     refused(run("watch"), 2, "one map")
     refused(run("watch", "-n", "x", array_id), 2, "number of changes")
     refused(run("watch", "99999"), 125, "no map with id 99999")

@@ -118,6 +118,37 @@ static void check_hash(void)
 	close(fd);
 }
 
+/* Small values stay as they are found, also by who may not write. */
+static void check_small(void)
+{
+	LIBBPF_OPTS(bpf_obj_get_opts, opts, .file_flags = BPF_F_RDONLY);
+	int fd = make(BPF_MAP_TYPE_HASH, 8, 64), ro;
+	struct shmap_handle *h;
+	uint64_t v = 1, *p;
+	uint32_t k = 1;
+
+	CHECK_EQ(bpf_map_update_elem(fd, &k, &v, 0), 0);
+	REQUIRE(!bpf_obj_pin(fd, "/sys/fs/bpf/small"));
+	ro = bpf_obj_get_opts("/sys/fs/bpf/small", &opts);
+	REQUIRE(ro >= 0);
+	h = shmap_handle_open(ro);
+	REQUIRE(h);
+	CHECK_EQ(shmap_section_begin(), 0);
+	p = shmap_find(h, &k);
+	REQUIRE(p);
+	CHECK_EQ(*(volatile uint64_t *)p, 1);
+	v = 2;
+	CHECK_EQ(bpf_map_update_elem(fd, &k, &v, 0), 0);
+	CHECK_EQ(*(volatile uint64_t *)p, 1);
+	p = shmap_find(h, &k);
+	REQUIRE(p);
+	CHECK_EQ(*p, 2);
+	shmap_section_end();
+	shmap_handle_close(h);
+	CHECK_EQ(unlink("/sys/fs/bpf/small"), 0);
+	close(ro), close(fd);
+}
+
 static void check_percpu(enum bpf_map_type type)
 {
 	int cpus = libbpf_num_possible_cpus(), fd = make(type, 8, 4);
@@ -266,6 +297,7 @@ int main(void)
 	REQUIRE(freopen("/dev/null", "r", stdin));
 	check_array();
 	check_hash();
+	check_small();
 	check_percpu(BPF_MAP_TYPE_PERCPU_ARRAY);
 	check_percpu(BPF_MAP_TYPE_PERCPU_HASH);
 	check_percpu(BPF_MAP_TYPE_LRU_PERCPU_HASH);

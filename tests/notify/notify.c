@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* bpf_map_notify(): one claim per argument, by the public interface only. */
 #include <bpf/bpf.h>
+#include <bpf/btf.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
 #include <sched.h>
@@ -122,8 +124,46 @@ static int prog_new(int map, bool store)
 	return fd;
 }
 
-enum route { BY_BPF, BY_HELPER, BY_PROGRAM, BY_STORE, ROUTES };
-static const char *const route_names[ROUTES] = {"bpf(2)", "helper", "program's store", "raw store"};
+/* A program one of whose functions makes a tail call to `to`. */
+static int caller_new(int to)
+{
+	int slots = bpf_map_create(BPF_MAP_TYPE_PROG_ARRAY, "slots", 4, 4, 1, NULL);
+	struct bpf_insn insns[] = {
+		{.code = BPF_JMP | BPF_CALL, .src_reg = BPF_PSEUDO_CALL, .imm = 2},
+		{.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = 0, .imm = 0},
+		{.code = BPF_JMP | BPF_EXIT},
+		{.code = BPF_LD | BPF_IMM | BPF_DW,
+		 .dst_reg = 2,
+		 .src_reg = BPF_PSEUDO_MAP_FD,
+		 .imm = slots},
+		{0},
+		{.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = 3, .imm = 0},
+		{.code = BPF_JMP | BPF_CALL, .imm = BPF_FUNC_tail_call},
+		{.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = 0, .imm = 0},
+		{.code = BPF_JMP | BPF_EXIT},
+	};
+	/* tail calls out of functions ask for a BTF */
+	struct btf *b = btf__new_empty();
+	int proto = btf__add_func_proto(b, btf__add_int(b, "int", 4, BTF_INT_SIGNED)), fd;
+	struct bpf_func_info info[] = {{0, btf__add_func(b, "main", BTF_FUNC_GLOBAL, proto)},
+				       {3, btf__add_func(b, "f", BTF_FUNC_STATIC, proto)}};
+	LIBBPF_OPTS(bpf_prog_load_opts, opts, .func_info = info, .func_info_cnt = 2,
+		    .func_info_rec_size = sizeof(info[0]));
+	uint32_t key = 0;
+
+	REQUIRE(slots >= 0 && !btf__load_into_kernel(b));
+	opts.prog_btf_fd = btf__fd(b);
+	fd = bpf_prog_load(BPF_PROG_TYPE_SOCKET_FILTER, "calls", "GPL", insns,
+			   sizeof(insns) / sizeof(insns[0]), &opts);
+	REQUIRE(fd >= 0);
+	CHECK_EQ(bpf_map_update_elem(slots, &key, &to, BPF_ANY), 0);
+	btf__free(b);
+	return fd; /* (the slots are emptied when nobody has them open) */
+}
+
+enum route { BY_BPF, BY_HELPER, BY_PROGRAM, BY_TAIL_CALL, BY_STORE, ROUTES };
+static const char *const route_names[ROUTES] = {"bpf(2)", "helper", "program's store",
+						"store of a program called", "raw store"};
 
 static struct writer {
 	enum route route;
@@ -137,6 +177,8 @@ static void writer_begin(enum route route, int fd)
 	w = (struct writer){.route = route, .fd = fd};
 	if (route == BY_HELPER || route == BY_PROGRAM)
 		w.prog = prog_new(fd, route == BY_PROGRAM);
+	if (route == BY_TAIL_CALL)
+		w.prog = caller_new(prog_new(fd, true));
 	if (route == BY_STORE) {
 		w.values = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 		REQUIRE(w.values != MAP_FAILED);
@@ -158,6 +200,7 @@ static void write_one(void)
 		break;
 	case BY_HELPER:
 	case BY_PROGRAM:
+	case BY_TAIL_CALL:
 		REQUIRE(!bpf_prog_test_run_opts(w.prog, &opts));
 		break;
 	default:
@@ -352,6 +395,55 @@ static void filter(void)
 	CHECK_EQ(shmap_notify_remove(h), 0);
 }
 
+/* Updates of other keys evict the one that is listened to. */
+static void evicted(void)
+{
+	int fd = map_new(BPF_MAP_TYPE_LRU_HASH, 8, 64, 0), h;
+	uint32_t mine = 5, key;
+	struct shmap_notify_opts o = {.sz = sizeof(o), .key = &mine};
+	uint64_t value = 1;
+
+	CHECK_EQ(bpf_map_update_elem(fd, &mine, &value, BPF_ANY), 0);
+	h = shmap_notify(fd, keeps, &o);
+	CHECK(h > 0);
+	got = 0;
+	/* no more than there are slots for */
+	for (key = 100; key < 380 && !bpf_map_lookup_elem(fd, &mine, &value); key++)
+		CHECK_EQ(bpf_map_update_elem(fd, &key, &value, BPF_ANY), 0);
+	REQUIRE(bpf_map_lookup_elem(fd, &mine, &value) == -ENOENT);
+	while (!got)
+		nap();
+	CHECK_EQ(got, 1);
+	CHECK_EQ(last.kind, SHMAP_CHANGE_DELETE);
+	CHECK_EQ(last.key_size, 4);
+	CHECK_EQ(last_key, 5);
+	CHECK_EQ(shmap_notify_remove(h), 0);
+	close(fd);
+}
+
+/* Bits behind its prefix do not make a key another one. */
+static void prefix(void)
+{
+	LIBBPF_OPTS(bpf_map_create_opts, opts, .map_flags = BPF_F_NO_PREALLOC);
+	int fd = bpf_map_create(BPF_MAP_TYPE_LPM_TRIE, "watched", 8, 8, 100, &opts), h;
+	struct {
+		uint32_t bits;
+		uint8_t data[4];
+	} mine = {12, {10, 0x20, 0, 0}}, same = {12, {10, 0x2f, 3, 4}}, other = {12, {10, 0x30}};
+	struct shmap_notify_opts o = {.sz = sizeof(o), .key = &mine};
+	uint64_t value = 1;
+
+	REQUIRE(fd >= 0);
+	h = shmap_notify(fd, keeps, &o);
+	CHECK(h > 0);
+	CHECK_EQ(bpf_map_update_elem(fd, &other, &value, BPF_ANY), 0);
+	CHECK_EQ(bpf_map_update_elem(fd, &same, &value, BPF_ANY), 0);
+	wait_for(1);
+	CHECK_EQ(last.kind, SHMAP_CHANGE_UPDATE);
+	CHECK_EQ(shmap_notify_remove(h), 0);
+	close(fd);
+}
+
 /* ---- event loops ---- */
 
 static void loop(void)
@@ -441,6 +533,82 @@ static void removal(void)
 	CHECK_EQ(in_handler, 2);
 	pthread_join(t, NULL);
 	CHECK_EQ(got, 1);
+}
+
+/* ---- handlers that make mistakes ---- */
+
+static volatile long fault_err = 1;
+
+static void faults(void *arg)
+{
+	uint64_t v;
+
+	fault_err = bpf_map_lookup_elem(heard_fd, (void *)8, &v);
+	__atomic_fetch_add(&got, 1, __ATOMIC_SEQ_CST);
+}
+
+/* A bad pointer is -EFAULT in a handler, too. */
+static void bad_pointers(void)
+{
+	int fd = map_new(BPF_MAP_TYPE_ARRAY, 8, 16, 0), h;
+
+	heard_fd = fd;
+	h = bpf_map_notify(fd, faults);
+	CHECK(h > 0);
+	writer_begin(BY_BPF, fd);
+	write_one();
+	wait_for(1);
+	CHECK_EQ(fault_err, -EFAULT);
+	CHECK_EQ(shmap_notify_remove(h), 0);
+}
+
+/* ---- a program that closes all that it does not know ---- */
+
+#define NUMBERS 400 /* ours are below 500 */
+
+static void keeps_files(int fd)
+{
+	write_one();
+	for (int i = 0; i < NUMBERS; i++)
+		CHECK(fcntl(100 + i, F_GETFD) >= 0);
+}
+
+/* Its own files have the numbers then: none is read, written or closed, and changes are heard. */
+static void closed_fds(void)
+{
+	int fd = map_new(BPF_MAP_TYPE_ARRAY, 8, 16, BPF_F_MMAPABLE), other, in[2], out[2], h;
+	uint64_t word = 42;
+
+	heard_fd = fd;
+	h = bpf_map_notify(fd, keeps);
+	CHECK(h > 0);
+	writer_begin(BY_STORE, fd);
+	write_one();
+	wait_for(1);
+	closefrom(fd + 1);
+	REQUIRE(!pipe(in) && !pipe(out));
+	REQUIRE(write(in[1], &word, 8) == 8);
+	/* readable ones at even numbers, and then at odd ones */
+	for (int turn = 0; turn < 2; turn++) {
+		for (int i = 0; i < NUMBERS; i++)
+			REQUIRE(dup2(i % 2 == turn ? in[0] : out[1], 100 + i) == 100 + i);
+		got = 0;
+		writer_begin(BY_BPF, fd);
+		write_one();
+		while (!got)
+			nap();
+		other = bpf_map_notify(fd, hears);
+		CHECK(other > 0);
+		CHECK_EQ(shmap_notify_remove(other), 0);
+		REQUIRE(!fcntl(out[0], F_SETFL, O_NONBLOCK));
+		CHECK_EQ(read(out[0], &word, 8), -1);
+		join(child_of(keeps_files, fd));
+		keeps_files(fd);
+	}
+	REQUIRE(!fcntl(in[0], F_SETFL, O_NONBLOCK));
+	CHECK_EQ(read(in[0], &word, 8), 8);
+	CHECK_EQ(word, 42);
+	CHECK_EQ(shmap_notify_remove(h), 0);
 }
 
 /* ---- listeners that stop, die and return ---- */
@@ -557,6 +725,35 @@ static void dead_writers(void)
 	}
 }
 
+/* ---- a map that somebody truncated ---- */
+
+static void truncates_and_writes(int fd)
+{
+	struct bpf_map_info info = {0};
+	uint32_t len = sizeof(info);
+	char command[64];
+
+	/* (the library lets nobody do it) */
+	REQUIRE(!bpf_obj_get_info_by_fd(fd, &info, &len));
+	snprintf(command, sizeof(command), "truncate -s 4096 $SHMAP_DIR/map/%u", info.id);
+	REQUIRE(!system(command));
+	write_one();
+}
+
+/* The values are there, what says who listens is not: a program's run ends, its process does not. */
+static void truncated(void)
+{
+	int fd = map_new(BPF_MAP_TYPE_ARRAY, 8, 16, BPF_F_MMAPABLE), h = bpf_map_notify(fd, hears);
+
+	CHECK(h > 0);
+	CHECK_EQ(shmap_notify_remove(h), 0);
+	close(fd);
+	fd = map_new(BPF_MAP_TYPE_ARRAY, 8, 16, BPF_F_MMAPABLE);
+	writer_begin(BY_PROGRAM, fd);
+	write_one();
+	join(child_of(truncates_and_writes, fd));
+}
+
 /* ---- mappings of all kinds ---- */
 
 static volatile uint64_t *mapped;
@@ -616,6 +813,18 @@ static void mappings(void)
 	while (s->seen != 6)
 		nap();
 	(void)zero;
+	/* a part of it; what stays is a mapping, too */
+	v = mmap(NULL, 16384, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	REQUIRE(v != MAP_FAILED);
+	moved = mmap(NULL, 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	REQUIRE(moved != MAP_FAILED);
+	REQUIRE(mremap((char *)v + 8192, 4096, 4096, MREMAP_MAYMOVE | MREMAP_FIXED, (void *)moved) ==
+		moved);
+	for (int i = 0; i < 1000; i++)
+		nap(); /* what is noted of the move itself */
+	v[KEY] = 7;
+	while (s->seen != 7)
+		nap();
 	CHECK_EQ(shmap_notify_remove(h), 0);
 }
 
@@ -720,7 +929,10 @@ static const struct {
 	{"filter", filter},	   {"loop", loop},
 	{"removal", removal},	   {"listeners", hard_listeners},
 	{"writers", dead_writers}, {"mappings", mappings},
+	{"faults", bad_pointers},  {"fds", closed_fds},
+	{"prefix", prefix},
 	{"loads", loads},	   {"latency", latency},
+	{"evicted", evicted},	   {"truncated", truncated},
 };
 
 int main(int argc, char **argv)

@@ -63,7 +63,7 @@ int main(void)
 	close(copy);
 
 	CHECK_EQ(altered(&obj, offsetof(struct object_trailer, magic), 1), -EINVAL);
-	CHECK_EQ(altered(&obj, offsetof(struct object_trailer, layout), 2), -EPROTO);
+	CHECK_EQ(altered(&obj, offsetof(struct object_trailer, layout), OBJECT_LAYOUT + 1), -EPROTO);
 	CHECK_EQ(altered(&obj, offsetof(struct object_trailer, kind), OBJECT_KINDS), -EPROTO);
 	CHECK_EQ(altered(&obj, offsetof(struct object_trailer, kind), UINT32_MAX), -EPROTO);
 	CHECK_EQ(altered(&obj, offsetof(struct object_trailer, size), 4096), -EPROTO);

@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <linux/bpf.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "../check.h"
@@ -237,6 +238,37 @@ static void check_refused(void)
 	close(hash), close(queue), close(ring), close(blind), close(file);
 }
 
+/* A map that is open for reading alone is opened once more: which may fail. */
+static void check_no_fds(void)
+{
+	LIBBPF_OPTS(bpf_obj_get_opts, opts, .file_flags = BPF_F_RDONLY);
+	int fd = bpf_map_create(BPF_MAP_TYPE_HASH, "m", 4, 8, 8, NULL), ro, snap;
+	struct rlimit was, none;
+	uint64_t v = 7;
+	uint32_t k = 1;
+
+	REQUIRE(fd >= 0);
+	CHECK_EQ(bpf_map_update_elem(fd, &k, &v, 0), 0);
+	REQUIRE(!bpf_obj_pin(fd, "/sys/fs/bpf/read"));
+	close(fd);
+	ro = bpf_obj_get_opts("/sys/fs/bpf/read", &opts);
+	REQUIRE(ro >= 0);
+	CHECK_EQ(bpf_map_lookup_elem(ro, &k, &v), 0);
+	REQUIRE(!getrlimit(RLIMIT_NOFILE, &was));
+	none = was;
+	none.rlim_cur = 0;
+	REQUIRE(!setrlimit(RLIMIT_NOFILE, &none));
+	CHECK_EQ(shmap_snapshot(ro), -EMFILE);
+	REQUIRE(!setrlimit(RLIMIT_NOFILE, &was));
+	snap = shmap_snapshot(ro);
+	CHECK(snap >= 0);
+	v = 0;
+	CHECK_EQ(bpf_map_lookup_elem(snap, &k, &v), 0);
+	CHECK_EQ(v, 7);
+	CHECK_EQ(unlink("/sys/fs/bpf/read"), 0);
+	close(ro), close(snap);
+}
+
 int main(void)
 {
 	unsigned int last = 0;
@@ -246,6 +278,7 @@ int main(void)
 	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
 		check_kind(&kinds[i]);
 	check_refused();
+	check_no_fds();
 	/* nothing is left of them */
 	CHECK(bpf_map_get_next_id(0, &last) < 0);
 	return check_done();

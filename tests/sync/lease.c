@@ -25,7 +25,7 @@ static void begin(void)
 
 	REQUIRE(!lease_open());
 	cpus = lease_possible_cpus();
-	fd = rundir_open_cpus();
+	fd = rundir_open_shared("cpus");
 	REQUIRE(fd >= 0);
 	lines = mmap(NULL, (1 + cpus) * sizeof(*lines), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	REQUIRE(lines != MAP_FAILED);

@@ -253,12 +253,31 @@ static void check_maps(bool snapshot)
 	}
 }
 
+/* A key that is beyond the end of an array is read as one that is not there, locks or not. */
+static void beyond_the_end(void)
+{
+	int fd = locked_map(BPF_MAP_TYPE_ARRAY, 4);
+	struct shmap_txn *t = shmap_txn_begin();
+	uint32_t k = 1 << 24;
+	struct locked v = {.w = {1, 2, 3}}, now;
+
+	REQUIRE(t);
+	CHECK_EQ(shmap_txn_get(t, fd, &k, &now), -ENOENT);
+	k = 1;
+	CHECK_EQ(shmap_txn_put(t, fd, &k, &v, BPF_ANY), 0);
+	CHECK_EQ(shmap_txn_commit(t), 0);
+	CHECK_EQ(bpf_map_lookup_elem(fd, &k, &now), 0);
+	CHECK(now.w[2] == 3);
+	close(fd);
+}
+
 int main(void)
 {
 	const char *ops = getenv("SHMAP_TEST_OPS");
 	unsigned long n = ops ? strtoul(ops, NULL, 0) : 6000, i, results[4] = {0};
 
 	REQUIRE(shmap_txn_begin);
+	beyond_the_end();
 	for (i = 0; i < MAPS; i++)
 		make(&maps[i]);
 	for (i = 0; i < n && !check_failures; i++) {

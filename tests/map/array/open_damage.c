@@ -8,6 +8,7 @@
 
 #include "../../check.h"
 #include "base/bits.h"
+#include "map/gate.h"
 #include "map/map.h"
 
 static int fd;
@@ -42,6 +43,21 @@ static int with(size_t off, const void *bytes, size_t n)
 		with(offsetof(struct map_attr, field), &v_, sizeof(v_));                           \
 	})
 
+/* A gate that nobody has shut keeps nobody out. */
+static void gates(struct map *m)
+{
+	const uint32_t tags[] = {1, 2, 16, 17, 0xff, 0x100, 0x101, 0x7fffff03, UINT32_MAX};
+	uint32_t key = 0;
+	uint8_t value[100] = {1};
+
+	for (size_t i = 0; i < sizeof(tags) / sizeof(tags[0]); i++) {
+		m->shared->gate = tags[i];
+		map_gate_settle(m);
+		CHECK_EQ(m->ops->write(m, &key, value, BPF_ANY), 0);
+		CHECK_EQ(m->shared->gate, 0);
+	}
+}
+
 int main(void)
 {
 	struct map_attr attr = {.map_type = BPF_MAP_TYPE_ARRAY,
@@ -57,6 +73,7 @@ int main(void)
 
 	check_private_rundir();
 	REQUIRE(!map_create(&attr, -1, &m, &fd));
+	gates(m);
 	map_put(m);
 	REQUIRE(!fstat(fd, &st));
 	header = st.st_size - OBJECT_TRAILER_SIZE + offsetof(struct object_trailer, body);

@@ -41,6 +41,22 @@ static uint64_t value_at(const void *p, uint32_t size)
 	return size == 8 ? load_acquire((const uint64_t *)p) : load_acquire((const uint32_t *)p);
 }
 
+/* A program's value may stand at any address: for the sanitizer. */
+static void anywhere(uint32_t type)
+{
+	for (uint32_t size = 1; size <= 8; size *= 2) {
+		struct map *m = make_map(type, 12, size, 64, 0, -1);
+		uint8_t key[12] = {1}, value[16] __attribute__((aligned(8))) = {0, 1, 2, 3, 4};
+
+		REQUIRE(lease_acquire() >= 0);
+		CHECK_EQ(m->ops->update(m, key, value + 1, 0), 0);
+		CHECK_EQ(m->ops->update(m, key, value + 3, 0), 0);
+		CHECK(!memcmp(m->ops->lookup(m, key), value + 3, size));
+		lease_release();
+		map_put(m);
+	}
+}
+
 int main(int argc, char **argv)
 {
 	uint32_t type = argc > 1 ? (uint32_t)atoi(argv[1]) : BPF_MAP_TYPE_HASH, round;
@@ -48,6 +64,7 @@ int main(int argc, char **argv)
 	pthread_t thread;
 
 	check_private_rundir();
+	anywhere(type);
 	REQUIRE(!pthread_create(&thread, NULL, writer, NULL));
 	for (round = 0; round < ARRAY_SIZE(maps) && !check_failures; round++) {
 		uint32_t size = round & 1 ? 8 : 4, key = round % KEYS;

@@ -4,6 +4,8 @@
  * changes a good attr and says what comes of it. The kernel is asked as well
  * where it may be.
  */
+#include <sys/mman.h>
+
 #include "both.h"
 
 #define LOG_SIZE 4096
@@ -30,7 +32,18 @@ static void none(union sys_attr *a)
 ROW(no_insns, a->prog_load.insn_cnt = 0)
 ROW(many_insns, a->prog_load.insn_cnt = 1000001)
 ROW(insns_fault, a->prog_load.insns = 8)
-ROW(insns_long_fault, a->prog_load.insn_cnt = 1000000)
+
+/* The first page of them is there. */
+static void insns_long_fault(union sys_attr *a)
+{
+	uint8_t *page = mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
+			     0);
+
+	REQUIRE(page != MAP_FAILED && !mprotect(page + 4096, 4096, PROT_NONE));
+	a->prog_load.insns = (uintptr_t)page;
+	a->prog_load.insn_cnt = 1000000;
+}
+
 ROW(license_fault, a->prog_load.license = 0)
 ROW(type_0, a->prog_load.prog_type = 0)
 ROW(type_33, a->prog_load.prog_type = 33)

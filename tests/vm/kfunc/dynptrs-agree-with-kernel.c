@@ -90,6 +90,13 @@ static const struct kt_case cases[] = {
 	KCASE("xdp: read, write, size", XDP, 0, BEGIN, SETBUF, FROM_XDP(-16), MIX, SIZE_OF(-16), MIX, WRITE(-16, 20, 16), MIX, READ(-16, 22, 16), MIX, MIXBUF, END),
 	KCASE("xdp: slice", XDP, 0, BEGIN, SETBUF, FROM_XDP(-16), SLICE_OF(-16, 20, NOBUF, 8, SLICE), JMP(JEQ, R0, 0, 3), LD(DW, R0, R0, 0), MIX, END),
 	KCASE("xdp: slice rdwr", XDP, 0, BEGIN, SETBUF, FROM_XDP(-16), SLICE_OF(-16, 20, NOBUF, 8, SLICE_RDWR), JMP(JEQ, R0, 0, 1), ST(DW, R0, 0, 5), END),
+	/* the buffer of a packet in pieces is written to through its slice: what is kept track of
+	 * does not come there */
+#define RDWR MOVR(R6, R1), MOV(R9, 0), SETBUF, FROM_XDP(-16), SLICE_OF(-16, 20, BUF, 8, SLICE_RDWR), JMP(JEQ, R0, 0, 4), MOVR(R7, R0)
+	KCASE("xdp: slice, a pointer spilled to its buffer", XDP, KT_STRICT, RDWR, STX(DW, FP, FP, -256), ST(DW, R7, 0, 5), LD(DW, R1, FP, -256), END),
+	KCASE("xdp: slice, a number spilled to its buffer", XDP, KT_STRICT, RDWR, STX(DW, FP, R9, -256), ST(DW, R7, 0, 5), LD(DW, R1, FP, -256), END),
+	KCASE("xdp: slice, zero in its buffer", XDP, KT_STRICT, RDWR, ST(B, FP, -251, 0), ST(DW, R7, 0, 5), LD(B, R1, FP, -251), END),
+	KCASE("xdp: slice, spilled beside its buffer", XDP, 0, RDWR, STX(DW, FP, FP, -248), ST(DW, R7, 0, 5), LD(DW, R1, FP, -248), END),
 	KCASE("xdp: slice after a write", XDP, 0, BEGIN, SETBUF, FROM_XDP(-16), SLICE_OF(-16, 20, BUF, 8, SLICE), MOVR(R7, R0), WRITE(-16, 20, 16), JMP(JEQ, R7, 0, 1), LD(DW, R0, R7, 0), END),
 	KCASE("xdp: write flags", XDP, 0, BEGIN, FROM_XDP(-16), LEA(R1, -16), MOV(R2, 20), MAPV(R3, KM_RODATA, 0), MOV(R4, 8), MOV(R5, 1), CALL(dynptr_write), MIX, END),
 	KCASE("xdp: not its context", XDP, 0, BEGIN, LEA(R1, -32), MOV(R2, 0), LEA(R3, -16), KF(XDPP), END),

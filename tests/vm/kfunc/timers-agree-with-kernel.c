@@ -3,6 +3,7 @@
 #include <sched.h>
 
 #include <signal.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 
 #include "kt.h"
@@ -361,6 +362,37 @@ static void join(pid_t pid, int want)
 	CHECK_EQ(status, want);
 }
 
+/* A callback was verified for the values of its map. The bytes of another map's timer that say
+ * it is that one's as well are nobody's word. */
+static void forged(void)
+{
+	const int maps[] = {timer_maps[OURS][T_ARRAY], timer_map(OURS, BPF_MAP_TYPE_ARRAY, 0)};
+	const int was = kt_maps[OURS][KM_RODATA];
+	uint8_t *at[2];
+	int prog;
+
+	for (int i = 0; i < 2; i++) {
+		at[i] = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, maps[i], 0);
+		REQUIRE(at[i] != MAP_FAILED);
+	}
+	kt_maps[OURS][KM_EXTRA] = maps[0];
+	kt_maps[OURS][KM_RODATA] = maps[1];
+	prog = timer_prog(INSNS(INIT(1), SETCB, MAPV(R1, KM_RODATA, AT_T), MAP(R2, KM_RODATA),
+				MOV(R3, 1), CALL(timer_init), MAPV(R1, KM_RODATA, AT_T), MOV(R2, -1),
+				MOV(R3, 0), CALL(timer_start), EXIT),
+			  true);
+	CHECK_EQ(run(prog), (uint32_t)-EINVAL);
+	/* its function and program */
+	REQUIRE(memcmp(at[0] + AT_T + 8, at[1] + AT_T + 8, 8));
+	memcpy(at[1] + AT_T + 8, at[0] + AT_T + 8, 8);
+	CHECK_EQ(run(prog), (uint32_t)-EINVAL);
+	side_close(OURS, prog);
+	side_close(OURS, maps[1]);
+	for (int i = 0; i < 2; i++)
+		munmap(at[i], 4096);
+	kt_maps[OURS][KM_RODATA] = was;
+}
+
 static void processes(void)
 {
 	static uint8_t zero[VALUE];
@@ -453,6 +485,7 @@ int main(int argc, char **argv)
 			kt_check(&cases[i], argc > 1);
 	}
 	callbacks_run();
+	forged();
 	processes();
 	return check_done();
 }

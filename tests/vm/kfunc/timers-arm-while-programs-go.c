@@ -20,7 +20,7 @@
 static uint32_t done;
 static uint64_t armed, missed;
 
-static bool fits(const struct vm_prog *p, uint32_t pc)
+static bool fits(const struct vm_prog *p, uint32_t pc, const struct map *m)
 {
 	/* time for it to go, if it can */
 	for (int i = 0; i < 20; i++)
@@ -40,7 +40,7 @@ static void *arm(void *arg)
 
 		CHECK(!err || err == -EINVAL);
 		err ? missed++ : armed++;
-		timer_served(TAG, 5, fits);
+		timer_served(TAG, 5, m, fits);
 		if (armed % 4 == 0)
 			timer_disarm(&cell);
 	}

@@ -35,7 +35,7 @@ static int threads_of_process(void)
 	return n - 2; /* . and .. */
 }
 
-static bool any(const struct vm_prog *p, uint32_t pc)
+static bool any(const struct vm_prog *p, uint32_t pc, const struct map *m)
 {
 	return true;
 }
@@ -52,7 +52,7 @@ static void first_timers(void)
 		CHECK_EQ((intptr_t)err, 0);
 	}
 	for (uint32_t i = 0; i < THREADS; i++)
-		CHECK(timer_served(i + 1, 0, any));
+		CHECK(timer_served(i + 1, 0, NULL, any));
 	/* one that has ended may be seen for a while */
 	for (int i = 0; i < 60000 && threads_of_process() != 2; i++)
 		usleep(1000);
