@@ -9,9 +9,9 @@ import atexit
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
-import tempfile
 import time
 
 claim, build, sanitizer = (sys.argv[1:] + ["none"])[:3]
@@ -19,7 +19,8 @@ shmap = f"{build}/src/cli/shmap"
 bpftool = shutil.which("bpftool", path=os.environ["PATH"] + ":/usr/sbin:/sbin")
 os.environ.setdefault("SHMAP_DIR", f"/dev/shm/shmap-test-top-{os.getpid()}")
 rundir = os.environ["SHMAP_DIR"]
-socket = f"shmap-test-{os.getpid()}"
+# tests/run removes it: tmux leaves it where it is
+socket = f"{os.environ.get('TMPDIR', '/tmp')}/shmap-tmux-{os.getpid()}"
 
 
 def skip(why):
@@ -69,17 +70,19 @@ def row(text, name):
 # ---- a terminal ----
 
 def tmux(*args):
-    return subprocess.run(["tmux", "-L", socket, "-f", "/dev/null", *args], capture_output=True, text=True)
+    return subprocess.run(["tmux", "-S", socket, "-f", "/dev/null", *args], capture_output=True, text=True)
 
 
 def begin(*args, term="screen-256color", columns=116, rows=24):
     if not shutil.which("tmux"):
         skip("there is no tmux")
     atexit.register(lambda: tmux("kill-server"))
+    # tmux is in no group that is ended with us
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     env = dict(os.environ, TERM="xterm")
     # curses would take these for the size of any window
     env.pop("COLUMNS", None), env.pop("LINES", None)
-    r = subprocess.run(["tmux", "-L", socket, "-f", "/dev/null", "new-session", "-d", "-x", str(columns), "-y",
+    r = subprocess.run(["tmux", "-S", socket, "-f", "/dev/null", "new-session", "-d", "-x", str(columns), "-y",
                         str(rows), "env", f"SHMAP_DIR={rundir}", f"TERM={term}", "sh", "-c",
                         f"{shmap} top {' '.join(args)}; echo ended with $?; exec cat"],
                        capture_output=True, text=True, env=env)

@@ -132,8 +132,20 @@ static void child_kill(pid_t pid)
 		;
 }
 
+static void arm(unsigned int seconds)
+{
+	struct itimerval t = {.it_value.tv_sec = seconds};
+
+	setitimer(ITIMER_REAL, &t, NULL);
+}
+
 static bool child_step(pid_t pid)
 {
+	static unsigned int steps;
+
+	/* what goes on step by step is slow, and not stuck: run_case() bounds the steps */
+	if (++steps % 1024 == 0)
+		arm(kill_stuck_seconds);
 	REQUIRE(!ptrace(PTRACE_SINGLESTEP, pid, NULL, NULL));
 	return child_stops(pid);
 }
@@ -261,13 +273,6 @@ static pid_t child_at(const struct kill_case *c, unsigned int k, bool slow, bool
 	progress->invalid++;
 	child_kill(pid);
 	return -1;
-}
-
-static void arm(unsigned int seconds)
-{
-	struct itimerval t = {.it_value.tv_sec = seconds};
-
-	setitimer(ITIMER_REAL, &t, NULL);
 }
 
 static enum kill_outcome checked(const struct kill_case *c)

@@ -111,7 +111,7 @@ static const struct kill_case cases[] = {
 int main(int argc, char **argv)
 {
 	kill_begin = begin;
-	kill_stuck_seconds = 2;
+	kill_stuck_seconds = 5;
 	setlinebuf(stdout);
 	/* each instruction in every build: see KILL_POINTS */
 	setenv("SHMAP_TEST_KILLS", "1000", 1);
