@@ -7,24 +7,17 @@
 #include "preload/preload.h"
 #include "shmap.h"
 
-static int told(long ret)
-{
-	if (ret < 0)
-		errno = (int)-ret;
-	return (int)ret;
-}
-
 EXPORT int shmap_snapshot(int fd)
 {
 	int snapshot;
 	long err = sys_snapshot(&fd, &snapshot, 1);
 
-	return told(err ? err : snapshot);
+	return result(err ? err : snapshot);
 }
 
 EXPORT int shmap_snapshot_maps(const int *fds, int *snapshots, unsigned int n)
 {
-	return told(sys_snapshot(fds, snapshots, n));
+	return result(sys_snapshot(fds, snapshots, n));
 }
 
 EXPORT uint64_t shmap_snapshot_stalled(void)
@@ -43,23 +36,23 @@ EXPORT struct shmap_txn *shmap_txn_begin(void)
 
 EXPORT int shmap_txn_get(struct shmap_txn *t, int fd, const void *key, void *value)
 {
-	return told(sys_txn_get((struct txn *)t, fd, key, value));
+	return result(sys_txn_get((struct txn *)t, fd, key, value));
 }
 
 EXPORT int shmap_txn_put(struct shmap_txn *t, int fd, const void *key, const void *value,
 			 uint64_t flags)
 {
-	return told(sys_txn_put((struct txn *)t, fd, key, value, flags));
+	return result(sys_txn_put((struct txn *)t, fd, key, value, flags));
 }
 
 EXPORT int shmap_txn_delete(struct shmap_txn *t, int fd, const void *key)
 {
-	return told(sys_txn_delete((struct txn *)t, fd, key));
+	return result(sys_txn_delete((struct txn *)t, fd, key));
 }
 
 EXPORT int shmap_txn_commit(struct shmap_txn *t)
 {
-	return told(txn_commit((struct txn *)t));
+	return result(txn_commit((struct txn *)t));
 }
 
 EXPORT void shmap_txn_abort(struct shmap_txn *t)
@@ -92,7 +85,7 @@ EXPORT void shmap_handle_close(struct shmap_handle *h)
 
 EXPORT int shmap_section_begin(void)
 {
-	return told(sys_section_begin());
+	return result(sys_section_begin());
 }
 
 EXPORT void shmap_section_end(void)
@@ -103,5 +96,5 @@ EXPORT void shmap_section_end(void)
 EXPORT int shmap_modify(struct shmap_handle *h, const void *key, int (*fn)(void *value, void *arg),
 			void *arg)
 {
-	return told(sys_modify(h, key, fn, arg));
+	return result(sys_modify(h, key, fn, arg));
 }

@@ -9,13 +9,6 @@
 #include "preload/preload.h"
 #include "sys/quick.h"
 
-static inline int result(long ret)
-{
-	if (unlikely(ret < 0))
-		errno = (int)-ret;
-	return (int)ret;
-}
-
 EXPORT int bpf_map_lookup_elem(int fd, const void *key, void *value)
 {
 	return result(sys_map_quick_lookup(fd, key, value));

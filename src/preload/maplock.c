@@ -1,19 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* bpf_map_lock() and its like. */
-#include "base/uaccess.h"
 #include "preload/preload.h"
 #include "shmap.h"
 #include "sync/qlock.h"
 #include "sys/maplock.h"
 
 _Static_assert(SHMAP_LOCK_TRY == SYS_LOCK_TRY, "one flag");
-
-static int result(long ret)
-{
-	if (ret < 0)
-		errno = (int)-ret;
-	return (int)ret;
-}
 
 EXPORT int bpf_map_lock(int fd, uint64_t flags)
 {
@@ -39,7 +31,6 @@ EXPORT int shmap_lock_info(int fd, struct shmap_lock_info *info, size_t size)
 {
 	struct shmap_lock_info mine = {0};
 	struct qlock_info seen = {0};
-	size_t known = size < sizeof(mine) ? size : sizeof(mine);
 	long err = size ? sys_map_lock_info(fd, &seen) : -EINVAL;
 
 	mine.takes = seen.takes;
@@ -48,9 +39,5 @@ EXPORT int shmap_lock_info(int fd, struct shmap_lock_info *info, size_t size)
 	mine.waiting = seen.waiting;
 	mine.owner = seen.owner;
 	mine.died = seen.died;
-	if (!err)
-		err = uaccess_copy(info, &mine, known);
-	if (!err)
-		err = uaccess_zero(uaccess_at(info, known), size - known);
-	return result(err);
+	return result(err ? err : give_struct(info, size, &mine, sizeof(mine)));
 }

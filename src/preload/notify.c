@@ -5,13 +5,6 @@
 #include "preload/preload.h"
 #include "shmap.h"
 
-static int result(long ret)
-{
-	if (ret < 0)
-		errno = (int)-ret;
-	return (int)ret;
-}
-
 EXPORT int bpf_map_notify(int fd, void (*handler)(void *ctx))
 {
 	return result(sys_notify_add(fd, handler, NULL));

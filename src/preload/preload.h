@@ -14,6 +14,7 @@
 
 #include "base/errors.h"
 #include "base/rawsys.h"
+#include "base/uaccess.h"
 #include "preload/real.h"
 #include "sys/sys.h"
 
@@ -27,6 +28,26 @@ static inline long edge(long ret)
 		return -1;
 	}
 	return ret;
+}
+
+/* The same as libbpf 1.x has it: -errno stays, with errno set. */
+static inline int result(long ret)
+{
+	if (unlikely(ret < 0))
+		errno = (int)-ret;
+	return (int)ret;
+}
+
+/*
+ * A struct that grows with its versions, to a caller that knows `size` bytes of it: what it
+ * knows beyond ours is zero. 0 or -errno.
+ */
+static inline long give_struct(void *to, size_t size, const void *mine, size_t our_size)
+{
+	size_t known = size < our_size ? size : our_size;
+	long err = size ? uaccess_copy(to, mine, known) : -EINVAL;
+
+	return err ? err : uaccess_zero(uaccess_at(to, known), size - known);
 }
 
 /* Sets errno and gives -1. */

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "../check.h"
+#include "../children.h"
 #include "shmap.h"
 
 #define NS_MS 1000000ULL
@@ -40,35 +41,6 @@ static void until(uint32_t step)
 static void step(uint32_t n)
 {
 	__atomic_store_n(&s->step, n, __ATOMIC_SEQ_CST);
-}
-
-static pid_t child_of(void (*fn)(int fd), int fd)
-{
-	pid_t pid;
-
-	fflush(NULL);
-	pid = fork();
-	REQUIRE(pid >= 0);
-	if (!pid) {
-		fn(fd);
-		_exit(check_done());
-	}
-	return pid;
-}
-
-static void join(pid_t pid)
-{
-	int status = -1;
-
-	CHECK_EQ(waitpid(pid, &status, 0), pid);
-	CHECK_EQ(status, 0);
-}
-
-static long ops(long otherwise)
-{
-	const char *e = getenv("SHMAP_TEST_OPS");
-
-	return e && *e ? atol(e) : otherwise;
 }
 
 static uint32_t waiters(int fd)

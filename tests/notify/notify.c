@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "../check.h"
+#include "../children.h"
 #include "shmap.h"
 
 static struct shared {
@@ -29,35 +30,6 @@ static int map_new(enum bpf_map_type type, uint32_t value, uint32_t entries, uin
 
 	REQUIRE(fd >= 0);
 	return fd;
-}
-
-static long ops(long otherwise)
-{
-	const char *e = getenv("SHMAP_TEST_OPS");
-
-	return e && *e ? atol(e) : otherwise;
-}
-
-static pid_t child_of(void (*fn)(int fd), int fd)
-{
-	pid_t pid;
-
-	fflush(NULL);
-	pid = fork();
-	REQUIRE(pid >= 0);
-	if (!pid) {
-		fn(fd);
-		_exit(check_done());
-	}
-	return pid;
-}
-
-static void join(pid_t pid)
-{
-	int status = -1;
-
-	CHECK_EQ(waitpid(pid, &status, 0), pid);
-	CHECK_EQ(status, 0);
 }
 
 static void nap(void)

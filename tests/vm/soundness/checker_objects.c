@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "checker.h"
+#include "kfuncs.h"
 #include "vm/kfunc_proto.h"
 
 struct made_dynptr {
@@ -323,47 +324,18 @@ bool checker_dynptr_helper(struct checker *c, uint32_t id, const uint64_t *r, ui
 
 /* ---- kernel functions ---- */
 
-enum {
-	K_NONE,
-	K_RCU_LOCK,
-	K_RCU_UNLOCK,
-	K_PREEMPT_OFF,
-	K_PREEMPT_ON,
-	K_FROM_SKB,
-	K_FROM_XDP,
-	K_SLICE,
-	K_SLICE_RDWR,
-	K_ADJUST,
-	K_SIZE,
-	K_CLONE,
-	K_MEMSET,
-	K_NUM_NEW,
-	K_NUM_NEXT,
-	K_NUM_DESTROY
-};
-
-static const char *const names[] = {
-	[K_RCU_LOCK] = "bpf_rcu_read_lock",	  [K_RCU_UNLOCK] = "bpf_rcu_read_unlock",
-	[K_PREEMPT_OFF] = "bpf_preempt_disable",  [K_PREEMPT_ON] = "bpf_preempt_enable",
-	[K_FROM_SKB] = "bpf_dynptr_from_skb",	  [K_FROM_XDP] = "bpf_dynptr_from_xdp",
-	[K_SLICE] = "bpf_dynptr_slice",		  [K_SLICE_RDWR] = "bpf_dynptr_slice_rdwr",
-	[K_ADJUST] = "bpf_dynptr_adjust",	  [K_SIZE] = "bpf_dynptr_size",
-	[K_CLONE] = "bpf_dynptr_clone",		  [K_MEMSET] = "bpf_dynptr_memset",
-	[K_NUM_NEW] = "bpf_iter_num_new",	  [K_NUM_NEXT] = "bpf_iter_num_next",
-	[K_NUM_DESTROY] = "bpf_iter_num_destroy",
-};
-
+/* Which of the generator's it is; K_CNT: none. */
 static int which(uint32_t kfunc)
 {
 	static uint8_t known[128]; /* + 1 */
 	const struct kfunc_proto *p = kfunc ? kfunc_proto_at(kfunc - 1) : NULL;
 
 	if (!p || kfunc >= sizeof(known))
-		return K_NONE;
+		return K_CNT;
 	if (!known[kfunc]) {
-		known[kfunc] = 1;
-		for (uint32_t i = 1; i < ARRAY_SIZE(names); i++)
-			if (!strcmp(names[i], p->name))
+		known[kfunc] = K_CNT + 1;
+		for (uint32_t i = 0; i < K_CNT; i++)
+			if (!strcmp(progen_kfunc_names[i], p->name))
 				known[kfunc] = i + 1;
 	}
 	return known[kfunc] - 1;

@@ -4,6 +4,7 @@
 #ifndef SHMAP_TESTS_VM_PROGEN_INT_H
 #define SHMAP_TESTS_VM_PROGEN_INT_H
 
+#include "kfuncs.h"
 #include "progen.h"
 #include "vm/insn.h"
 
@@ -91,24 +92,6 @@ enum { F_STATIC, F_LOOP, F_GLOBAL, F_EACH, F_CHANGER, F_DEEP, F_CNT };
 bool may_call(int kind);
 
 /* progen_more.c */
-enum progen_kfunc {
-	K_RCU_LOCK,
-	K_RCU_UNLOCK,
-	K_PREEMPT_OFF,
-	K_PREEMPT_ON,
-	K_FROM_SKB,
-	K_FROM_XDP,
-	K_SLICE,
-	K_SLICE_RDWR,
-	K_ADJUST,
-	K_SIZE,
-	K_CLONE,
-	K_MEMSET,
-	K_NUM_NEW,
-	K_NUM_NEXT,
-	K_NUM_DESTROY,
-	K_CNT
-};
 /* Its id; 0: this machine's kernel does not say. */
 uint32_t progen_kfunc(enum progen_kfunc k);
 void more(int which, int depth);

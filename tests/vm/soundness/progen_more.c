@@ -13,16 +13,6 @@
 
 uint32_t progen_kfunc(enum progen_kfunc k)
 {
-	static const char *const names[K_CNT] = {
-		[K_RCU_LOCK] = "bpf_rcu_read_lock",	  [K_RCU_UNLOCK] = "bpf_rcu_read_unlock",
-		[K_PREEMPT_OFF] = "bpf_preempt_disable",  [K_PREEMPT_ON] = "bpf_preempt_enable",
-		[K_FROM_SKB] = "bpf_dynptr_from_skb",	  [K_FROM_XDP] = "bpf_dynptr_from_xdp",
-		[K_SLICE] = "bpf_dynptr_slice",		  [K_SLICE_RDWR] = "bpf_dynptr_slice_rdwr",
-		[K_ADJUST] = "bpf_dynptr_adjust",	  [K_SIZE] = "bpf_dynptr_size",
-		[K_CLONE] = "bpf_dynptr_clone",		  [K_MEMSET] = "bpf_dynptr_memset",
-		[K_NUM_NEW] = "bpf_iter_num_new",	  [K_NUM_NEXT] = "bpf_iter_num_next",
-		[K_NUM_DESTROY] = "bpf_iter_num_destroy",
-	};
 	static uint32_t ids[K_CNT];
 	static bool asked;
 
@@ -31,7 +21,8 @@ uint32_t progen_kfunc(enum progen_kfunc k)
 
 		asked = true;
 		for (int i = 0; btf && i < K_CNT; i++) {
-			const int id = btf__find_by_name_kind(btf, names[i], BTF_KIND_FUNC);
+			const int id =
+				btf__find_by_name_kind(btf, progen_kfunc_names[i], BTF_KIND_FUNC);
 
 			ids[i] = id > 0 ? (uint32_t)id : 0;
 		}
