@@ -188,7 +188,8 @@ static int array_section_begin(struct map *m, void *value, uint32_t start, void 
 		err = array_lock(m, (uint32_t)index);
 		if (err || !c.count || m->attr.value_size > REDO_KEEP_MAX)
 			return err;
-		*kept = redo_claims_keep(&c, index, start, value, m->attr.value_size);
+		*kept = redo_claims_keep(&c, index, start, value, m->attr.value_size,
+					 m->attr.spin_lock_off);
 		/* More sections than records: without, rather than waiting for them. */
 		if (likely(*kept) || tries++)
 			return 0;

@@ -129,7 +129,7 @@ int htab_section_begin(struct map *m, void *value, uint32_t start, void **kept)
 			return err;
 		*kept = redo_claims_keep(&c,
 					 claim_id(index, load_acquire(&htab_elem(m, index)->gen)),
-					 start, value, m->attr.value_size);
+					 start, value, m->attr.value_size, m->attr.spin_lock_off);
 		/* More sections than records: without, rather than waiting for them. */
 		if (likely(*kept) || tries++)
 			return 0;

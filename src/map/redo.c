@@ -143,7 +143,7 @@ int redo_claims_write(struct map *m, const struct redo_claims *c, uint64_t id, c
 }
 
 struct redo_record *redo_claims_keep(const struct redo_claims *c, uint64_t id, uint32_t start,
-				     const void *value, size_t size)
+				     const void *value, size_t size, int32_t lock_off)
 {
 	for (uint32_t i = 0; i < c->count; i++) {
 		struct redo_record *r = redo_claim_at(c, (start + i) & (c->count - 1));
@@ -153,7 +153,8 @@ struct redo_record *redo_claims_keep(const struct redo_claims *c, uint64_t id, u
 			continue;
 		if (!cas_acquire(&r->tag, &none, (id + 1) | REDO_CLAIMED))
 			continue;
-		value_store(r->staged, value, size);
+		/* without the lock, which others try meanwhile, and apply() leaves alone */
+		value_store_unlocked(r->staged, value, size, lock_off);
 		/* The staged value before the tag, the tag before the first store of the
 		 * section: pairs with redo_claims_settle(). */
 		store_release(&r->tag, id + 1);

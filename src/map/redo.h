@@ -129,7 +129,7 @@ int redo_claims_write(struct map *m, const struct redo_claims *c, uint64_t id, c
  * its cache.
  */
 struct redo_record *redo_claims_keep(const struct redo_claims *c, uint64_t id, uint32_t start,
-				     const void *value, size_t size);
+				     const void *value, size_t size, int32_t lock_off);
 void redo_claims_forget(struct redo_record *r);
 /* Values that are larger are not kept: copying them at every section would cost microseconds. */
 #define REDO_KEEP_MAX 4096U
