@@ -38,20 +38,19 @@ static struct writer *self_or_take(int *err)
 static int find_mark(struct map_changing *c, bool *nested)
 {
 	struct writer *w;
-	unsigned int k, outer;
+	unsigned int k;
 	int err;
 
 	c->locked = false;
 	w = self_or_take(&err);
 	if (!w)
 		return err;
-	outer = load_relaxed(&w->map[0]) == WRITER_SLOW;
-	for (k = outer; k < WRITER_MAPS && load_relaxed(&w->map[k]); k++)
+	for (k = 1; k < WRITER_MAPS && load_relaxed(&w->map[k]); k++)
 		;
 	if (k == WRITER_MAPS)
 		return -EBUSY;
 	c->mark = &w->map[k];
-	*nested = k > outer;
+	*nested = k > 1 || load_relaxed(&w->map[0]);
 	return 0;
 }
 
@@ -154,11 +153,17 @@ static bool marked(struct writer *w, uint32_t id)
 	return false;
 }
 
-/* Until nobody but the calling thread is in the middle of a change. */
-static bool wait_for_marks(uint32_t id, uint64_t bound)
+bool change_own(const struct map *m)
+{
+	struct writer *w = writer_self();
+
+	return w && marked(w, m->obj.id);
+}
+
+bool change_wait(const struct map *m, uint64_t bound)
 {
 	struct timespec nap = {.tv_nsec = 50000};
-	uint32_t high = writers_high();
+	uint32_t id = m->obj.id, high = writers_high();
 	uint64_t until = 0;
 
 	for (uint32_t i = 0; i < high; i++) {
@@ -205,7 +210,7 @@ int map_lock(struct map *m, uint64_t deadline)
 	}
 	/* Full fence: partner of the one in change_begin(). */
 	fence_seq_cst();
-	if (!wait_for_marks(m->obj.id, deadline == QLOCK_NOW ? MARK_TRY_NS : MARK_WAIT_NS)) {
+	if (!change_wait(m, deadline == QLOCK_NOW ? MARK_TRY_NS : MARK_WAIT_NS)) {
 		qlock_release(&s->lock, m->obj.id);
 		return -EBUSY;
 	}
