@@ -187,18 +187,6 @@ static inline void write_one(void)
 
 /* ---- what handlers heard ---- */
 
-#if defined(__SANITIZE_THREAD__)
-/*
- * The flags here are volatile words that a handler's thread sets and the test looks at; and where
- * a mapping cannot be watched, the library compares what others are writing with a copy.
- */
-const char *__tsan_default_suppressions(void);
-const char *__tsan_default_suppressions(void)
-{
-	return "race_top:notify.c\nrace_top:raw.c\nrace_top:routes.h\nrace:^compare$\n";
-}
-#endif
-
 static int heard_fd;
 
 static inline void hears(void *arg)
