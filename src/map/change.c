@@ -97,6 +97,40 @@ void change_end(struct map *m, struct map_changing *c, enum map_change kind, con
 		qlock_release(&m->shared->lock, m->obj.id);
 }
 
+__thread struct change_later change_later_own __attribute__((tls_model("initial-exec")));
+
+void change_later(struct map *m)
+{
+	struct change_later *later = &change_later_own;
+	uint32_t tenancy = lease_tenancy();
+
+	if (tenancy == LEASE_NO_TENANCY || !(load_relaxed(&m->shared->hooks) & MAP_WATCHED))
+		return;
+	if (later->tenancy != tenancy) {
+		later->tenancy = tenancy;
+		later->n = 0;
+	}
+	for (uint32_t i = 0; i < later->n && i < CHANGE_LATER_MAX; i++)
+		if (later->map[i] == m)
+			return;
+	if (later->n < CHANGE_LATER_MAX)
+		later->map[later->n] = m;
+	if (later->n <= CHANGE_LATER_MAX)
+		later->n++;
+}
+
+void change_later_tell(void)
+{
+	const struct change_later *later = &change_later_own;
+
+	for (uint32_t i = 0; i < later->n && i < CHANGE_LATER_MAX; i++)
+		if (load_relaxed(&later->map[i]->shared->hooks) & MAP_WATCHED)
+			change_noted(later->map[i], MAP_CHANGE_RUN, NULL, 1);
+	/* More than that: the listeners of all maps, when they look for the dead. */
+	if (later->n > CHANGE_LATER_MAX)
+		fetch_add_seq_cst(&load_acquire(&writers_mapped)->deaths, 1U);
+}
+
 /* The map that somebody else has locked, of several, or NULL. */
 static struct map *locked_one(struct map *const *m, uint32_t n)
 {

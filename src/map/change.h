@@ -31,6 +31,7 @@
 
 #include "base/errors.h"
 #include "map/map.h"
+#include "sync/lease.h"
 
 #define MAP_LOCKS 1U
 #define MAP_WATCHED 2U
@@ -83,6 +84,28 @@ int change_begin(struct map *m, struct map_changing *c);
 /* changes 0: there was none. key: a user's, or NULL. */
 void change_end(struct map *m, struct map_changing *c, enum map_change kind, const void *user_key,
 		uint64_t changes);
+
+/*
+ * For stores through pointers into m, which nothing sees: the calling thread's run or section,
+ * which has just got such a pointer, may make some until it ends. Whoever ends it then says so,
+ * before it gives its lease back. A listener that comes after this look waits for the lease.
+ */
+void change_later(struct map *m);
+
+#define CHANGE_LATER_MAX 16 /* maps that are told apart */
+struct change_later {
+	uint32_t tenancy, n; /* of the lease that this is about */
+	struct map *map[CHANGE_LATER_MAX];
+};
+extern __thread struct change_later change_later_own __attribute__((tls_model("initial-exec")));
+
+static inline bool change_later_any(void)
+{
+	return unlikely(change_later_own.n) && change_later_own.tenancy == lease_tenancy();
+}
+
+/* When there is any; a file that was truncated meanwhile faults. */
+void change_later_tell(void);
 
 /* The same around changes of several maps together. */
 int change_begin_maps(struct map *const *m, uint32_t n, struct map_changing *c);

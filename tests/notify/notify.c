@@ -205,6 +205,105 @@ static void prefix(void)
 	close(fd);
 }
 
+/* ---- many inner maps in one run ---- */
+
+#define INNERS 20 /* more than a run tells apart */
+
+/* Stores i + 1 at key 1 of the maps in the slots 0..n-1. */
+static int stores_to_inner(int outer, int n)
+{
+	struct bpf_insn insns[INNERS * 16 + 2], *at = insns;
+	int fd;
+
+	for (int i = 0; i < n; i++) {
+		const struct bpf_insn one[] = {
+			{.code = BPF_ST | BPF_MEM | BPF_W, .dst_reg = 10, .off = -4, .imm = i},
+			{.code = BPF_LD | BPF_IMM | BPF_DW,
+			 .dst_reg = 1,
+			 .src_reg = BPF_PSEUDO_MAP_FD,
+			 .imm = outer},
+			{0},
+			{.code = BPF_ALU64 | BPF_MOV | BPF_X, .dst_reg = 2, .src_reg = 10},
+			{.code = BPF_ALU64 | BPF_ADD | BPF_K, .dst_reg = 2, .imm = -4},
+			{.code = BPF_JMP | BPF_CALL, .imm = BPF_FUNC_map_lookup_elem},
+			{.code = BPF_JMP | BPF_JEQ | BPF_K, .dst_reg = 0, .off = 7},
+			{.code = BPF_ST | BPF_MEM | BPF_W, .dst_reg = 10, .off = -4, .imm = KEY},
+			{.code = BPF_ALU64 | BPF_MOV | BPF_X, .dst_reg = 1, .src_reg = 0},
+			{.code = BPF_ALU64 | BPF_MOV | BPF_X, .dst_reg = 2, .src_reg = 10},
+			{.code = BPF_ALU64 | BPF_ADD | BPF_K, .dst_reg = 2, .imm = -4},
+			{.code = BPF_JMP | BPF_CALL, .imm = BPF_FUNC_map_lookup_elem},
+			{.code = BPF_JMP | BPF_JEQ | BPF_K, .dst_reg = 0, .off = 1},
+			{.code = BPF_ST | BPF_MEM | BPF_DW, .dst_reg = 0, .imm = i + 1},
+		};
+
+		memcpy(at, one, sizeof(one));
+		at += sizeof(one) / sizeof(one[0]);
+	}
+	*at++ = (struct bpf_insn){.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = 0};
+	*at++ = (struct bpf_insn){.code = BPF_JMP | BPF_EXIT};
+	fd = bpf_prog_load(BPF_PROG_TYPE_SOCKET_FILTER, "stores", "GPL", insns,
+			   (size_t)(at - insns), NULL);
+	REQUIRE(fd >= 0);
+	return fd;
+}
+
+static void counts(void *arg)
+{
+	const struct shmap_event *e = arg;
+
+	__atomic_fetch_add((uint32_t *)e->ctx, 1, __ATOMIC_SEQ_CST);
+}
+
+static void runs(int prog)
+{
+	char data[64] = {0};
+	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = data, .data_size_in = sizeof(data),
+		    .repeat = 1);
+
+	REQUIRE(!bpf_prog_test_run_opts(prog, &opts));
+}
+
+/* All that one run has stored to is noticed; of the others nothing, unless they are too many. */
+static void inner_maps(void)
+{
+	LIBBPF_OPTS(bpf_map_create_opts, opts);
+	static uint32_t heard[INNERS];
+	int inner[INNERS], h[INNERS], outer, few;
+	uint32_t key;
+
+	for (int i = 0; i < INNERS; i++)
+		inner[i] = map_new(BPF_MAP_TYPE_ARRAY, 8, 16, 0);
+	opts.inner_map_fd = (uint32_t)inner[0];
+	outer = bpf_map_create(BPF_MAP_TYPE_ARRAY_OF_MAPS, "outer", 4, 4, INNERS, &opts);
+	REQUIRE(outer >= 0);
+	for (key = 0; key < INNERS; key++)
+		REQUIRE(!bpf_map_update_elem(outer, &key, &inner[key], BPF_ANY));
+	few = stores_to_inner(outer, 3);
+	runs(few);
+	for (int i = 0; i < INNERS; i++) {
+		struct shmap_notify_opts o = {.sz = sizeof(o), .ctx = &heard[i]};
+
+		h[i] = shmap_notify(inner[i], counts, &o);
+		REQUIRE(h[i] > 0);
+	}
+	runs(few);
+	for (int i = 0; i < 3; i++)
+		while (!__atomic_load_n(&heard[i], __ATOMIC_SEQ_CST))
+			nap();
+	runs(few);
+	for (int i = 0; i < 3; i++)
+		while (__atomic_load_n(&heard[i], __ATOMIC_SEQ_CST) < 2)
+			nap();
+	for (int i = 3; i < INNERS; i++)
+		CHECK_EQ(__atomic_load_n(&heard[i], __ATOMIC_SEQ_CST), 0);
+	runs(stores_to_inner(outer, INNERS));
+	for (int i = 0; i < INNERS; i++)
+		while (__atomic_load_n(&heard[i], __ATOMIC_SEQ_CST) < (i < 3 ? 3 : 1))
+			nap();
+	for (int i = 0; i < INNERS; i++)
+		CHECK_EQ(shmap_notify_remove(h[i]), 0);
+}
+
 /* ---- event loops ---- */
 
 static void loop(void)
@@ -492,7 +591,7 @@ static const struct claim claims[] = {
 	{"removal", removal},	   {"listeners", hard_listeners},
 	{"writers", dead_writers}, {"faults", bad_pointers},
 	{"fds", closed_fds},	   {"prefix", prefix},
-	{"evicted", evicted},
+	{"evicted", evicted},	   {"inner", inner_maps},
 };
 
 int main(int argc, char **argv)

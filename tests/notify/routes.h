@@ -95,6 +95,50 @@ static inline int prog_new(int map, bool store)
 	return fd;
 }
 
+/* A program that adds 1 to the value of key 1 of the map in the first slot of `outer`. */
+static inline int inner_prog_new(int outer)
+{
+	struct bpf_insn insns[] = {
+		{.code = BPF_ST | BPF_MEM | BPF_W, .dst_reg = 10, .off = -4, .imm = 0},
+		{.code = BPF_LD | BPF_IMM | BPF_DW,
+		 .dst_reg = 1,
+		 .src_reg = BPF_PSEUDO_MAP_FD,
+		 .imm = outer},
+		{0},
+		{.code = BPF_ALU64 | BPF_MOV | BPF_X, .dst_reg = 2, .src_reg = 10},
+		{.code = BPF_ALU64 | BPF_ADD | BPF_K, .dst_reg = 2, .imm = -4},
+		{.code = BPF_JMP | BPF_CALL, .imm = BPF_FUNC_map_lookup_elem},
+		{.code = BPF_JMP | BPF_JEQ | BPF_K, .dst_reg = 0, .off = 9},
+		{.code = BPF_ST | BPF_MEM | BPF_W, .dst_reg = 10, .off = -4, .imm = KEY},
+		{.code = BPF_ALU64 | BPF_MOV | BPF_X, .dst_reg = 1, .src_reg = 0},
+		{.code = BPF_ALU64 | BPF_MOV | BPF_X, .dst_reg = 2, .src_reg = 10},
+		{.code = BPF_ALU64 | BPF_ADD | BPF_K, .dst_reg = 2, .imm = -4},
+		{.code = BPF_JMP | BPF_CALL, .imm = BPF_FUNC_map_lookup_elem},
+		{.code = BPF_JMP | BPF_JEQ | BPF_K, .dst_reg = 0, .off = 3},
+		{.code = BPF_LDX | BPF_MEM | BPF_DW, .dst_reg = 1, .src_reg = 0},
+		{.code = BPF_ALU64 | BPF_ADD | BPF_K, .dst_reg = 1, .imm = 1},
+		{.code = BPF_STX | BPF_MEM | BPF_DW, .dst_reg = 0, .src_reg = 1},
+		{.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = 0, .imm = 0},
+		{.code = BPF_JMP | BPF_EXIT},
+	};
+	int fd = bpf_prog_load(BPF_PROG_TYPE_SOCKET_FILTER, "stores", "GPL", insns,
+			       sizeof(insns) / sizeof(insns[0]), NULL);
+
+	REQUIRE(fd >= 0);
+	return fd;
+}
+
+/* A map of maps of that type with fd in it, at a key 0. */
+static inline int outer_new(enum bpf_map_type type, int fd)
+{
+	LIBBPF_OPTS(bpf_map_create_opts, opts, .inner_map_fd = (uint32_t)fd);
+	int outer = bpf_map_create(type, "outer", 4, 4, 2, &opts);
+	uint32_t key = 0;
+
+	REQUIRE(outer >= 0 && !bpf_map_update_elem(outer, &key, &fd, BPF_ANY));
+	return outer;
+}
+
 /* A program one of whose functions makes a tail call to `to`. */
 static inline int caller_new(int to)
 {
@@ -132,12 +176,30 @@ static inline int caller_new(int to)
 	return fd; /* (the slots are emptied when nobody has them open) */
 }
 
-enum route { BY_BPF, BY_HELPER, BY_PROGRAM, BY_TAIL_CALL, BY_STORE, ROUTES };
+enum route {
+	BY_BPF,
+	BY_HELPER,
+	BY_PROGRAM,
+	BY_TAIL_CALL,
+	BY_STORE,
+	BY_INNER_ARRAY,
+	BY_INNER_HASH,
+	BY_HANDLE,
+	BY_MODIFY,
+	ROUTES
+};
 
 static inline const char *route_name(enum route route)
 {
-	static const char *const names[ROUTES] = {"bpf(2)", "helper", "program's store",
-						  "store of a program called", "raw store"};
+	static const char *const names[ROUTES] = {"bpf(2)",
+						  "helper",
+						  "program's store",
+						  "store of a program called",
+						  "raw store",
+						  "store to a map in an array",
+						  "store to a map in a hash",
+						  "store in a handle's section",
+						  "shmap_modify()"};
 
 	return names[route];
 }
@@ -146,6 +208,7 @@ static struct writer {
 	enum route route;
 	int fd, prog;
 	volatile uint64_t *values;
+	struct shmap_handle *handle;
 	uint64_t n;
 } w;
 
@@ -160,6 +223,20 @@ static inline void writer_begin(enum route route, int fd)
 		w.values = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 		REQUIRE(w.values != MAP_FAILED);
 	}
+	if (route == BY_INNER_ARRAY)
+		w.prog = inner_prog_new(outer_new(BPF_MAP_TYPE_ARRAY_OF_MAPS, fd));
+	if (route == BY_INNER_HASH)
+		w.prog = inner_prog_new(outer_new(BPF_MAP_TYPE_HASH_OF_MAPS, fd));
+	if (route == BY_HANDLE || route == BY_MODIFY) {
+		w.handle = shmap_handle_open(fd);
+		REQUIRE(w.handle);
+	}
+}
+
+static inline int one_more(void *value, void *arg)
+{
+	++*(uint64_t *)value;
+	return 0;
 }
 
 /* The value of KEY becomes one more. */
@@ -178,7 +255,18 @@ static inline void write_one(void)
 	case BY_HELPER:
 	case BY_PROGRAM:
 	case BY_TAIL_CALL:
+	case BY_INNER_ARRAY:
+	case BY_INNER_HASH:
 		REQUIRE(!bpf_prog_test_run_opts(w.prog, &opts));
+		break;
+	case BY_HANDLE:
+		while (shmap_section_begin())
+			REQUIRE(errno == EBUSY); /* all CPUs are held */
+		*(volatile uint64_t *)shmap_edit(w.handle, &key) = w.n;
+		shmap_section_end();
+		break;
+	case BY_MODIFY:
+		CHECK_EQ(shmap_modify(w.handle, &key, one_more, NULL), 0);
 		break;
 	default:
 		w.values[KEY] = w.n;
