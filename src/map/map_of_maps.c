@@ -15,11 +15,13 @@
 #include "base/errors.h"
 #include "base/uaccess.h"
 #include "map/array_common.h"
+#include "map/change.h"
 #include "map/generic_batch.h"
 #include "map/htab.h"
 #include "map/htab_ops.h"
 #include "map/objref.h"
 #include "map/objref_array.h"
+#include "sync/writers.h"
 
 static int inner_fits(struct map *m, const struct objref_target *t)
 {
@@ -39,13 +41,23 @@ static const struct objref_ops array_of_maps_objref = {
 	.at = objref_array_at,
 };
 
+/* A program may store to what it finds in the inner map. */
+static inline void *inner_map(struct map *m, const uint64_t *slot, uint32_t at)
+{
+	struct map *inner = objref_lookup(m, slot, at);
+
+	if (writers_watched() && inner)
+		change_later(inner);
+	return inner;
+}
+
 static void *array_of_maps_lookup(struct map *m, const void *key)
 {
 	uint32_t index = array_index(key);
 
 	if (unlikely(index >= m->attr.max_entries))
 		return NULL;
-	return objref_lookup(m, objref_array_slot(m, index), index);
+	return inner_map(m, objref_array_slot(m, index), index);
 }
 
 static void array_of_maps_inlined(const struct map *m, struct map_inline *in)
@@ -139,7 +151,7 @@ static void *hash_of_maps_lookup(struct map *m, const void *key)
 	const uint64_t *slot = htab_lookup(m, key);
 
 	/* the tag, as the next one counts up */
-	return slot ? objref_lookup(m, slot, (uint32_t)(load_relaxed(slot) >> 32)) : NULL;
+	return slot ? inner_map(m, slot, (uint32_t)(load_relaxed(slot) >> 32)) : NULL;
 }
 
 #define LOOKUP_SIZED(size)                                                                         \
@@ -147,7 +159,7 @@ static void *hash_of_maps_lookup(struct map *m, const void *key)
 	{                                                                                          \
 		const uint64_t *slot = htab_lookup_##size(m, key);                                 \
                                                                                                    \
-		return slot ? objref_lookup(m, slot, (uint32_t)(load_relaxed(slot) >> 32)) : NULL; \
+		return slot ? inner_map(m, slot, (uint32_t)(load_relaxed(slot) >> 32)) : NULL;     \
 	}
 LOOKUP_SIZED(4)
 LOOKUP_SIZED(8)

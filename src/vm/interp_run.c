@@ -33,9 +33,11 @@ static __attribute__((noinline)) void note_stores(const struct vm_prog *p)
 {
 	struct fault_guard guard;
 
-	if (!p->map_stores || fault_guard_set(&guard))
+	if (!(p->map_stores | p->inner_stores) || fault_guard_set(&guard))
 		return;
 	fault_guard_enter(&guard);
+	if (p->inner_stores && change_later_any())
+		change_later_tell();
 	for (uint64_t left = p->map_stores; left; left &= left - 1) {
 		struct map *m = p->maps[__builtin_ctzll(left)];
 

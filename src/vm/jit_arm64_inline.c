@@ -94,8 +94,14 @@ static void load_acquire_at(struct jit *j, unsigned int n, uint8_t reg, uint8_t 
 /* objref_lookup(): R0 = the object of the key at R2 in the map at R1. */
 void a64_inline_object(struct jit *j, const struct map *m, const struct map_inline *in)
 {
-	uint32_t beyond, empty, none, other, done;
+	const uint32_t *watch = jit_watch_word(j);
+	uint32_t beyond, empty, none, other, done, watched = 0;
 
+	if (watch) {
+		mov_imm(j, true, T1, (int64_t)(uintptr_t)watch);
+		load(j, 2, T1, T1, 0);
+		watched = ahead(j, A64_CBNZ(false, T1));
+	}
 	load(j, 2, T0, 1, 0);
 	mov_imm(j, true, REG_R0, 0);
 	cmp_imm(j, false, T0, (int32_t)in->slots);
@@ -119,6 +125,8 @@ void a64_inline_object(struct jit *j, const struct map *m, const struct map_inli
 	done = ahead(j, A64_B);
 	here(j, none);
 	here(j, other);
+	if (watch)
+		here(j, watched);
 	a64_call(j, (uintptr_t)m->ops->lookup);
 	mov_rr(j, true, REG_R0, 0);
 	here(j, done);

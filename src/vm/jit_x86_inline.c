@@ -135,8 +135,15 @@ static void load_indexed(struct jit *j, uint8_t reg, uint8_t base, uint8_t index
 /* objref_lookup(): loads are in order on this machine, as that wants them. */
 void x86_inline_object(struct jit *j, const struct map *m, const struct map_inline *in)
 {
-	uint32_t beyond, empty, none, other, done;
+	const uint32_t *watch = jit_watch_word(j);
+	uint32_t beyond, empty, none, other, done, watched = 0;
 
+	if (watch) {
+		mov_imm(j, R11, (uintptr_t)watch);
+		op_mem(j, false, 0x83, 7, R11, 0); /* cmp dword [r11], .. */
+		e8(j, 0);
+		watched = short_jump(j, JCC8(CC_NE));
+	}
 	op_mem(j, false, X86_LOAD, R10, RSI, 0);
 	mov_imm(j, RAX, 0);
 	op_imm(j, false, X86_CMP, R10, (int32_t)in->slots);
@@ -161,6 +168,8 @@ void x86_inline_object(struct jit *j, const struct map *m, const struct map_inli
 	done = short_jump(j, JMP8);
 	here(j, none);
 	here(j, other);
+	if (watch)
+		here(j, watched);
 	x86_call(j, (uintptr_t)m->ops->lookup);
 	here(j, done);
 	here(j, empty);

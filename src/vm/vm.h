@@ -47,6 +47,7 @@ struct vm_prog {
 	uint32_t stack_depth;
 	uint32_t verified_insns;
 	uint64_t map_stores;		/* bit i: it stores into values of maps[i] */
+	uint64_t inner_stores;		/* ... into values of maps in maps[i] */
 	uint8_t tag[8];
 	struct vm_code *code;		/* made at the first run; private to vm/ */
 	/* set before the first run, by whoever wants something special */
