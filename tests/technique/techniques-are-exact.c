@@ -629,7 +629,9 @@ static void run_programs(int w)
 	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = r, .data_size_in = sizeof(r),
 		    .repeat = BATCH);
 
-	REQUIRE(!bpf_prog_test_run_opts(prog[w % 2], &opts));
+	/* EBUSY: on a very busy machine nobody gave a CPU up for a second; nothing was run */
+	while (bpf_prog_test_run_opts(prog[w % 2], &opts))
+		REQUIRE(errno == EBUSY);
 	REQUIRE(opts.retval == 1);
 }
 
