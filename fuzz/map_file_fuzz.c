@@ -317,6 +317,17 @@ static void batches(struct map *m, int (*fn)(struct map *, struct map_batch *))
 	} while (!err && ++n < 200);
 }
 
+/* bpf_spin_lock(), bpf_spin_unlock() */
+static void section(struct map *m, uint8_t *p)
+{
+	void *kept = NULL;
+
+	if (m->ops->section_begin(m, p, 0, &kept) < 0)
+		return;
+	map_section_end(kept);
+	lock_release((uint32_t *)(p + m->attr.spin_lock_off));
+}
+
 static void one_op(struct map *m, uint8_t op, uint8_t arg)
 {
 	uint64_t flags = arg >> 5 & 3, lock = m->attr.spin_lock_off >= 0 && arg & 0x80 ? 4 : 0;
@@ -394,8 +405,8 @@ static void one_op(struct map *m, uint8_t op, uint8_t arg)
 				m->ops->objref->at(m, arg);
 			p = m->ops->lookup ? m->ops->lookup(m, key) : NULL;
 			touch(m, p);
-			if (p && m->ops->lock_died && m->writable && m->attr.spin_lock_off >= 0)
-				m->ops->lock_died(m, p);
+			if (p && m->ops->section_begin && m->writable && m->attr.spin_lock_off >= 0)
+				section(m, p);
 			break;
 		case 14:
 			good(one_special(m, -1, key, arg));

@@ -170,8 +170,11 @@ static uint8_t *reserve_take(void)
 	uint32_t page = REGION_PAGES;
 
 	mem_lock();
-	if (reserve_cnt)
-		page = reserve[--reserve_cnt];
+	if (reserve_cnt) {
+		page = reserve[reserve_cnt - 1];
+		/* jit_mem_free() looks at it without the lock */
+		store_relaxed(&reserve_cnt, reserve_cnt - 1);
+	}
 	mem_unlock();
 	return page == REGION_PAGES ? NULL : (uint8_t *)region + (uint64_t)page * SHMAP_PAGE;
 }

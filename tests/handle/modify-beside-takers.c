@@ -15,15 +15,6 @@
 #include "../check.h"
 #include "shmap.h"
 
-#if defined(__SANITIZE_THREAD__)
-/* The flags here are volatile words. */
-const char *__tsan_default_suppressions(void);
-const char *__tsan_default_suppressions(void)
-{
-	return "race_top:modify-beside-takers.c\n";
-}
-#endif
-
 static int fd;
 static bool transaction;
 static volatile int asked, done;

@@ -182,18 +182,6 @@ static void write_one(void)
 
 /* ---- one change each ---- */
 
-#if defined(__SANITIZE_THREAD__)
-/*
- * The flags here are volatile words that a handler's thread sets and the test looks at; and where
- * a mapping cannot be watched, the library compares what others are writing with a copy.
- */
-const char *__tsan_default_suppressions(void);
-const char *__tsan_default_suppressions(void)
-{
-	return "race_top:notify.c\nrace:^compare$\n";
-}
-#endif
-
 static int heard_fd;
 
 static void hears(void *arg)

@@ -89,6 +89,8 @@ int main(void)
 {
 #if defined(__SANITIZE_ADDRESS__)
 	SKIP("the address sanitizer gives threads stacks for signals, and unmaps what it finds there");
+#elif defined(__SANITIZE_THREAD__)
+	SKIP("the thread sanitizer makes no thread on a stack as small as this test's");
 #endif
 	uaccess_init();
 	vm_set_tail_call(target);

@@ -445,11 +445,11 @@ static void processes(void)
 			for (;;)
 				pause();
 		}
+		close(ready[1]);
 		CHECK_EQ(read(ready[0], &c, 1), 1);
 		kill(pid, SIGKILL);
 		join(pid, SIGKILL);
 		close(ready[0]);
-		close(ready[1]);
 		if (!again) {
 			CHECK_EQ(run(cancel), 1);
 			CHECK_EQ(run(cancel), 0);

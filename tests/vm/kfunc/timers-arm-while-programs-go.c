@@ -39,7 +39,10 @@ static void *arm(void *arg)
 		int err = timer_arm(&cell, 2, INT64_MAX, &call, m, &cell);
 
 		CHECK(!err || err == -EINVAL);
-		err ? missed++ : armed++;
+		if (err)
+			store_relaxed(&missed, missed + 1);
+		else
+			store_relaxed(&armed, armed + 1);
 		timer_served(TAG, 5, m, fits);
 		if (armed % 4 == 0)
 			timer_disarm(&cell);
@@ -56,7 +59,7 @@ int main(void)
 
 	m.refs = 1000; /* more than are put */
 	REQUIRE(!pthread_create(&thread, NULL, arm, &m));
-	for (int i = 0; i < ROUNDS || !armed || !missed; i++) {
+	for (int i = 0; i < ROUNDS || !load_relaxed(&armed) || !load_relaxed(&missed); i++) {
 		struct vm_prog *p = calloc(1, sizeof(*p));
 
 		REQUIRE(p);
