@@ -10,6 +10,7 @@
 #include "map/htab_key.h"
 #include "map/htab_lru.h"
 #include "map/htab_ops.h"
+#include "map/storage.h"
 
 uint64_t htab_hash(const struct map *m, const void *key)
 {
@@ -721,6 +722,32 @@ void *htab_lookup(struct map *m, const void *key)
 	int cpu = m->ops->per_cpu ? lease_cpu() : 0;
 
 	return cpu < 0 ? NULL : lookup_value(m, key, (uint32_t)cpu);
+}
+
+void *htab_lookup_at(struct map *m, const void *key, struct htab_at *at)
+{
+	uint64_t hash = htab_key_hash(m, key);
+	const struct bucket *b = htab_bucket(m, htab_key_bucket(m, hash));
+	struct htab_hit hit;
+	unsigned int found;
+
+	at->where = NULL;
+	htab_programs(m);
+	if (search(m, key, hash, &hit) <= 0)
+		return NULL;
+	/* With a lock in the value each lookup has to look whether its holder died. */
+	if (unlikely(m->attr.spin_lock_off >= 0)) {
+		finish_for_dead(m, htab_key_bucket(m, hash), hit.index);
+		return htab_plain_value(m, hit.e);
+	}
+	for (found = htab_slots_tagged(b, htab_key_tag(hash)); found; found &= found - 1) {
+		const uint64_t *where = &b->slot[__builtin_ctz(found)];
+
+		at->link = load_acquire(where);
+		if (likely(link_index1(at->link) == hit.index + 1 && link_fits(at->link, hit.gen)))
+			at->where = where;
+	}
+	return htab_plain_value(m, hit.e);
 }
 
 /* htab_lookup() by key size and kind of map: what is the same for all of a map's lookups is

@@ -96,6 +96,7 @@ int thread_init(void)
 	}
 	t->robust = head;
 	t->futex_offset = head->futex_offset;
+	t->pid = (uint32_t)syscall(SYS_getpid);
 	fence_compiler();
 	t->tid = (uint32_t)syscall(SYS_gettid);
 	return 0;

@@ -14,6 +14,7 @@
 
 struct thread {
 	uint32_t tid;			 /* 0 until thread_init(), and again after fork */
+	uint32_t pid;			 /* the process's, once tid is there */
 	uint32_t in_lock;		 /* holds, or is about to take, a robust lock */
 	struct robust_list_head *robust; /* glibc's, or ours where libc has none */
 	long futex_offset;

@@ -263,6 +263,7 @@ int vm_run(struct vm_prog *p, void *ctx, const struct vm_env *env, uint64_t *ret
 	vc.loops = 0;
 	vc.error = 0;
 	vc.task = NULL;
+	vc.found.map = NULL;
 	vc.ring = NULL;
 	vc.pages = NULL;
 	vc.was_in_lock = thread_self.in_lock;

@@ -182,6 +182,15 @@ bool x86_inline_helper(struct jit *j, int32_t id)
 	uint32_t known;
 
 	switch (id) {
+	case BPF_FUNC_get_current_task:
+	case BPF_FUNC_get_current_task_btf:
+		op_mem(j, true, X86_LOAD, RAX, REG_VC, offsetof(struct vm_context, task));
+		op_rr(j, true, X86_TEST, RAX, RAX);
+		known = short_jump(j, JCC8(CC_NE));
+		mov_rr(j, true, R9, REG_VC);
+		x86_call(j, (uintptr_t)helper_get_current_task_btf);
+		here(j, known);
+		return true;
 	case BPF_FUNC_get_smp_processor_id:
 		/* (without a lease it is 0) */
 		j->cpu = true;

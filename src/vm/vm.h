@@ -15,6 +15,7 @@
 
 struct packet;				/* vm/packet.h */
 struct packet_sock;
+struct storage_owner;			/* map/storage.h */
 struct btf;				/* btf/btf.h: our parsed BTF */
 
 /* Who executes a program; by default as the environment says (vm/jit.h). */
@@ -106,6 +107,9 @@ struct vm_env {
 	/* the start time of the task `pid`, as storage_owner_task() reads it; 0: not yet read.
 	 * Kept by the event source for as long as the task; NULL: read each time */
 	uint64_t *start;
+	/* the same of the cgroup that it is in, for as long as that is believed; number[1] 0:
+	 * not yet read */
+	struct storage_owner *cgroup;
 	/* what __sk_buff.sk points to; NULL: nothing */
 	const struct packet_sock *sock;
 	/* Programs on packets (vm/packet.h). Loads of a context's data, data_end and data_meta
