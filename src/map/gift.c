@@ -9,13 +9,47 @@
 #include "sync/lease.h"
 #include "sync/lock.h"
 
+#define HELD_SPINS 64
+
 /* One look at every part, and what there was to see. */
 struct pass {
 	uint64_t arrivals; /* their sum: the pass's fingerprint */
 	uint64_t stamp;
 	bool again; /* something was under way */
+	bool held;  /* some lock has had the same owner all the time */
 	int err;
 };
+
+/* Does the lock stay in the hands that it is in? A holder inside a change is gone soon. */
+static bool lock_stays(const uint32_t *lock)
+{
+	uint32_t owner = load_acquire(lock) & FUTEX_TID_MASK;
+
+	for (int spins = 0; unlikely(owner); spins++) {
+		if ((load_acquire(lock) & FUTEX_TID_MASK) != owner)
+			return false;
+		if (spins == HELD_SPINS)
+			return true;
+		cpu_relax();
+	}
+	return false;
+}
+
+static uint32_t room_mark(uint32_t *room)
+{
+	uint32_t old = load_relaxed(room), mark;
+
+	do {
+		mark = ((old & ~(uint32_t)GIFT_STATE) + GIFT_LOOK) | GIFT_LOOKING;
+	} while (!cas_seq_cst(room, &old, mark));
+	fence_after_rmw();
+	return mark;
+}
+
+static bool room_is_none(uint32_t *room, uint32_t mark)
+{
+	return cas_seq_cst(room, &mark, (mark & ~(uint32_t)GIFT_STATE) | GIFT_FULL);
+}
 
 /* Takes the first gift it can. */
 static bool pass_over(struct map *m, const struct gift_ops *ops, uint32_t n, uint32_t i,
@@ -28,6 +62,9 @@ static bool pass_over(struct map *m, const struct gift_ops *ops, uint32_t n, uin
 		uint64_t gift;
 		bool taken;
 
+		/* Before all that is read of the part. */
+		if (ops->room && !pass->held)
+			pass->held = lock_stays(other.lock);
 		pass->arrivals += load_acquire(other.arrivals);
 		gift = load_acquire(other.gift);
 		if (!gift && load_relaxed(other.live) >= load_relaxed(other.quota) &&
@@ -76,11 +113,13 @@ static bool pass_over(struct map *m, const struct gift_ops *ops, uint32_t n, uin
 /*
  * Full is an answer about an instant. Two passes that find nothing, with no arrival
  * anywhere between the first's look at a part and the second's, prove that at the
- * moment between the passes no part had anything.
+ * moment between the passes no part had anything. So does one whose mark still stands
+ * (gift.h).
  */
 int gift_search(struct map *m, const struct gift_ops *ops, uint32_t n, uint32_t i,
 		unsigned int tries, bool wait)
 {
+	uint32_t *room = ops->room ? ops->room(m) : NULL, mark = 0;
 	struct timespec nap = {0, 500000};
 	bool have_before = false;
 	uint64_t before = 0;
@@ -88,6 +127,8 @@ int gift_search(struct map *m, const struct gift_ops *ops, uint32_t n, uint32_t 
 	for (unsigned int t = 0; t < tries; t++) {
 		struct pass pass;
 
+		if (room)
+			mark = room_mark(room);
 		if (pass_over(m, ops, n, i, t, &pass))
 			return 0;
 		if (pass.err)
@@ -95,6 +136,8 @@ int gift_search(struct map *m, const struct gift_ops *ops, uint32_t n, uint32_t 
 		if (pass.stamp && wait)
 			lease_wait((uint32_t)pass.stamp, lease_cpu());
 		if (!pass.again) {
+			if (room && !pass.held && room_is_none(room, mark))
+				return -ENOSPC;
 			if (have_before && pass.arrivals == before)
 				return -ENOSPC;
 			before = pass.arrivals;

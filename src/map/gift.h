@@ -6,11 +6,45 @@
  *
  * A part's gift word is 0, or holds what the part gives away, with the number of the part
  * that has claimed it, plus one, in some bits.
+ *
+ * Full is remembered, where a map has a word for it (`room`), so that who finds a part full
+ * does not look at all of them each time. A look marks the word before it begins, and makes
+ * the mark GIFT_FULL if it has found nothing and the mark still stands. Whoever is about to
+ * make room in a part, or to bring some there, has the part's lock by then, and wipes the
+ * word clean first (gift_room_comes()). Proof that GIFT_FULL is true when it is read:
+ *  - The look has seen each part full, at a moment when its lock was free or had another
+ *    owner than after the mark was made. So whoever has made room in a part since that
+ *    moment took the lock after the mark. The compare-and-swap of the lock is a full fence:
+ *    he has seen the mark, or GIFT_FULL, and wiped it off before he did what he did.
+ *  - Room moves from part to part by the gift words only, which the look has seen empty: what
+ *    a part had given before it was looked at has been brought to another since, or was
+ *    there when that one was looked at.
+ * A death after the wiping leaves the word clean: the next one looks. A holder of a lock
+ * who stands still keeps the word from becoming GIFT_FULL, and nobody waiting.
  */
 #ifndef SHMAP_MAP_GIFT_H
 #define SHMAP_MAP_GIFT_H
 
+#include "base/atomic.h"
 #include "map/map.h"
+
+/* The sequence number of the last look above, the state below. */
+enum { GIFT_ROOM, GIFT_FULL, GIFT_LOOKING, GIFT_STATE = 3, GIFT_LOOK = 4 };
+
+/* Is there room in no part? As of now, for a caller with a full part's lock. */
+static inline bool gift_full(const uint32_t *room)
+{
+	return (load_relaxed(room) & GIFT_STATE) == GIFT_FULL;
+}
+
+/* With a part's lock, before room is made there. */
+static inline void gift_room_comes(uint32_t *room)
+{
+	fence_after_rmw();
+	/* The number stays: two marks are never the same. */
+	if (unlikely(load_relaxed(room) & GIFT_STATE))
+		fetch_and_seq_cst(room, ~(uint32_t)GIFT_STATE);
+}
 
 /* What is looked at without the lock. */
 struct gift_part {
@@ -31,6 +65,8 @@ struct gift_ops {
 	int (*make)(struct map *m, uint32_t i, bool force, uint64_t *stamp);
 	/* With i's lock: claims the gift of `from`. False: it is not there any more. */
 	bool (*take)(struct map *m, uint32_t i, uint32_t from);
+	/* The word above. NULL: the map has none. */
+	uint32_t *(*room)(const struct map *m);
 };
 
 #define GIFT_WAIT (1ULL << 32)

@@ -73,6 +73,7 @@ static void htab_copied(struct map *copy)
 {
 	uint32_t i, k;
 
+	*htab_room(copy) = GIFT_ROOM;
 	for (i = 0; i < copy->htab.stripes; i++) {
 		struct stripe *st = htab_stripe(copy, i);
 

@@ -13,19 +13,13 @@
 uint64_t htab_lru_layout(struct map *m, uint64_t end)
 {
 	m->htab.lru_off = round_up_u64(end, CACHE_LINE);
-	return m->htab.lru_off + (1 + (uint64_t)m->htab.stripes) * CACHE_LINE +
+	return m->htab.lru_off + (uint64_t)m->htab.stripes * CACHE_LINE +
 	       (uint64_t)m->htab.elems * sizeof(struct lru_node);
 }
 
 int htab_lru_format(struct map *m)
 {
-	int err = object_populate(&m->obj, m->htab.lru_off,
-				  (1 + (uint64_t)m->htab.stripes) * CACHE_LINE);
-
-	/* The quotas are split evenly, the keys are not. */
-	if (!err)
-		htab_lru_head(m)->room = LRU_ROOM;
-	return err;
+	return object_populate(&m->obj, m->htab.lru_off, (uint64_t)m->htab.stripes * CACHE_LINE);
 }
 
 int htab_lru_populate(struct map *m, uint64_t first, uint32_t n)
@@ -123,8 +117,6 @@ void htab_lru_rebuild(struct map *m, uint32_t stripe)
 				link = load_relaxed(&b->chain);
 		}
 	}
-	/* What the dead one deleted may not have been announced. */
-	store_relaxed(&htab_lru_head(m)->room, LRU_ROOM);
 	return;
 
 damaged:
@@ -132,29 +124,13 @@ damaged:
 	htab_damaged(m);
 }
 
-/*
- * Partner of room_look(): the fence puts what the deletion left in the stripe before the
- * look at the word. Either the word changes after the mark, or who marked it
- * sees the room.
- */
-static void room_announce(struct map *m)
-{
-	struct lru_head *head = htab_lru_head(m);
-
-	fence_seq_cst();
-	if ((load_relaxed(&head->room) & LRU_STATE) != LRU_ROOM)
-		store_release(&head->room, LRU_ROOM);
-}
-
-void htab_lru_changed(struct map *m, uint32_t stripe, uint32_t new1, uint32_t old1, bool deleted)
+void htab_lru_changed(struct map *m, uint32_t stripe, uint32_t new1, uint32_t old1)
 {
 	struct lru_order *o = htab_lru_order(m, stripe);
 
 	if (unlikely((old1 && !order_unlink(m, o, old1)) ||
 		     (new1 && !order_push(m, o, LRU_INACTIVE, new1))))
 		htab_lru_rebuild(m, stripe);
-	if (deleted)
-		room_announce(m);
 }
 
 /* ---- eviction ---- */
@@ -395,28 +371,6 @@ int htab_lru_evict(struct map *m, uint32_t stripe, struct htab_alloc *a, uint32_
 	return 0;
 }
 
-/*
- * Looks for room in the whole map: 0 when the stripe has some now, -E2BIG, or another
- * error when it could not be had. Without a lock.
- */
-static int room_look(struct map *m, uint32_t stripe)
-{
-	struct lru_head *head = htab_lru_head(m);
-	uint32_t old = load_relaxed(&head->room), mark;
-	int ret;
-
-	do {
-		mark = ((old & ~(uint32_t)LRU_STATE) + LRU_LOOK) | LRU_LOOKING;
-	} while (!cas_seq_cst(&head->room, &old, mark));
-	fence_after_rmw();
-	ret = htab_steal(m, stripe, false);
-	if (!ret)
-		store_release(&head->room, LRU_ROOM); /* there may be more */
-	else if (ret == -E2BIG)
-		cas_seq_cst(&head->room, &mark, mark & ~(uint32_t)LRU_STATE);
-	return ret;
-}
-
 /* Nothing to evict here: all of the quota is elsewhere. Without a lock. */
 static int evict_elsewhere(struct map *m, uint32_t stripe)
 {
@@ -433,9 +387,8 @@ static int evict_elsewhere(struct map *m, uint32_t stripe)
 			none = err;
 			continue;
 		}
+		gift_room_comes(htab_room(m));
 		err = htab_lru_evict(m, from, NULL, &bucket);
-		if (!err)
-			room_announce(m);
 		htab_unlock(m, from);
 		if (!err)
 			return 0;
@@ -449,9 +402,9 @@ int htab_lru_full(struct map *m, uint32_t stripe, uint32_t *looked)
 	struct lru_order *o = htab_lru_order(m, stripe);
 	int err;
 
-	if (!*looked && (load_relaxed(&htab_lru_head(m)->room) & LRU_STATE) != LRU_FULL) {
+	if (!*looked && !gift_full(htab_room(m))) {
 		htab_unlock(m, stripe);
-		err = room_look(m, stripe);
+		err = htab_steal(m, stripe, false);
 		/* Whoever gets here more than once has lost races: it evicts. */
 		*looked = 1;
 		return err == -EIO ? err : 1;
@@ -464,7 +417,7 @@ int htab_lru_full(struct map *m, uint32_t stripe, uint32_t *looked)
 		return -ENOMEM;
 	err = evict_elsewhere(m, stripe);
 	if (!err)
-		room_look(m, stripe);
+		htab_steal(m, stripe, false);
 	return err ? err : 1;
 }
 

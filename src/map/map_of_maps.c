@@ -146,12 +146,27 @@ static int hash_format(struct map *m)
 	return err ? err : object_populate(&m->obj, m->objref_off, OBJREF_AREA_SIZE);
 }
 
+static int hash_open(struct map *m)
+{
+	int err = objref_open(m);
+
+	if (!err)
+		m->slots->places = m->htab.elems;
+	return err;
+}
+
+/* Where the slot's copy is in the cache: a place for each element, as what is left of their
+ * distance is odd. */
+static inline uint32_t hash_place(const struct map *m, const uint64_t *slot)
+{
+	return (uint32_t)((uintptr_t)slot >> __builtin_ctz(m->htab.elem_stride));
+}
+
 static void *hash_of_maps_lookup(struct map *m, const void *key)
 {
 	const uint64_t *slot = htab_lookup(m, key);
 
-	/* the tag, as the next one counts up */
-	return slot ? inner_map(m, slot, (uint32_t)(load_relaxed(slot) >> 32)) : NULL;
+	return slot ? inner_map(m, slot, hash_place(m, slot)) : NULL;
 }
 
 #define LOOKUP_SIZED(size)                                                                         \
@@ -159,7 +174,7 @@ static void *hash_of_maps_lookup(struct map *m, const void *key)
 	{                                                                                          \
 		const uint64_t *slot = htab_lookup_##size(m, key);                                 \
                                                                                                    \
-		return slot ? inner_map(m, slot, (uint32_t)(load_relaxed(slot) >> 32)) : NULL;     \
+		return slot ? inner_map(m, slot, hash_place(m, slot)) : NULL;                      \
 	}
 LOOKUP_SIZED(4)
 LOOKUP_SIZED(8)
@@ -210,7 +225,7 @@ const struct map_ops hash_of_maps_map_ops = {
 	.alloc_check = hash_alloc_check,
 	.layout = hash_layout,
 	.format = hash_format,
-	.open = objref_open,
+	.open = hash_open,
 	.close = objref_close,
 	.read = htab_read,
 	.write = objref_write,

@@ -183,6 +183,7 @@ int objref_open(struct map *m)
 		return -ENOMEM;
 	}
 	m->slots->table = no_entries;
+	m->slots->places = m->attr.max_entries;
 	return 0;
 }
 
@@ -255,7 +256,7 @@ static bool table_make(struct map *m)
 
 	if (l->room)
 		return true;
-	while (room < m->attr.max_entries && room < OBJREF_CACHED_MAX)
+	while (room < l->places && room < OBJREF_CACHED_MAX)
 		room *= 2;
 	table = raw_mmap(NULL, room * sizeof(table[0]), PROT_READ | PROT_WRITE,
 			 MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);

@@ -98,7 +98,8 @@ struct objref_ops {
 	/* May t stand in a slot of m? 0 or -EINVAL. */
 	int (*fits)(struct map *m, const struct objref_target *t);
 	/* Stores word in the key's slot; CLAIM_OLD and CLAIM_SLOT first. */
-	int (*swap)(struct map *m, const void *key, uint64_t flags, uint64_t word, struct robust_claim *c);
+	int (*swap)(struct map *m, const void *key, uint64_t flags, uint64_t word,
+		    struct robust_claim *c);
 	/* Does the word stand in the slot (or anywhere in the map)? Called for a dead owner's
 	 * claim, without a lock. */
 	bool (*shows)(struct map *m, uint64_t slot, uint64_t word);
@@ -163,7 +164,8 @@ struct objref_entry {
 struct objref_local {
 	struct objref_entry **table; /* of mask + 1; OBJREF_WAYS places for each `at` */
 	uint32_t mask;
-	uint32_t room; /* mask + 1 when there is a table of its own */
+	uint32_t room;	 /* mask + 1 when there is a table of its own */
+	uint32_t places; /* slots that there may be */
 };
 
 /*

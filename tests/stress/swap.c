@@ -118,13 +118,19 @@ static void count_runs(int prog, unsigned long runs)
 	uint8_t packet[64] = {0};
 
 	while (runs) {
-		uint32_t n = runs > 500 ? 500 : (uint32_t)runs;
+		uint32_t n = runs > 250 ? 250 : (uint32_t)runs;
 		union sys_attr a = {.test = {.prog_fd = prog,
 					     .data_in = P(packet),
 					     .data_size_in = sizeof(packet),
 					     .repeat = n}};
+		long err;
 
-		REQUIRE(!bpf(BPF_PROG_TEST_RUN, &a, sizeof(a)));
+		/*
+		 * EBUSY: on a very busy machine nobody gave a CPU up for a second. Nothing was run: so
+		 * few runs are under one lease.
+		 */
+		while ((err = bpf(BPF_PROG_TEST_RUN, &a, sizeof(a))))
+			REQUIRE(err == -EBUSY);
 		REQUIRE(a.test.retval == 1);
 		runs -= n;
 	}

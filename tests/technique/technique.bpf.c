@@ -29,7 +29,7 @@ MAP(in_array, ARRAY, 2, 0, struct sizes);
 MAP(in_hash, HASH, 16, 0, struct sizes);
 MAP(locked_array, ARRAY, 2, 0, struct account);
 MAP(locked_hash, HASH, 16, 0, struct account);
-MAP(versions, HASH, 16, 0, struct version);
+MAP(versions, HASH, 1024, 0, struct version);
 
 struct {
 	__uint(type, 32); /* CGRP_STORAGE */
@@ -43,27 +43,20 @@ struct counts {
 	__uint(max_entries, 2);
 	__type(key, __u32);
 	__type(value, __u64);
-} inner_a SEC(".maps"), inner_b SEC(".maps");
+};
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
-	__uint(max_entries, 1);
+	__uint(max_entries, SLOTS);
 	__type(key, __u32);
 	__array(values, struct counts);
-} outer_array SEC(".maps") = {.values = {&inner_a}};
-
-struct counts_too {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, 2);
-	__type(key, __u32);
-	__type(value, __u64);
-} inner_c SEC(".maps"), inner_d SEC(".maps");
+} outer_array SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH_OF_MAPS);
-	__uint(max_entries, 4);
+	__uint(max_entries, SLOTS);
 	__type(key, __u32);
-	__array(values, struct counts_too);
+	__array(values, struct counts);
 } outer_hash SEC(".maps");
 
 static __always_inline void begin(struct ledger *l)
@@ -287,11 +280,13 @@ static __always_inline void swap_count(struct ledger *l, void *inner)
 
 static __always_inline void swap_array(struct ledger *l, __u32 w, __u32 key)
 {
+	key = l->begun % SLOTS;
 	swap_count(l, bpf_map_lookup_elem(&outer_array, &key));
 }
 
 static __always_inline void swap_hash(struct ledger *l, __u32 w, __u32 key)
 {
+	key = l->begun % SLOTS;
 	swap_count(l, bpf_map_lookup_elem(&outer_hash, &key));
 }
 

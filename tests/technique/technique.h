@@ -5,6 +5,7 @@
 #include <linux/types.h>
 
 #define WORKERS 4
+#define SLOTS 32 /* of a map of maps: inner maps that are swapped */
 
 /*
  * How far each worker is: `begun` before an operation, `done` after it. Who is killed in between

@@ -21,6 +21,9 @@
 	INSN(BPF_LD | BPF_IMM | BPF_DW, d, BPF_PSEUDO_MAP_FD, 0, fd), INSN(0, 0, 0, 0, 0)
 #define ST_W(d, off, i) INSN(BPF_ST | BPF_MEM | BPF_W, d, 0, off, i)
 #define JEQ_K(d, i, off) INSN(BPF_JMP | BPF_JEQ | BPF_K, d, 0, off, i)
+#define JGT_X(d, s, off) INSN(BPF_JMP | BPF_JGT | BPF_X, d, s, off, 0)
+#define LDX_W(d, s, off) INSN(BPF_LDX | BPF_MEM | BPF_W, d, s, off, 0)
+#define STX_W(d, s, off) INSN(BPF_STX | BPF_MEM | BPF_W, d, s, off, 0)
 #define LDX_DW(d, s, off) INSN(BPF_LDX | BPF_MEM | BPF_DW, d, s, off, 0)
 #define ATOMIC_ADD(d, s, off) INSN(BPF_STX | BPF_ATOMIC | BPF_DW, d, s, off, BPF_ADD)
 
@@ -66,14 +69,20 @@ static int prog_load(uint32_t type, const struct bpf_insn *insns, uint32_t cnt)
 	})
 #define XDP BPF_PROG_TYPE_XDP
 
-static int64_t run(int prog)
+/* On a packet of 64 bytes. */
+static int64_t run_on(int prog, const void *packet)
 {
-	uint8_t packet[64] = {0};
-	union sys_attr a = {
-		.test = {.prog_fd = prog, .data_in = P(packet), .data_size_in = sizeof(packet)}};
+	union sys_attr a = {.test = {.prog_fd = prog, .data_in = P(packet), .data_size_in = 64}};
 	long ret = bpf(BPF_PROG_TEST_RUN, &a, sizeof(a));
 
 	return ret ? ret : (int64_t)a.test.retval;
+}
+
+static int64_t run(int prog)
+{
+	static const uint8_t packet[64];
+
+	return run_on(prog, packet);
 }
 
 /* Returns `value`. */
@@ -437,6 +446,63 @@ static void programs_read_inner(void)
 	}
 }
 
+/* The mappings of the map's file in this process. */
+static int mappings_of(uint32_t id)
+{
+	char name[32], line[4096];
+	FILE *f = fopen("/proc/self/maps", "re");
+	int n = 0;
+
+	REQUIRE(f);
+	snprintf(name, sizeof(name), "/map/%u\n", id);
+	while (fgets(line, sizeof(line), f)) {
+		const char *at = strstr(line, name);
+
+		n += at && at + strlen(name) == line + strlen(line);
+	}
+	fclose(f);
+	return n;
+}
+
+/* In a full map of maps, whatever was swapped before: what a program has found once needs not be
+ * opened again for the next run. (Of the kernel there is nothing to be seen.) */
+static void inner_maps_stay_open(void)
+{
+	enum { SLOTS = 32 };
+
+	for (int i = 0; i < 2; i++) {
+		int inner = array_new(), map = outer_new(outers[i], 4, SLOTS, inner), prog;
+		uint32_t id[SLOTS], packet[16] = {0};
+
+		REQUIRE(map >= 0);
+		/* is there an inner map in the slot that the packet names? */
+		prog = LOAD(XDP, LDX_W(2, 1, 0), LDX_W(3, 1, 4), MOV_K(0, 2), MOV_X(4, 2),
+			    ADD_K(4, 4), JGT_X(4, 3, 9), LDX_W(2, 2, 0), STX_W(10, 2, -4),
+			    LD_MAP(1, map), MOV_X(2, 10), ADD_K(2, -4),
+			    CALL_HELPER(map_lookup_elem), JEQ_K(0, 0, 1), MOV_K(0, 1), EXIT());
+		REQUIRE(prog >= 0);
+		for (uint32_t key = 0; key < SLOTS; key++) {
+			int fd = array_new();
+
+			id[key] = map_id(fd);
+			for (int n = 0; n < (on_kernel ? 1 : 4 * SLOTS); n++)
+				REQUIRE(!update(map, &key, &fd, 0));
+			close_fd(fd);
+		}
+		for (int round = 0; round < 2; round++) {
+			for (uint32_t key = 0; key < SLOTS; key++) {
+				packet[0] = key;
+				CHECK_EQ(run_on(prog, packet), 1);
+			}
+			for (int key = 0; key < SLOTS && !on_kernel; key++)
+				CHECK_EQ(mappings_of(id[key]), 1);
+		}
+		close_fd(prog);
+		close_fd(map);
+		close_fd(inner);
+	}
+}
+
 /* What a program may do with the outer map: look it up. */
 static void verifier_rules(void)
 {
@@ -505,7 +571,8 @@ static void path_fds(void)
 		REQUIRE(fds[i] >= 0);
 		CHECK_EQ(update(map, &key, &fds[i], 0), -EBADF);
 		CHECK_EQ(update(outer_map, &key, &fds[i], 0), -EBADF);
-		CHECK_EQ(CALL(BPF_PROG_BIND_MAP, .prog_bind_map = {.prog_fd = fds[i], .map_fd = map}),
+		CHECK_EQ(CALL(BPF_PROG_BIND_MAP,
+			      .prog_bind_map = {.prog_fd = fds[i], .map_fd = map}),
 			 -EBADF);
 		CHECK_EQ(CALL(BPF_PROG_TEST_RUN, .test = {.prog_fd = fds[i]}), -EBADF);
 		CHECK_EQ(CALL(BPF_OBJ_GET_INFO_BY_FD,
@@ -811,6 +878,7 @@ static const struct claim claims[] = {
 	{"map-in-map-batches", batches},
 	{"outer-map-keeps-inner-maps", outer_keeps_inner},
 	{"programs-read-inner-maps", programs_read_inner},
+	{"programs-open-inner-maps-once", inner_maps_stay_open},
 	{"maps-of-objects-refuse-helpers", verifier_rules},
 	{"prog-array-elements", prog_array_elements},
 	{"path-fds-are-no-objects", path_fds},
