@@ -50,6 +50,8 @@ static void *array_of_maps_lookup(struct map *m, const void *key)
 
 static void array_of_maps_inlined(const struct map *m, struct map_inline *in)
 {
+	if (!m->slots || !objref_table(m))
+		return;
 	in->slots = m->attr.max_entries;
 	in->slots_off = m->objref_off + OBJREF_AREA_SIZE;
 }
@@ -142,32 +144,6 @@ static void *hash_of_maps_lookup(struct map *m, const void *key)
 	return slot ? objref_lookup(m, slot, (uint32_t)(load_relaxed(slot) >> 32)) : NULL;
 }
 
-#define LOOKUP_SIZED(size)                                                                         \
-	static void *hash_of_maps_lookup_##size(struct map *m, const void *key)                    \
-	{                                                                                          \
-		const uint64_t *slot = htab_lookup_##size(m, key);                                 \
-                                                                                                   \
-		return slot ? objref_lookup(m, slot, (uint32_t)(load_relaxed(slot) >> 32)) : NULL; \
-	}
-LOOKUP_SIZED(4)
-LOOKUP_SIZED(8)
-LOOKUP_SIZED(16)
-
-static void hash_of_maps_inlined(const struct map *m, struct map_inline *in)
-{
-	switch (m->attr.key_size) {
-	case 4:
-		in->lookup = hash_of_maps_lookup_4;
-		break;
-	case 8:
-		in->lookup = hash_of_maps_lookup_8;
-		break;
-	case 16:
-		in->lookup = hash_of_maps_lookup_16;
-		break;
-	}
-}
-
 static uint64_t hash_memlock(const struct map *m)
 {
 	uint64_t cpus = m->attr.possible_cpus, elem = 48 + round_up_u64(m->attr.key_size, 8) + 8;
@@ -205,7 +181,7 @@ const struct map_ops hash_of_maps_map_ops = {
 	.erase = objref_erase,
 	.next_key = htab_next_key,
 	.lookup = hash_of_maps_lookup,
-	.inlined = hash_of_maps_inlined,
+	.inlined = htab_inlined,
 	.objref = &hash_of_maps_objref,
 	.lookup_batch = htab_lookup_batch,
 	.lookup_and_delete_batch = objref_take_batch,

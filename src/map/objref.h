@@ -98,7 +98,8 @@ struct objref_ops {
 	/* May t stand in a slot of m? 0 or -EINVAL. */
 	int (*fits)(struct map *m, const struct objref_target *t);
 	/* Stores word in the key's slot; CLAIM_OLD and CLAIM_SLOT first. */
-	int (*swap)(struct map *m, const void *key, uint64_t flags, uint64_t word, struct robust_claim *c);
+	int (*swap)(struct map *m, const void *key, uint64_t flags, uint64_t word,
+		    struct robust_claim *c);
 	/* Does the word stand in the slot (or anywhere in the map)? Called for a dead owner's
 	 * claim, without a lock. */
 	bool (*shows)(struct map *m, uint64_t slot, uint64_t word);
@@ -158,13 +159,40 @@ struct objref_entry {
 	struct objref_entry *next; /* of the retired */
 };
 
+/*
+ * Where a reader finds a copy: `copy` belongs to `word` if that is there both before and after.
+ * Who changes a place puts OBJREF_BUSY there first, which no slot ever holds, and nobody else
+ * changes it meanwhile. 0, with no copy: nothing yet; so an empty slot is found in it.
+ */
+struct objref_place {
+	uint64_t word;
+	void *copy;
+	struct objref_entry *entry; /* whose the two are */
+	uint64_t pad;
+};
+
+#define OBJREF_BUSY (~0ULL)
+#define OBJREF_PLACE_SHIFT 5
+_Static_assert(sizeof(struct objref_place) == 1U << OBJREF_PLACE_SHIFT, "for native code");
+
 #define OBJREF_WAYS 4
 
 struct objref_local {
-	struct objref_entry **table; /* of mask + 1; OBJREF_WAYS places for each `at` */
+	struct objref_place *table; /* of mask + 1; OBJREF_WAYS places for each `at` */
 	uint32_t mask;
 	uint32_t room; /* mask + 1 when there is a table of its own */
 };
+
+/* Makes the table if there is none: false: no memory. It stays where it is. */
+bool objref_table(const struct map *m);
+
+static inline bool objref_place_has(const struct objref_place *p, uint64_t word, void **copy)
+{
+	if (unlikely(load_acquire(&p->word) != word))
+		return false;
+	*copy = load_acquire(&p->copy);
+	return likely(load_relaxed(&p->word) == word);
+}
 
 /*
  * Program side: the object that the slot holds, or NULL. Valid until the run's lease
@@ -175,17 +203,12 @@ static inline void *objref_lookup(struct map *m, const uint64_t *slot, uint32_t 
 {
 	struct objref_local *l = m->slots;
 	uint64_t word = load_acquire(slot);
-	struct objref_entry *e;
-	uint32_t mask;
-
-	if (unlikely(!word))
-		return NULL;
 	/* First: with the table's mask comes the table. */
-	mask = load_acquire(&l->mask);
-	/* Pairs with the exchange that puts it there. */
-	e = load_acquire(&load_relaxed(&l->table)[at & mask]);
-	if (likely(e && e->word == word))
-		return e->copy;
+	uint32_t mask = load_acquire(&l->mask);
+	void *copy;
+
+	if (likely(objref_place_has(&load_relaxed(&l->table)[at & mask], word, &copy)))
+		return copy;
 	return objref_lookup_slow(m, slot, at);
 }
 
