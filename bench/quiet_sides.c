@@ -43,7 +43,7 @@ static inline int result(long ret)
 #undef sys_map_quick_update
 #undef sys_map_quick_delete
 
-/* Each twice: where code stands in memory is worth some percent, too. */
+/* Each some times: where code stands in memory is worth some percent, too. */
 #define SIDES(copy)                                                                                \
 	SIDE int update_full_##copy(int fd, const void *key, const void *value, uint64_t flags)    \
 	{                                                                                          \
