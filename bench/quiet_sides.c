@@ -2,8 +2,8 @@
 /*
  * For quiet.c: bpf_map_update_elem() and bpf_map_delete_elem() as libshmap.so has them, and as they
  * would be in a build without locks and notices: the same code, but that nothing is said
- * before the change, and nothing is looked at that no frozen map needs. A library, so that both
- * are compiled as libshmap.so is.
+ * before and after a change, and nothing looked at but whether the map is frozen. A library, so
+ * that both are compiled as libshmap.so is.
  */
 #include "quiet.h"
 
@@ -18,42 +18,32 @@ static inline int result(long ret)
 	return (int)ret;
 }
 
-#define BARE static inline __attribute__((always_inline))
+/* The same without: sys/quick.h and sys/map.c once more. */
+#undef SHMAP_SYS_QUICK_H
+#define change_begin_quick(m) (!load_relaxed(&(m)->shared->closed))
+#define change_end_quick() ((void)0)
+#define sys_map_lookup bare_lookup
+#define sys_map_update bare_update
+#define sys_map_delete bare_delete
+#define sys_map_next_key bare_next_key
+#define sys_map_lookup_and_delete bare_lookup_and_delete
+#define sys_cmd_map_freeze bare_cmd_freeze
+#define sys_map_quick_lookup bare_quick_lookup
+#define sys_map_quick_update bare_quick_update
+#define sys_map_quick_delete bare_quick_delete
+#define sys_map_quick_next_key bare_quick_next_key
+#define sys_cmd_map_lookup bare_cmd_lookup
+#define sys_cmd_map_update bare_cmd_update
+#define sys_cmd_map_delete bare_cmd_delete
+#define sys_cmd_map_next_key bare_cmd_next_key
+#define sys_cmd_map_lookup_and_delete bare_cmd_lookup_and_delete
+#undef QUICK_INLINE
+#include "sys/map.c"
+#include "sys/quick.h"
+#undef sys_map_quick_update
+#undef sys_map_quick_delete
 
-BARE long bare_update(int fd, const void *key, const void *value, uint64_t flags)
-{
-	struct fd_ref *r = fd_begin_quick(fd);
-	int err;
-
-	if (likely(r)) {
-		if (likely(r->quick.write && flags <= BPF_EXIST &&
-			   !load_relaxed(&r->map->shared->closed))) {
-			err = r->quick.write(r->map, key, value, flags);
-			op_leave();
-			return err;
-		}
-		op_leave();
-	}
-	return sys_map_update(fd, key, value, flags);
-}
-
-BARE long bare_delete(int fd, const void *key)
-{
-	struct fd_ref *r = fd_begin_quick(fd);
-	int err;
-
-	if (likely(r)) {
-		if (likely(r->quick.erase && !load_relaxed(&r->map->shared->closed))) {
-			err = r->quick.erase(r->map, key);
-			op_leave();
-			return err;
-		}
-		op_leave();
-	}
-	return sys_map_delete(fd, key);
-}
-
-/* Each twice: where code stands in memory is worth some percent, too. */
+/* Each some times: where code stands in memory is worth some percent, too. */
 #define SIDES(copy)                                                                                \
 	SIDE int update_full_##copy(int fd, const void *key, const void *value, uint64_t flags)    \
 	{                                                                                          \
@@ -61,7 +51,7 @@ BARE long bare_delete(int fd, const void *key)
 	}                                                                                          \
 	SIDE int update_bare_##copy(int fd, const void *key, const void *value, uint64_t flags)    \
 	{                                                                                          \
-		return result(bare_update(fd, key, value, flags));                                 \
+		return result(bare_quick_update(fd, key, value, flags));                           \
 	}                                                                                          \
 	SIDE int delete_full_##copy(int fd, const void *key)                                       \
 	{                                                                                          \
@@ -69,7 +59,7 @@ BARE long bare_delete(int fd, const void *key)
 	}                                                                                          \
 	SIDE int delete_bare_##copy(int fd, const void *key)                                       \
 	{                                                                                          \
-		return result(bare_delete(fd, key));                                               \
+		return result(bare_quick_delete(fd, key));                                         \
 	}
 
 SIDES(0)

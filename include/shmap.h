@@ -150,14 +150,21 @@ uint64_t shmap_snapshot_stalled(void) SHMAP_WEAK;
  * One thread at a time uses a transaction. It holds nothing: a process may think about it, fork, or
  * end. shmap_txn_commit() and shmap_txn_abort() end it.
  *
- * HASH, PERCPU_HASH, ARRAY and PERCPU_ARRAY; values are as in bpf(2), of all CPUs for per-CPU maps.
+ * The types are those of snapshots; values are as in bpf(2), of all CPUs for per-CPU maps.
+ *  - LRU_HASH, LRU_PERCPU_HASH: where a commit's puts find no room, the oldest other keys give way,
+ *    as part of the commit: they go if it happens, and are there if it does not. It never takes
+ *    what it puts itself.
+ *  - LPM_TRIE: a get finds the longest prefix that stands for the key, of those in the map, less
+ *    what the transaction has deleted, and those that it has put. That another prefix than
+ *    the one it found stands for the key now is a change of what it has read.
  *
  * 0, or, with errno set (begin: NULL):
  *   -EAGAIN          get, commit: see above; begin anew
  *   -ENOENT          get, delete, put with BPF_EXIST: no such key
  *   -EEXIST          put with BPF_NOEXIST: there is one
  *   -E2BIG           put: no such index of an array; more than 16 maps, or more than 1 MiB of keys
- *                    and values; commit: a map would have more than max_entries
+ *                    and values; commit: a map would have more than max_entries (LRU: of the
+ *                    transaction's own)
  *   -EPERM           the fd's access does not allow it; the map is frozen
  *   -EINVAL          not a map; unknown flags; delete: an array
  *   -EOPNOTSUPP      another type of map; its values hold timers

@@ -51,9 +51,14 @@ static bool room_is_none(uint32_t *room, uint32_t mark)
 	return cas_seq_cst(room, &mark, (mark & ~(uint32_t)GIFT_STATE) | GIFT_FULL);
 }
 
+static bool has_room(const struct gift_part *part, uint32_t want)
+{
+	return (uint64_t)load_relaxed(part->live) + want <= load_relaxed(part->quota);
+}
+
 /* Takes the first gift it can. */
 static bool pass_over(struct map *m, const struct gift_ops *ops, uint32_t n, uint32_t i,
-		      unsigned int tries, struct pass *pass)
+		      uint32_t want, unsigned int tries, struct pass *pass)
 {
 	*pass = (struct pass){0};
 	for (uint32_t j = 0; j < n; j++) {
@@ -67,8 +72,14 @@ static bool pass_over(struct map *m, const struct gift_ops *ops, uint32_t n, uin
 			pass->held = lock_stays(other.lock);
 		pass->arrivals += load_acquire(other.arrivals);
 		gift = load_acquire(other.gift);
-		if (!gift && load_relaxed(other.live) >= load_relaxed(other.quota) &&
-		    !lock_owner_died(other.lock)) {
+		if (!gift && from == i && has_room(&other, 1)) {
+			if (has_room(&other, want))
+				return true;
+			/* Not enough, which is nobody's to give, and not nothing either. */
+			pass->held = true;
+			continue;
+		}
+		if (!gift && !has_room(&other, 1) && !lock_owner_died(other.lock)) {
 			/* A delete may have committed without having counted yet. A stopped
 			 * one is not waited for. */
 			pass->again |= tries < 64 && other.changing;
@@ -102,7 +113,7 @@ static bool pass_over(struct map *m, const struct gift_ops *ops, uint32_t n, uin
 		if (pass->err)
 			return false;
 		own = ops->part(m, i);
-		taken = load_relaxed(own.live) < load_relaxed(own.quota) || ops->take(m, i, from);
+		taken = has_room(&own, want) || ops->take(m, i, from);
 		ops->unlock(m, i);
 		if (taken)
 			return true;
@@ -116,7 +127,7 @@ static bool pass_over(struct map *m, const struct gift_ops *ops, uint32_t n, uin
  * moment between the passes no part had anything. So does one whose mark still stands
  * (gift.h).
  */
-int gift_search(struct map *m, const struct gift_ops *ops, uint32_t n, uint32_t i,
+int gift_search(struct map *m, const struct gift_ops *ops, uint32_t n, uint32_t i, uint32_t want,
 		unsigned int tries, bool wait)
 {
 	uint32_t *room = ops->room ? ops->room(m) : NULL, mark = 0;
@@ -129,7 +140,7 @@ int gift_search(struct map *m, const struct gift_ops *ops, uint32_t n, uint32_t 
 
 		if (room)
 			mark = room_mark(room);
-		if (pass_over(m, ops, n, i, t, &pass))
+		if (pass_over(m, ops, n, i, want, t, &pass))
 			return 0;
 		if (pass.err)
 			return pass.err;
@@ -151,4 +162,71 @@ int gift_search(struct map *m, const struct gift_ops *ops, uint32_t n, uint32_t 
 			sched_yield();
 	}
 	return -EBUSY;
+}
+
+bool gift_tight(const struct map *m, const struct gift_ops *ops, uint32_t n,
+		const struct gift_sum *sums)
+{
+	for (uint32_t i = 0; i < n; i++) {
+		struct gift_part part = ops->part(m, i);
+
+		if ((uint64_t)load_relaxed(part.live) + sums[i].inserts >
+		    (uint64_t)load_relaxed(part.quota) + sums[i].deletes)
+			return true;
+	}
+	return false;
+}
+
+uint64_t gift_lack(const struct map *m, const struct gift_ops *ops, uint32_t n,
+		   const struct gift_sum *sums, uint64_t max)
+{
+	uint64_t want = 0;
+
+	for (uint32_t i = 0; i < n; i++) {
+		want += load_relaxed(ops->part(m, i).live) + (uint64_t)sums[i].inserts;
+		max += sums[i].deletes;
+	}
+	return want > max ? want - max : 0;
+}
+
+/* others: there are deletes, which are done first and may bring the rest. */
+static int reserve_part(struct map *m, const struct gift_ops *ops, uint32_t n, uint32_t i,
+			const struct gift_sum *sum, bool others)
+{
+	struct gift_part part;
+	uint32_t looks;
+	bool fits;
+	int ret;
+
+	for (looks = 0; looks <= m->attr.max_entries; looks++) {
+		ret = ops->lock(m, i);
+		if (ret)
+			return ret;
+		part = ops->part(m, i);
+		fits = (uint64_t)load_relaxed(part.live) + sum->inserts <=
+		       (uint64_t)load_relaxed(part.quota) + sum->deletes;
+		ret = fits ? ops->back(m, i, sum->puts) : 0;
+		ops->unlock(m, i);
+		if (ret || fits)
+			return ret;
+		ret = gift_search(m, ops, n, i, sum->inserts - sum->deletes, GIFT_TRIES, true);
+		if (ret == -ENOSPC)
+			return others ? 0 : -E2BIG;
+		if (ret)
+			return ret;
+	}
+	return -E2BIG;
+}
+
+int gift_reserve(struct map *m, const struct gift_ops *ops, uint32_t n, const struct gift_sum *sums)
+{
+	bool others = false;
+	int err = 0;
+
+	for (uint32_t i = 0; i < n; i++)
+		others = others || sums[i].deletes;
+	for (uint32_t i = 0; !err && i < n; i++)
+		if (sums[i].puts)
+			err = reserve_part(m, ops, n, i, &sums[i], others);
+	return err;
 }

@@ -65,11 +65,14 @@ struct gift_ops {
 	int (*make)(struct map *m, uint32_t i, bool force, uint64_t *stamp);
 	/* With i's lock: claims the gift of `from`. False: it is not there any more. */
 	bool (*take)(struct map *m, uint32_t i, uint32_t from);
+	/* With i's lock: pages for so many more elements. 0 or -ENOMEM. */
+	int (*back)(struct map *m, uint32_t i, uint32_t n);
 	/* The word above. NULL: the map has none. */
 	uint32_t *(*room)(const struct map *m);
 };
 
 #define GIFT_WAIT (1ULL << 32)
+#define GIFT_TRIES 20000U /* of who waits: ten seconds and more */
 
 static inline uint32_t gift_taker1(const struct gift_ops *ops, uint64_t gift)
 {
@@ -77,11 +80,27 @@ static inline uint32_t gift_taker1(const struct gift_ops *ops, uint64_t gift)
 }
 
 /*
- * Finds room for part i of n, which has none. 0: look again, there is some; -ENOSPC: there is
- * none anywhere; -EBUSY: somebody has stood still for long, or not found in so many tries;
+ * Finds room for part i of n, which has less than it wants. 0: look again, there is more; -ENOSPC:
+ * there is none anywhere; -EBUSY: somebody has stood still for long, or not found in so many tries;
  * or what lock() and make() say. wait: for grace periods.
  */
-int gift_search(struct map *m, const struct gift_ops *ops, uint32_t n, uint32_t i,
+int gift_search(struct map *m, const struct gift_ops *ops, uint32_t n, uint32_t i, uint32_t want,
 		unsigned int tries, bool wait);
+
+/* What a transaction is about to do in a part; behind the map's gate. */
+struct gift_sum {
+	uint32_t puts, inserts, deletes; /* inserts: puts of what is not there */
+};
+
+/* Has a part less room than its sum wants? A hint, before the writers are done. */
+bool gift_tight(const struct map *m, const struct gift_ops *ops, uint32_t n,
+		const struct gift_sum *sums);
+/* By how many elements all sums are more than the map's `max` allows: what it lacks. */
+uint64_t gift_lack(const struct map *m, const struct gift_ops *ops, uint32_t n,
+		   const struct gift_sum *sums, uint64_t max);
+/* Each part has the room that its sum wants, or will find it when all deletes have been done: 0;
+ * -E2BIG, -ENOMEM, -EBUSY. */
+int gift_reserve(struct map *m, const struct gift_ops *ops, uint32_t n,
+		 const struct gift_sum *sums);
 
 #endif

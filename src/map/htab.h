@@ -523,6 +523,7 @@ int htab_settle_locked(struct map *m, uint32_t index);
 int htab_modify(struct map *m, const void *key, void *copy, int (*fn)(void *, void *), void *arg);
 /* Gives the stripe's next n new elements pages. 0 or -ENOMEM. */
 int htab_pool_reserve(struct map *m, uint32_t stripe, uint32_t n);
+extern const struct gift_ops htab_gifts;
 
 /* htab_validate.c */
 int htab_validate(struct map *m, char *why, size_t size);

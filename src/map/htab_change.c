@@ -256,7 +256,8 @@ static inline int stripe_full(struct map *m, const struct htab_shape s, uint32_t
 {
 	int ret;
 
-	if (s.lru)
+	/* What is to give way to a commit has been deleted by now. */
+	if (s.lru && !map_gate_own(m))
 		return htab_lru_full(m, stripe, looked);
 	ret = gift_full(htab_room(m)) ? -E2BIG : 0;
 	htab_unlock(m, stripe);
@@ -435,7 +436,8 @@ again:
 	}
 	ret = alloc_free(m, s, st, &a) ? 0 : htab_alloc(m, stripe, force, &a, &stamp);
 	/* LRU: now that there is memory for the new one; or when there is none. */
-	if (unlikely(evict) ? !ret || ret == -ENOMEM : unlikely(ret == -ENOMEM) && s.lru && !p.link)
+	if (unlikely(evict) ? !ret || ret == -ENOMEM
+			    : unlikely(ret == -ENOMEM) && s.lru && !p.link && !map_gate_own(m))
 		ret = make_room(m, key, hash, &p, &a, !ret, force, &stamp);
 	if (unlikely(ret)) {
 		htab_unlock(m, stripe);

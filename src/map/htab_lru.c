@@ -3,6 +3,7 @@
 #include "map/htab_lru.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "map/htab_key.h"
 #include "map/htab_ops.h"
@@ -219,12 +220,12 @@ static bool order_move(struct map *m, struct lru_order *o, uint32_t index1, enum
 	return order_unlink(m, o, index1) && order_push(m, o, to, index1);
 }
 
-/* *index1 gets the element that gives way, or 0 when there is none; false: the lists
+/* The oldest active ones come back while the inactive list is the shorter one. False: the lists
  * make no sense. */
-static bool order_victim(struct map *m, struct lru_order *o, uint32_t *index1)
+static bool order_age(struct map *m, struct lru_order *o)
 {
 	struct lru_list *inactive = &o->list[LRU_INACTIVE], *active = &o->list[LRU_ACTIVE];
-	uint32_t scan, v, ours = held_now();
+	uint32_t scan, v;
 
 	for (scan = 0; scan < LRU_SCAN && inactive->count < active->count; scan++) {
 		v = load_relaxed(&active->oldest);
@@ -232,6 +233,18 @@ static bool order_victim(struct map *m, struct lru_order *o, uint32_t *index1)
 		    !order_move(m, o, v, referenced(m, v) ? LRU_ACTIVE : LRU_INACTIVE))
 			return false;
 	}
+	return true;
+}
+
+/* *index1 gets the element that gives way, or 0 when there is none; false: the lists
+ * make no sense. */
+static bool order_victim(struct map *m, struct lru_order *o, uint32_t *index1)
+{
+	struct lru_list *inactive = &o->list[LRU_INACTIVE], *active = &o->list[LRU_ACTIVE];
+	uint32_t scan, v, ours = held_now();
+
+	if (!order_age(m, o))
+		return false;
 	for (scan = 0; scan < LRU_SCAN; scan++) {
 		v = load_relaxed(&inactive->oldest);
 		if (!v)
@@ -419,6 +432,72 @@ int htab_lru_full(struct map *m, uint32_t stripe, uint32_t *looked)
 	if (!err)
 		htab_steal(m, stripe, false);
 	return err ? err : 1;
+}
+
+/* ---- what gives way to a commit ---- */
+
+/* Those of a list, from the oldest on, that are referenced or not, and not in `taken` (a bit for
+ * each place in the list). */
+static int list_choose(struct map *m, const struct lru_list *list, bool used, uint8_t *taken,
+		       uint32_t n, struct gate_plan *plan)
+{
+	uint32_t v = list->oldest, at = 0, chosen = 0;
+	int err;
+
+	for (; v && chosen < n; v = load_relaxed(&htab_lru_node(m, v - 1)->newer), at++) {
+		struct elem *e;
+
+		v &= ~LRU_NODE_ACTIVE;
+		if (!v)
+			break;
+		if (v > m->htab.elems || at >= list->count)
+			return -EIO;
+		e = htab_elem(m, v - 1);
+		/* a program may have looked it up since the last time */
+		if (taken[at / 8] >> at % 8 & 1 || (!used && load_relaxed(&e->stamp)) ||
+		    plan->mine(plan, e->key))
+			continue;
+		err = plan->evict(plan, e->key);
+		if (err)
+			return err;
+		taken[at / 8] |= (uint8_t)(1U << at % 8);
+		chosen++;
+	}
+	return (int)chosen;
+}
+
+/*
+ * Nothing leaves the table here, and the order stays: whether it happens is decided later, and
+ * the lists of a stripe whose lock's owner lives have all that is in it.
+ */
+int htab_lru_choose(struct map *m, uint32_t stripe, uint32_t n, struct gate_plan *plan)
+{
+	struct lru_order *o = htab_lru_order(m, stripe);
+	uint32_t chosen = 0, pass, longest;
+	uint8_t *taken;
+	int ret = htab_lock(m, stripe);
+
+	if (ret)
+		return ret;
+	if (!order_age(m, o))
+		htab_lru_rebuild(m, stripe);
+	longest = o->list[LRU_INACTIVE].count > o->list[LRU_ACTIVE].count
+			  ? o->list[LRU_INACTIVE].count
+			  : o->list[LRU_ACTIVE].count;
+	taken = longest <= m->htab.elems ? calloc(1, longest / 8 + 1) : NULL;
+	ret = taken ? 0 : -ENOMEM;
+	for (pass = 0; ret >= 0 && chosen < n && pass < 3; pass++) {
+		if (pass == 2)
+			memset(taken, 0, longest / 8 + 1);
+		ret = list_choose(m, &o->list[pass == 2 ? LRU_ACTIVE : LRU_INACTIVE], pass > 0,
+				  taken, n - chosen, plan);
+		if (ret > 0)
+			chosen += (uint32_t)ret;
+	}
+	htab_unlock(m, stripe);
+	free(taken);
+	/* As many are there: the caller has counted them. */
+	return ret < 0 ? ret : chosen < n ? -EIO : 0;
 }
 
 /* ---- the table of operations: what LRU_HASH and LRU_PERCPU_HASH share ---- */

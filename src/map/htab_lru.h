@@ -36,6 +36,7 @@
 #ifndef SHMAP_MAP_HTAB_LRU_H
 #define SHMAP_MAP_HTAB_LRU_H
 
+#include "map/gate.h"
 #include "map/htab.h"
 
 #define LRU_STRIPE_MIN 64  /* elements per stripe, or there are fewer stripes */
@@ -150,5 +151,9 @@ int htab_lru_full(struct map *m, uint32_t stripe, uint32_t *looked);
 /* Evicts one element for the one that `a` is for (or NULL); *bucket: it was in this one.
  * 0, -ENOMEM, -EIO. With a->from INTENT_LIMBO the caller chooses again. */
 int htab_lru_evict(struct map *m, uint32_t stripe, struct htab_alloc *a, uint32_t *bucket);
+
+/* A commit wants room: chooses n elements of the stripe that give way, without its lock. 0 or
+ * -errno. */
+int htab_lru_choose(struct map *m, uint32_t stripe, uint32_t n, struct gate_plan *plan);
 
 #endif

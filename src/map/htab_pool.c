@@ -479,7 +479,7 @@ static struct gift_part stripe_part(const struct map *m, uint32_t i)
 					      INTENT_CHANGE};
 }
 
-static const struct gift_ops stripe_gifts = {
+const struct gift_ops htab_gifts = {
 	.taker_shift = GIFT_TAKER_SHIFT,
 	.taker_mask = GIFT_TAKER_MASK,
 	.part = stripe_part,
@@ -487,13 +487,14 @@ static const struct gift_ops stripe_gifts = {
 	.unlock = htab_unlock,
 	.make = gift_make,
 	.take = gift_take,
+	.back = htab_pool_reserve,
 	.room = htab_room,
 };
 
 int htab_steal(struct map *m, uint32_t stripe, bool wait)
 {
-	int err = gift_search(m, &stripe_gifts, m->htab.stripes, stripe,
-			      wait ? 20000U : HTAB_STEAL_TRIES, wait);
+	int err = gift_search(m, &htab_gifts, m->htab.stripes, stripe, 1,
+			      wait ? GIFT_TRIES : HTAB_STEAL_TRIES, wait);
 
 	return err == -ENOSPC ? -E2BIG : err;
 }

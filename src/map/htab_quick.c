@@ -192,7 +192,7 @@ INLINE int quick_change(struct map *m, const struct htab_shape s, const void *ke
 	if (unlikely(is == SPOT_UNKNOWN || flags & BPF_EXIST || !spot_slot(&at)))
 		goto unlock;
 	evict = at.st->live >= at.st->quota;
-	if (unlikely(evict && !s.lru)) {
+	if (unlikely(evict && (!s.lru || map_gate_own(m)))) {
 		ret = gift_full(htab_room(m)) ? htab_refused(m, at.stripe, -E2BIG) : 0;
 		goto unlock;
 	}

@@ -256,6 +256,8 @@ static __attribute__((noinline)) int map_next_key(struct fd_ref *r, const void *
 		if (!heap)
 			err = -ENOMEM;
 	}
+	if (unlikely(fd_gate_shut(r)))
+		map_gate_settle(m);
 	if (likely(!err))
 		err = m->ops->next_key ? m->ops->next_key(m, k.data, found) : -ENOTSUPP;
 	if (likely(!err))

@@ -68,7 +68,7 @@ QUICK_INLINE long sys_map_quick_next_key(int fd, const void *key, void *next)
 	int err;
 
 	if (likely(r)) {
-		if (likely(r->quick.next_key)) {
+		if (likely(r->quick.next_key && !fd_gate_shut(r))) {
 			err = r->quick.next_key(r->map, key, next);
 			op_leave();
 			return err;
