@@ -43,8 +43,8 @@ static struct {
 } * trace;
 static unsigned int trace_len;
 
-/* Longer than any wait that the library bounds itself. */
-unsigned int kill_stuck_seconds = 60;
+/* Longer than any wait that the library bounds itself, on a machine that does much else. */
+unsigned int kill_stuck_seconds = 180;
 void (*kill_begin)(void);
 
 static unsigned int whys;
@@ -143,8 +143,11 @@ static bool child_step(pid_t pid)
 {
 	static unsigned int steps;
 
-	/* what goes on step by step is slow, and not stuck: run_case() bounds the steps */
-	if (++steps % 1024 == 0)
+	/*
+	 * What goes on step by step is slow, and not stuck: run_case() bounds the steps. Each may
+	 * wait until every other process of this CPU has had its slice: a second for a few.
+	 */
+	if (++steps % 16 == 0)
 		arm(kill_stuck_seconds);
 	REQUIRE(!ptrace(PTRACE_SINGLESTEP, pid, NULL, NULL));
 	return child_stops(pid);
@@ -210,6 +213,7 @@ static int child_run_to(pid_t pid, uint64_t pc, unsigned int n)
 		REQUIRE(!ptrace(PTRACE_CONT, pid, NULL, NULL));
 		if (!child_stops(pid))
 			return -1;
+		arm(kill_stuck_seconds);
 		if (child_pc(pid) != pc + 1)
 			return 0;
 		REQUIRE(!ptrace(PTRACE_POKETEXT, pid, pc, word));

@@ -4,11 +4,14 @@
  * wake-up. A consumer that never waits, perf_buffer__poll(pb, 0), still gets every record
  * that was written before, and the next producer's.
  */
+#include <linux/perf_event.h>
 #include <sys/ptrace.h>
 
 #include "perf.h"
 
-#define STRIDE 37 /* instructions between two deaths: shorter than what stands around a wake-up */
+#define STRIDE 7 /* instructions between two deaths: shorter than what stands around a wake-up */
+#define DEATHS_MAX 2000
+#define BEYOND 60 /* deaths after the record: the wake-up comes within that */
 
 static uint32_t received, newest;
 
@@ -27,8 +30,22 @@ static void on_lost(void *ctx, int cpu, unsigned long long count)
 	CHECK(!count);
 }
 
-/* A producer that dies after n instructions; false: it was done before. */
-static bool die_after(uint32_t n, uint32_t seq)
+/* Bytes that have been written, to all rings. */
+static uint64_t written(struct perf_buffer *pb)
+{
+	uint64_t sum = 0;
+
+	for (size_t i = 0; i < perf_buffer__buffer_cnt(pb); i++) {
+		struct perf_event_mmap_page *page;
+		size_t size;
+
+		REQUIRE(!perf_buffer__buffer(pb, (int)i, (void **)&page, &size));
+		sum += *(volatile __u64 *)&page->data_head;
+	}
+	return sum;
+}
+
+static pid_t start(uint32_t seq)
 {
 	int status;
 	pid_t pid = fork();
@@ -37,27 +54,56 @@ static bool die_after(uint32_t n, uint32_t seq)
 	if (!pid) {
 		if (ptrace(PTRACE_TRACEME, 0, 0, 0) || raise(SIGSTOP))
 			_exit(2);
-		perf_write(0, seq, 1, NULL);
-		_exit(0);
+		CHECK_EQ(perf_write(0, seq, 1, NULL), 1);
+		_exit(check_failures != 0);
 	}
 	REQUIRE(waitpid(pid, &status, 0) == pid && WIFSTOPPED(status));
-	for (uint32_t i = 0; i < n; i++) {
-		REQUIRE(!ptrace(PTRACE_SINGLESTEP, pid, 0, 0));
-		REQUIRE(waitpid(pid, &status, 0) == pid);
-		if (WIFEXITED(status)) {
-			CHECK_EQ(WEXITSTATUS(status), 0);
-			return false;
-		}
-		REQUIRE(WIFSTOPPED(status));
-	}
-	kill(pid, SIGKILL);
+	return pid;
+}
+
+/* Lets it go on to its next stop; false: it has ended. */
+static bool go_on(pid_t pid, enum __ptrace_request how)
+{
+	int status;
+
+	REQUIRE(!ptrace(how, pid, 0, 0));
 	REQUIRE(waitpid(pid, &status, 0) == pid);
+	if (WIFEXITED(status))
+		CHECK_EQ(WEXITSTATUS(status), 0);
+	else
+		REQUIRE(WIFSTOPPED(status));
+	return WIFSTOPPED(status);
+}
+
+/* A producer's stops at system calls up to the last one before its record is there. */
+static uint32_t stops_before_record(struct perf_buffer *pb, uint32_t seq)
+{
+	uint64_t before = written(pb);
+	pid_t pid = start(seq);
+	uint32_t stops = 0;
+
+	while (go_on(pid, PTRACE_SYSCALL))
+		stops += written(pb) == before;
+	CHECK(written(pb) != before);
+	return stops;
+}
+
+/* A producer that dies n instructions after these stops; false: it was done before. */
+static bool die_after(uint32_t stops, uint32_t n, uint32_t seq)
+{
+	pid_t pid = start(seq);
+
+	for (uint32_t i = 0; i < stops + n; i++)
+		if (!go_on(pid, i < stops ? PTRACE_SYSCALL : PTRACE_SINGLESTEP))
+			return false;
+	kill(pid, SIGKILL);
+	REQUIRE(waitpid(pid, NULL, 0) == pid);
 	return true;
 }
 
 int main(void)
 {
-	uint32_t deaths = 0, seq = 0;
+	uint32_t deaths = 0, after_record = 0, seq = 0, stops = 0;
 	struct perf_buffer *pb;
 	cpu_set_t all, one;
 
@@ -76,26 +122,32 @@ int main(void)
 	perf_load();
 	pb = perf_buffer__new(perf_map, 8, on_sample, on_lost, NULL, NULL);
 	REQUIRE(pb);
-	for (;; deaths++) {
+	/* the first one does what no later one need do */
+	for (int i = 0; i < 3; i++) {
+		stops = stops_before_record(pb, seq++);
+		CHECK_EQ(perf_write(0, seq++, 1, NULL), 1);
+		REQUIRE(perf_buffer__poll(pb, 0) >= 0 && newest == seq - 1);
+	}
+	for (; after_record < BEYOND && deaths < DEATHS_MAX; deaths++) {
+		uint64_t before = written(pb);
 		bool died;
 
 		/* nothing there: from now on it is to be woken */
 		CHECK_EQ(perf_buffer__poll(pb, 0), 0);
-		died = die_after(deaths * STRIDE, seq++);
+		died = die_after(stops, deaths * STRIDE, seq++);
+		after_record += died && written(pb) != before;
 		CHECK_EQ(perf_write(0, seq++, 1, NULL), 1);
 		REQUIRE(perf_buffer__poll(pb, 0) >= 0);
 		if (newest != seq - 1) {
-			fprintf(stderr, "after %u instructions: nothing is heard\n",
-				deaths * STRIDE);
+			fprintf(stderr, "after %u stops and %u instructions: nothing is heard\n",
+				stops, deaths * STRIDE);
 			check_failures++;
 			break;
 		}
-		if (!died)
-			break;
 	}
-	CHECK(deaths > 10);
+	CHECK(after_record > 10 && after_record < deaths);
 	CHECK(received > deaths);
-	printf("%u deaths, %u records\n", deaths, received);
+	printf("%u deaths, %u after the record; %u records\n", deaths, after_record, received);
 	perf_buffer__free(pb);
 	return check_done();
 }

@@ -31,13 +31,36 @@ static bool about_a_range(const char *log)
 	       strstr(log, "invalid variable-offset");
 }
 
+/*
+ * Programs that the kernel is not asked about, because it may not survive the question. 6.18
+ * takes the way out of a legacy packet load in a function for a return when it walks back for
+ * precision, but does not enter the function there: at the call it leaves frame 0, and sets
+ * bits in a mask 16 GiB behind its own memory before it notices (docs/kernel/semantics.md).
+ */
+static bool harms_the_kernel(const struct progen *g)
+{
+	uint32_t first = g->cnt;
+
+	for (uint32_t i = 0; i < g->func_cnt; i++)
+		if (g->funcs[i].insn && g->funcs[i].insn < first)
+			first = g->funcs[i].insn;
+	for (uint32_t i = first; i < g->cnt; i++) {
+		uint8_t code = g->insns[i].code;
+
+		if (BPF_CLASS(code) == BPF_LD &&
+		    (BPF_MODE(code) == BPF_ABS || BPF_MODE(code) == BPF_IND))
+			return true;
+	}
+	return false;
+}
+
 static char log_[VT_LOG], klog[VT_LOG];
 
 int main(void)
 {
 	const char *ops = getenv("SHMAP_TEST_OPS"), *first = getenv("SHMAP_TEST_SEED");
 	const long n = ops ? atol(ops) : 800, start = first ? atol(first) : 1;
-	long both = 0, stricter = 0, refused = 0, laxer = 0, defects = 0;
+	long both = 0, stricter = 0, refused = 0, laxer = 0, defects = 0, not_asked = 0;
 
 	if (!vt_kernel_works())
 		SKIP("bpf(2) is not permitted here: no kernel to compare with");
@@ -50,7 +73,10 @@ int main(void)
 		p.func_cnt = program.func_cnt;
 		progen_print(&program);
 		printf("here: %d\n", vt_ours(&p, log_, 2));
-		printf("%s\nkernel: %d\n", log_, vt_kernel(&p, klog, 2));
+		printf("%s\n", log_);
+		if (harms_the_kernel(&program))
+			SKIP("the kernel is not asked about this one");
+		printf("kernel: %d\n", vt_kernel(&p, klog, 2));
 		printf("%s\n", klog);
 		return 0;
 	}
@@ -62,6 +88,10 @@ int main(void)
 		p.type = program.type;
 		p.cnt = program.cnt;
 		p.func_cnt = program.func_cnt;
+		if (harms_the_kernel(&program)) {
+			not_asked++;
+			continue;
+		}
 		ours = vt_ours(&p, log_, 0);
 		theirs = vt_kernel(&p, klog, 0);
 		if (theirs == -EFAULT) /* "verifier bug": its own fault, no verdict */
@@ -96,8 +126,9 @@ int main(void)
 		check_failures++;
 	}
 	printf("%ld programs: both accept %ld, both refuse %ld, only the kernel accepts %ld, "
-	       "only shmap %ld; %ld got no verdict from the kernel\n",
-	       n, both, refused, stricter, laxer, defects);
+	       "only shmap %ld; %ld got no verdict from the kernel, %ld were not shown to it\n",
+	       n, both, refused, stricter, laxer, defects, not_asked);
+	CHECK(both > n / 4);
 	CHECK(stricter * 50 <= both + stricter);
 	return check_done();
 }
