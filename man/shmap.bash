@@ -47,7 +47,7 @@ _shmap()
 		;;
 	-s | --sort)
 		if [[ $verb == top ]]; then
-			mapfile -t COMPREPLY < <(compgen -W 'changes count entries evicted lost open name id' -- "$cur")
+			mapfile -t COMPREPLY < <(compgen -W 'ops changed count entries open evicted lost waits name id' -- "$cur")
 			return
 		fi
 		;;

@@ -210,9 +210,14 @@ int htab_stats(struct map *m, struct map_stats *stats)
 {
 	uint32_t i;
 
-	*stats = (struct map_stats){.entries = live_entries(m)};
-	for (i = 0; i < m->htab.stripes; i++)
-		stats->failed += load_relaxed(&htab_stripe(m, i)->failed);
+	*stats = (struct map_stats){.entries = live_entries(m), .counts_changes = true};
+	for (i = 0; i < m->htab.stripes; i++) {
+		const struct stripe *st = htab_stripe(m, i);
+
+		stats->failed += load_relaxed(&st->failed);
+		stats->changes += load_acquire(&st->changes);
+		stats->changes += load_relaxed(&st->few);
+	}
 	return 0;
 }
 

@@ -159,11 +159,11 @@ enum intent_op {
  */
 struct intent {
 	uint64_t link;
-	uint32_t where; /* CHANGE: see above; TAKE: stripe; PLACE: CPU */
-	uint32_t elem1; /* CHANGE: what leaves the table; PLACE */
-	uint32_t rest1; /* CHANGE, GIVE: what followed the element in its list */
-	uint32_t after; /* CHANGE: live; GIVE, TAKE: quota, when it is done */
-	uint32_t op;	/* enum intent_op and INTENT_*; stored last */
+	uint32_t where;	   /* CHANGE: see above; TAKE: stripe; PLACE: CPU */
+	uint32_t elem1;	   /* CHANGE: what leaves the table; PLACE */
+	uint32_t rest1;	   /* CHANGE, GIVE: what followed the element in its list */
+	uint32_t after;	   /* CHANGE: live; GIVE, TAKE: quota, when it is done */
+	uint32_t op;	   /* enum intent_op and INTENT_*; stored last */
 	uint32_t programs; /* no part of it: see "In place" above */
 };
 
@@ -177,7 +177,8 @@ struct stripe {
 	 * free list's head (low half) and of limbo's (high half). */
 	uint64_t heads;
 	uint32_t arrivals;  /* times that capacity came to this stripe */
-	uint32_t limbo_len; /* a hint */
+	uint16_t limbo_len; /* a hint */
+	uint16_t few;	    /* changes that are not in `changes` yet: htab_count() */
 	struct intent intent;
 	/* the second */
 	uint64_t gift;	 /* see htab_pool.c */
@@ -185,7 +186,8 @@ struct stripe {
 	uint32_t failed; /* updates refused for want of room */
 	uint32_t staged; /* its staged value has pages */
 	uint32_t pad0;
-	uint64_t pad[5];
+	uint64_t changes; /* updates, deletes and evictions */
+	uint64_t pad[4];
 };
 
 _Static_assert(sizeof(struct bucket) == CACHE_LINE, "a bucket is one cache line");
@@ -200,6 +202,27 @@ static inline struct stripe *htab_stripe(const struct map *m, uint32_t i)
 static inline struct bucket *htab_bucket(const struct map *m, uint32_t i)
 {
 	return (struct bucket *)(m->obj.base + m->htab.bucket_off) + i;
+}
+
+/*
+ * Under the stripe's lock: one more change, in the line that is being written anyway. (Who is
+ * killed between the two stores takes what is in `few` along.)
+ */
+static inline __attribute__((always_inline)) void htab_count(struct stripe *st)
+{
+	uint16_t few = (uint16_t)(load_relaxed(&st->few) + 1);
+
+	store_relaxed(&st->few, few);
+	if (unlikely(!few))
+		fetch_add_relaxed(&st->changes, UINT16_MAX + 1ULL);
+}
+
+/* The same for who changes a value under its own lock. */
+static inline void htab_count_unlocked(struct map *m, uint64_t hash)
+{
+	uint32_t stripe = (uint32_t)hash & (m->htab.buckets - 1) & (m->htab.stripes - 1);
+
+	fetch_add_relaxed(&htab_stripe(m, stripe)->changes, 1ULL);
 }
 
 /* May the bucket be looked at? */

@@ -240,6 +240,8 @@ static int update_in_place(struct map *m, const void *key, uint64_t hash, const 
 		if (flags & BPF_NOEXIST)
 			return -EEXIST;
 		ret = htab_write_locked(m, hit.index, hit.gen, value);
+		if (ret > 0)
+			htab_count_unlocked(m, hash);
 		if (ret)
 			return ret;
 	}
@@ -403,6 +405,7 @@ again:
 			swap->before(swap->arg, load_relaxed(word));
 			/* In place, as the kernel does: one word. */
 			exchange_seq_cst(word, *(const uint64_t *)value);
+			htab_count(st);
 			goto out;
 		}
 		if (htab_in_place(s, st)) {
@@ -410,6 +413,7 @@ again:
 				   value, s.value_size);
 			if (s.lru)
 				store_relaxed(&htab_elem(m, link_index1(p.link) - 1)->stamp, 1);
+			htab_count(st);
 			goto out;
 		}
 		if (only_cpu >= 0) {
@@ -419,6 +423,7 @@ again:
 					 value);
 			if (s.lru)
 				htab_lru_touch(m, htab_elem(m, link_index1(p.link) - 1));
+			htab_count(st);
 			goto out;
 		}
 	} else {

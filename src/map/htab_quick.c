@@ -173,6 +173,7 @@ INLINE int quick_change(struct map *m, const struct htab_shape s, const void *ke
 			htab_store(htab_plain_value(m, at.e), value, s.value_size);
 			if (s.lru)
 				store_relaxed(&at.e->stamp, 1);
+			htab_count(at.st);
 		} else {
 			if (s.lru)
 				htab_lru_fetch(m, link_index1(at.link) - 1);
@@ -389,6 +390,7 @@ INLINE int many_change(struct map *m, const struct htab_shape s, struct htab_man
 						   s.value_size);
 					if (s.lru)
 						store_relaxed(&e->stamp, 1);
+					htab_count(st);
 					ok = 1;
 				} else {
 					ok = many_replace(m, s, w, i, st);

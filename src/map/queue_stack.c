@@ -401,13 +401,18 @@ QUEUE_OPS(lifo, true)
 
 static int queue_stats(struct map *m, struct map_stats *stats)
 {
-	uint64_t state = load_acquire(&queue_hot(m)->state);
+	uint64_t state = load_acquire(&queue_hot(m)->state), pushes, gone;
 
 	if (!state_good(m, state))
 		return queue_damaged(m);
 	stats->entries = state_count(state);
 	stats->evictions = load_relaxed(&queue_hot(m)->evicted);
 	stats->failed = load_relaxed(&queue_cold(m)->failed);
+	/* What was pushed and is neither there nor evicted was popped. */
+	pushes = load_relaxed(&queue_hot(m)->pushes);
+	gone = stats->entries + stats->evictions;
+	stats->changes = pushes + (pushes > gone ? pushes - gone : 0);
+	stats->counts_changes = true;
 	return 0;
 }
 
