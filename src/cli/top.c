@@ -11,6 +11,7 @@
 #include <strings.h>
 #include <time.h>
 #include <unistd.h>
+#include <bpf/bpf.h>
 #ifdef HAVE_CURSES
 #include <curses.h>
 #include <locale.h>
@@ -320,16 +321,21 @@ static void wait_delay(void)
 	nanosleep(&t, NULL);
 }
 
-/* A map by its id or its name; 0: there is none. */
-static uint32_t find_map(const struct top *t, const char *what)
+/* The id of the map that is to be shown alone; 0: it has been said why not. */
+static uint32_t find_map(const char *what)
 {
-	char *end;
-	unsigned long id = strtoul(what, &end, 10);
+	struct bpf_map_info info = {0};
+	uint32_t len = sizeof(info);
+	int fd = cli_map_open(what);
 
-	for (unsigned int i = 0; i < t->n; i++)
-		if (*end ? !strcmp(t->map[i].info.name, what) : t->map[i].info.id == id)
-			return t->map[i].info.id;
-	return 0;
+	if (fd < 0)
+		return 0;
+	if (bpf_obj_get_info_by_fd(fd, &info, &len)) {
+		cli_error("%s: this is no map", what);
+		info.id = 0;
+	}
+	close(fd);
+	return info.id;
 }
 
 static int failed(int err)
@@ -559,19 +565,18 @@ static int top_main(const struct verb *verb, int argc, char **argv)
 		}
 	}
 	if (argc - optind > 1)
-		return cli_usage(verb, "one map at most");
+		return cli_usage(
+			verb, "top takes one map at most: its id, its name, or where it is pinned");
 	if (cli_rundir())
 		return CLI_FAILED;
-	err = top_look(&t, 0);
+	if (optind < argc) {
+		top_options.view = find_map(argv[optind]);
+		if (!top_options.view)
+			return CLI_FAILED;
+	}
+	err = top_look(&t, top_options.view);
 	if (err)
 		return failed(err);
-	if (optind < argc) {
-		top_options.view = find_map(&t, argv[optind]);
-		if (!top_options.view) {
-			top_free(&t);
-			return cli_error("there is no map '%s' in %s", argv[optind], rundir_path());
-		}
-	}
 	err = top_options.once || !on_terminal() ? print_once(&t) : live(&t);
 	top_free(&t);
 	return err;
@@ -585,9 +590,9 @@ const struct verb verb_top = {
 		"\n"
 		"Shows the maps of the runtime directory and what happens to them, until q is "
 		"pressed; of\n"
-		"MAP (an id or a name) the hottest keys and a histogram. Without a terminal, or on "
-		"a dumb\n"
-		"one, it prints that once.\n"
+		"MAP (an id, a name, or where it is pinned) the hottest keys and a histogram. "
+		"Without a\n"
+		"terminal, or on a dumb one, it prints that once.\n"
 		"\n"
 		"  -d, --delay SECONDS  between two looks (1)\n"
 		"  -n, --rounds N       end after N looks\n"

@@ -240,8 +240,9 @@ def without_a_terminal():
     require(re.search(r"^16\.\.31 +1  #{40}$", r.stdout, re.M), f"histogram: {r.stdout}")
     number = re.search(r"map (\d+) alpha", r.stdout).group(1)
     require(top("-d", "0.05", number).stdout == r.stdout, "a map by its id")
+    require(top("-d", "0.05", "/sys/fs/bpf/alpha").stdout == r.stdout, "a map by its pin")
     require(top("-d", "0.05", "-n", "3", "alpha").stdout.count("HOTTEST") == 3, "--rounds")
-    for args, status, words in ((["nobody"], 125, "no map 'nobody'"), (["--sort", "size"], 2, "sorted by"),
+    for args, status, words in ((["nobody"], 125, "no map named 'nobody'"), (["/sys/fs/bpf/none"], 125, "pinned"), (["--sort", "size"], 2, "sorted by"),
                                 (["--delay", "0"], 2, "--delay takes"), (["-n", "0"], 2, "--rounds takes"),
                                 (["a", "b"], 2, "one map at most")):
         r = top(*args)
