@@ -52,9 +52,10 @@ KEYLESS(queue, BPF_MAP_TYPE_QUEUE);
 KEYLESS(stack, BPF_MAP_TYPE_STACK);
 KEYLESS(bloom_filter, BPF_MAP_TYPE_BLOOM_FILTER);
 
+#define INNER_ENTRIES 64
 struct inner {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, 1);
+	__uint(max_entries, INNER_ENTRIES);
 	__type(key, __u32);
 	__type(value, __u64);
 };
@@ -130,9 +131,9 @@ struct {
 	bpf_map_pop_elem(&map, &one);
 #define INNER(map)                                                                                 \
 	{                                                                                          \
-		__u32 zero = 0;                                                                    \
+		__u32 at = key % INNER_ENTRIES;                                                    \
 		void *in = bpf_map_lookup_elem(&map, &key);                                        \
-		__u64 *value = in ? bpf_map_lookup_elem(in, &zero) : 0;                            \
+		__u64 *value = in ? bpf_map_lookup_elem(in, &at) : 0;                              \
 		if (value)                                                                         \
 			*value += one;                                                             \
 	}

@@ -24,7 +24,8 @@
 
 #define DRAWN (1U << 16)
 #define ZIPF 0.99
-#define CGRP_STORAGE 32 /* newer than Debian's linux/bpf.h */
+#define INNER_ENTRIES 64 /* inside.bpf.c's */
+#define CGRP_STORAGE 32	 /* newer than Debian's linux/bpf.h */
 
 static const char *object_path;
 
@@ -124,13 +125,13 @@ static int draw(const char *law, uint32_t entries)
 
 static int inner_make(void)
 {
-	return bpf_map_create(BPF_MAP_TYPE_ARRAY, "inner", 4, 8, 1, NULL);
+	return bpf_map_create(BPF_MAP_TYPE_ARRAY, "inner", 4, 8, INNER_ENTRIES, NULL);
 }
 
 static int fill(const struct bpf_map *map, uint32_t entries)
 {
-	uint64_t value = 0;
-	int fd = bpf_map__fd(map), inner = -1, err = 0;
+	int fd = bpf_map__fd(map), err = 0;
+	bool inner = false;
 
 	switch ((unsigned int)bpf_map__type(map)) {
 	case BPF_MAP_TYPE_PERF_EVENT_ARRAY:
@@ -146,10 +147,7 @@ static int fill(const struct bpf_map *map, uint32_t entries)
 		return 0;
 	case BPF_MAP_TYPE_ARRAY_OF_MAPS:
 	case BPF_MAP_TYPE_HASH_OF_MAPS:
-		inner = inner_make();
-		if (inner < 0)
-			return -errno;
-		value = inner;
+		inner = true;
 		break;
 	default:
 		break;
@@ -158,19 +156,20 @@ static int fill(const struct bpf_map *map, uint32_t entries)
 		static uint64_t values[1024];
 		uint32_t key[4] = {i};
 
-		values[0] = value;
+		/* another one each time */
+		values[0] = inner ? (uint64_t)inner_make() : 0;
 		if (bpf_map__type(map) == BPF_MAP_TYPE_LPM_TRIE) {
 			key[0] = 24;
 			key[1] = i << 8;
 		}
 		if (bpf_map_update_elem(fd, bpf_map__key_size(map) ? key : NULL, values, BPF_ANY))
 			err = -errno;
+		if (inner)
+			close((int)values[0]);
 		if (!bpf_map__key_size(map) && i == 100 &&
 		    bpf_map__type(map) != BPF_MAP_TYPE_BLOOM_FILTER)
 			break;
 	}
-	if (inner >= 0)
-		close(inner);
 	return err;
 }
 
@@ -188,6 +187,7 @@ static int load(const char *name, uint32_t entries)
 	struct bpf_program *p, *mine = NULL;
 	struct bpf_map *m, *used = NULL;
 	size_t len = 0;
+	int err;
 
 	unload();
 	now.obj = bpf_object__open_file(object_path, NULL);
@@ -229,9 +229,12 @@ static int load(const char *name, uint32_t entries)
 	if (bpf_object__load(now.obj))
 		return -errno;
 	now.fd = bpf_program__fd(mine);
+	err = used ? fill(used, entries) : 0;
+	if (err)
+		return err;
 	snprintf(now.name, sizeof(now.name), "%s", name);
 	now.entries = entries;
-	return used ? fill(used, entries) : 0;
+	return 0;
 }
 
 /* ---- runs ---- */

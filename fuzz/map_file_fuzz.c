@@ -396,7 +396,8 @@ static void one_op(struct map *m, uint8_t op, uint8_t arg)
 			if (arg & 0x40)
 				good(m->ops->storage->drop(m, &o));
 			else
-				touch(m, m->ops->storage->get(m, &o, value, op >> 1 & 1));
+				touch(m, m->ops->storage->get(m, &o, value, op >> 1 & 1,
+							      &(struct htab_at){0}));
 		}
 		switch (op % 20) {
 		case 12:

@@ -153,14 +153,21 @@ uint64_t shmap_snapshot_stalled(void) SHMAP_WEAK;
  * One thread at a time uses a transaction. It holds nothing: a process may think about it, fork, or
  * end. shmap_txn_commit() and shmap_txn_abort() end it.
  *
- * HASH, PERCPU_HASH, ARRAY and PERCPU_ARRAY; values are as in bpf(2), of all CPUs for per-CPU maps.
+ * The types are those of snapshots; values are as in bpf(2), of all CPUs for per-CPU maps.
+ *  - LRU_HASH, LRU_PERCPU_HASH: where a commit's puts find no room, the oldest other keys give way,
+ *    as part of the commit: they go if it happens, and are there if it does not. It never takes
+ *    what it puts itself.
+ *  - LPM_TRIE: a get finds the longest prefix that stands for the key, of those in the map, less
+ *    what the transaction has deleted, and those that it has put. That another prefix than
+ *    the one it found stands for the key now is a change of what it has read.
  *
  * 0, or, with errno set (begin: NULL):
  *   -EAGAIN          get, commit: see above; begin anew
  *   -ENOENT          get, delete, put with BPF_EXIST: no such key
  *   -EEXIST          put with BPF_NOEXIST: there is one
  *   -E2BIG           put: no such index of an array; more than 16 maps, or more than 1 MiB of keys
- *                    and values; commit: a map would have more than max_entries
+ *                    and values; commit: a map would have more than max_entries (LRU: of the
+ *                    transaction's own)
  *   -EPERM           the fd's access does not allow it; the map is frozen
  *   -EINVAL          not a map; unknown flags; delete: an array
  *   -EOPNOTSUPP      another type of map; its values hold timers
@@ -181,14 +188,15 @@ void shmap_txn_abort(struct shmap_txn *t) SHMAP_WEAK;
  *	h = shmap_handle_open(fd);
  *	...
  *	if (!shmap_section_begin()) {
- *		const struct flow *f = shmap_find(h, &key);
+ *		const struct flow *f = shmap_find(h, &key);	(shmap_edit(), to store to it)
  *		if (f)
  *			bytes = f->bytes;
  *		shmap_section_end();
  *	}
  *
  * Rules.
- *  - shmap_find() is for sections only. What it returns is good until the outermost section ends:
+ *  - shmap_find() is for sections only, and for looking; shmap_edit() is the same for who stores
+ *    to what it returns. That is good until the outermost section ends:
  *    the element is not given to another key, whoever deletes it. If an update has
  *    replaced it meanwhile, it holds the old value (HASH and its kin, LPM_TRIE); an ARRAY's value
  *    is the value itself.
@@ -197,8 +205,9 @@ void shmap_txn_abort(struct shmap_txn *t) SHMAP_WEAK;
  *  - Stores through the pointer are for aligned words, atomics for those that others store to
  *    as well. Never into a struct bpf_spin_lock. With an fd that is read-only, or of a frozen map,
  *    the memory is read-only and a store is a SIGSEGV.
- *  - Stores through the pointer are not noticed (shmap_notify()) and not kept out by
- *    bpf_map_lock(); what shmap_modify() does is.
+ *  - Stores through the pointer are noticed when the outermost section ends (shmap_notify(),
+ *    SHMAP_CHANGE_RUN), or when its process dies in it. bpf_map_lock() does not keep them out;
+ *    what shmap_modify() does is kept out, and noticed by its key.
  *  - Of per-CPU maps shmap_find() gives the value of the section's CPU, which nobody else
  *    stores to meanwhile.
  *  - A section is short: it occupies a CPU of the runtime directory, as a program's run does, and
@@ -231,13 +240,14 @@ void shmap_txn_abort(struct shmap_txn *t) SHMAP_WEAK;
  */
 struct shmap_map;
 struct shmap_handle {
-	/* what shmap_find() needs; not to be changed */
+	/* what shmap_find() and shmap_edit() need; not to be changed */
 	char *base; /* or NULL */
 	uint32_t max, stride;
 	void *(*find)(struct shmap_map *map, const void *key);
 	struct shmap_map *map;
 	/* as the map was made: of one value, for per-CPU maps */
 	uint32_t key_size, value_size;
+	const uint32_t *asked; /* not 0: stores are perhaps to be noticed */
 };
 
 struct shmap_handle *shmap_handle_open(int fd) SHMAP_WEAK;
@@ -247,8 +257,10 @@ void shmap_section_end(void) SHMAP_WEAK;
 int shmap_modify(struct shmap_handle *h, const void *key, int (*fn)(void *value, void *arg),
 		 void *arg) SHMAP_WEAK;
 
+void shmap_edited(const struct shmap_handle *h) SHMAP_WEAK; /* for shmap_edit() */
+
 /* The value of a key, or NULL. */
-static inline void *shmap_find(const struct shmap_handle *h, const void *key)
+static inline const void *shmap_find(const struct shmap_handle *h, const void *key)
 {
 	uint32_t index;
 
@@ -256,6 +268,16 @@ static inline void *shmap_find(const struct shmap_handle *h, const void *key)
 		return h->find(h->map, key);
 	__builtin_memcpy(&index, key, sizeof(index));
 	return index < h->max ? h->base + (uint64_t)index * h->stride : (void *)0;
+}
+
+/* The same, to store to it. */
+static inline void *shmap_edit(const struct shmap_handle *h, const void *key)
+{
+	void *value = (void *)shmap_find(h, key);
+
+	if (value && __atomic_load_n(h->asked, __ATOMIC_RELAXED))
+		shmap_edited(h);
+	return value;
 }
 
 /*
@@ -326,16 +348,16 @@ int shmap_lock_info(int fd, struct shmap_lock_info *info, size_t size) SHMAP_WEA
  *   SHMAP_CHANGE_DELETE  likewise; a pop
  *   SHMAP_CHANGE_STORE   in [offset, offset + length) of the values, by a plain store through an
  *                        mmap(2) of a BPF_F_MMAPABLE array; in pages of memory
- *   SHMAP_CHANGE_RUN     a program ended that stores to values through pointers
+ *   SHMAP_CHANGE_RUN     a program ended that stores to values through pointers, of this map or
+ *                        of a map of maps from which it got this one; or a section of a handle,
+ *                        after shmap_edit()
  *   SHMAP_CHANGE_MANY    changes that came faster than they were taken, a batch; or somebody died
  *                        in the middle of one: look at the map
  *
  * After each change there is a call of the handler; one may stand for several changes, and
  * the one after the last change always comes. What it finds in the map is at least as new as
  * the change. key is there where it is known. Calls for changes that were none are possible:
- * for STORE and RUN something may have been written that was there already. Not noticed: a store
- * through a pointer of a handle (shmap_modify() is), and a program's store into an element of
- * an inner map (its updates are).
+ * for STORE and RUN something may have been written that was there already.
  *
  * A writer is never slowed by a listener that is slow, stopped or dead: it leaves its notice and
  * goes on. As long as nobody has listened to a map, its writers do not even that.

@@ -51,7 +51,7 @@ static void count(struct shmap_handle *h)
 		section_begin();
 		for (int n = 0; n < 100; n++) {
 			unsigned int key = (unsigned int)n % 4;
-			unsigned long long *v = shmap_find(h, &key);
+			unsigned long long *v = shmap_edit(h, &key);
 
 			__atomic_fetch_add(v, 1, __ATOMIC_RELAXED);
 		}

@@ -715,7 +715,7 @@ static int array_check(const struct map *m, const void *key, bool put)
 }
 
 /* Every value has its place already. */
-static int array_reserve(struct map *m, const struct gate_need *need, uint32_t n)
+static int array_reserve(struct map *m, struct gate_plan *plan)
 {
 	return 0;
 }

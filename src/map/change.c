@@ -38,20 +38,19 @@ static struct writer *self_or_take(int *err)
 static int find_mark(struct map_changing *c, bool *nested)
 {
 	struct writer *w;
-	unsigned int k, outer;
+	unsigned int k;
 	int err;
 
 	c->locked = false;
 	w = self_or_take(&err);
 	if (!w)
 		return err;
-	outer = load_relaxed(&w->map[0]) == WRITER_SLOW;
-	for (k = outer; k < WRITER_MAPS && load_relaxed(&w->map[k]); k++)
+	for (k = 1; k < WRITER_MAPS && load_relaxed(&w->map[k]); k++)
 		;
 	if (k == WRITER_MAPS)
 		return -EBUSY;
 	c->mark = &w->map[k];
-	*nested = k > outer;
+	*nested = k > 1 || load_relaxed(&w->map[0]);
 	return 0;
 }
 
@@ -96,6 +95,40 @@ void change_end(struct map *m, struct map_changing *c, enum map_change kind, con
 	store_release(c->mark, 0);
 	if (c->locked)
 		qlock_release(&m->shared->lock, m->obj.id);
+}
+
+__thread struct change_later change_later_own __attribute__((tls_model("initial-exec")));
+
+void change_later(struct map *m)
+{
+	struct change_later *later = &change_later_own;
+	uint32_t tenancy = lease_tenancy();
+
+	if (tenancy == LEASE_NO_TENANCY || !(load_relaxed(&m->shared->hooks) & MAP_WATCHED))
+		return;
+	if (later->tenancy != tenancy) {
+		later->tenancy = tenancy;
+		later->n = 0;
+	}
+	for (uint32_t i = 0; i < later->n && i < CHANGE_LATER_MAX; i++)
+		if (later->map[i] == m)
+			return;
+	if (later->n < CHANGE_LATER_MAX)
+		later->map[later->n] = m;
+	if (later->n <= CHANGE_LATER_MAX)
+		later->n++;
+}
+
+void change_later_tell(void)
+{
+	const struct change_later *later = &change_later_own;
+
+	for (uint32_t i = 0; i < later->n && i < CHANGE_LATER_MAX; i++)
+		if (load_relaxed(&later->map[i]->shared->hooks) & MAP_WATCHED)
+			change_noted(later->map[i], MAP_CHANGE_RUN, NULL, 1);
+	/* More than that: the listeners of all maps, when they look for the dead. */
+	if (later->n > CHANGE_LATER_MAX)
+		fetch_add_seq_cst(&load_acquire(&writers_mapped)->deaths, 1U);
 }
 
 /* The map that somebody else has locked, of several, or NULL. */
@@ -154,11 +187,17 @@ static bool marked(struct writer *w, uint32_t id)
 	return false;
 }
 
-/* Until nobody but the calling thread is in the middle of a change. */
-static bool wait_for_marks(uint32_t id, uint64_t bound)
+bool change_own(const struct map *m)
+{
+	struct writer *w = writer_self();
+
+	return w && marked(w, m->obj.id);
+}
+
+bool change_wait(const struct map *m, uint64_t bound)
 {
 	struct timespec nap = {.tv_nsec = 50000};
-	uint32_t high = writers_high();
+	uint32_t id = m->obj.id, high = writers_high();
 	uint64_t until = 0;
 
 	for (uint32_t i = 0; i < high; i++) {
@@ -205,7 +244,7 @@ int map_lock(struct map *m, uint64_t deadline)
 	}
 	/* Full fence: partner of the one in change_begin(). */
 	fence_seq_cst();
-	if (!wait_for_marks(m->obj.id, deadline == QLOCK_NOW ? MARK_TRY_NS : MARK_WAIT_NS)) {
+	if (!change_wait(m, deadline == QLOCK_NOW ? MARK_TRY_NS : MARK_WAIT_NS)) {
 		qlock_release(&s->lock, m->obj.id);
 		return -EBUSY;
 	}

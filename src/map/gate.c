@@ -360,6 +360,11 @@ int gate_begin(struct gate_held *g, uint32_t bytes)
 	return 0;
 }
 
+int gate_room(struct gate_held *g, uint32_t bytes)
+{
+	return bytes <= GATE_DATA ? slot_room((uint32_t)(g->slot - file->slot), bytes) : -E2BIG;
+}
+
 int gate_shut(struct gate_held *g, struct map *const *map, uint32_t n)
 {
 	uint32_t i, none;

@@ -76,6 +76,26 @@ struct gate_need {
 	bool put, there;
 };
 
+/* The changes of a commit in one map, before it has happened. */
+struct gate_plan {
+	const struct gate_need *need;
+	uint32_t n;
+	/* Is it one of their keys? */
+	bool (*mine)(struct gate_plan *plan, const void *key);
+	/* That key gives way: the commit deletes it, too. 0, or -E2BIG, -ENOMEM. */
+	int (*evict)(struct gate_plan *plan, const void *key);
+};
+
+/* Where a key is a prefix and read() finds the longest one that there is. */
+struct gate_prefix_ops {
+	/* read(), and which one it found. Private memory. */
+	int (*find)(struct map *m, const void *key, void *found, void *value);
+	/* The key as all have it that are the same to same_key(). */
+	void (*canon)(const struct map *m, const void *key, void *canon);
+	/* Such a key becomes the next one that may stand for it. False: there is none. */
+	bool (*shorter)(const struct map *m, void *key);
+};
+
 /*
  * What a type that takes part does. All under the caller's gate, but for copied() and
  * modify(). 0 or -errno.
@@ -93,8 +113,12 @@ struct gate_ops {
 	 * any. */
 	int (*check)(const struct map *m, const void *key, bool put);
 	/* The changes that follow are certain to find room, or -E2BIG, -ENOMEM: nothing has
-	 * changed. NULL: no transactions. */
-	int (*reserve)(struct map *m, const struct gate_need *need, uint32_t n);
+	 * changed. Where others give way to them (LRU), that is part of the commit: here
+	 * it is planned, and write() makes no room behind the own gate. NULL: no transactions. */
+	int (*reserve)(struct map *m, struct gate_plan *plan);
+	/* A key has given way: counts it. NULL: none does. */
+	void (*evicted)(struct map *m, const void *key);
+	const struct gate_prefix_ops *prefix; /* NULL: a key is a key */
 	/* Of values that are single stores, and have no lock: the value, unless there is another
 	 * than `seen`: that one was stored by who had found the gate open, and comes after it.
 	 * NULL: there are no such values. */
@@ -137,6 +161,12 @@ static inline bool map_gate_shut(const struct map *m)
 	return unlikely(gate) && gate != gate_own;
 }
 
+/* Is it shut by this thread? */
+static inline bool map_gate_own(const struct map *m)
+{
+	return unlikely(gate_own) && load_relaxed(&m->shared->gate) == gate_own;
+}
+
 /* Waits, without a lock: 0: look again; -EBUSY: in a signal handler that came on top of the
  * holder, or for too long. Finishes what a dead holder left. */
 int map_gate_wait(struct map *m);
@@ -152,6 +182,8 @@ int gate_shut(struct gate_held *g, struct map *const *map, uint32_t n);
 void gate_open(struct gate_held *g);
 /* Before gate_shut(): a slot with room for so many bytes, in g->data. */
 int gate_begin(struct gate_held *g, uint32_t bytes);
+/* Then: for so many in all. 0, -E2BIG, -ENOMEM. */
+int gate_room(struct gate_held *g, uint32_t bytes);
 /* Without, or after, gate_shut(): the slot is given back. */
 void gate_end(struct gate_held *g);
 

@@ -85,8 +85,8 @@ static uint64_t place_all(struct map *m, uint64_t stripes, uint64_t spares)
 	elems = stripes * m->htab.per_stripe;
 	m->htab.elems = (uint32_t)elems;
 
-	m->htab.stripe_off = 0;
-	end = stripes * sizeof(struct stripe);
+	m->htab.stripe_off = sizeof(struct htab_head);
+	end = m->htab.stripe_off + stripes * sizeof(struct stripe);
 	m->htab.page_off = 0;
 	if (buckets > HTAB_BUCKETS_EAGER) {
 		m->htab.page_off = end;

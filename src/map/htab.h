@@ -4,6 +4,7 @@
  *
  * File:
  *
+ *   0           | struct htab_head               one line: is there room anywhere?
  *   stripe_off  | struct stripe [stripes]        locks, pools, intents
  *   page_off    | a bit per page of buckets      large maps only: it may be used
  *   bucket_off  | struct bucket [buckets]        one cache line each
@@ -50,7 +51,8 @@
  * another as a gift: the giver, under its own lock, moves both into its gift
  * word; the taker, under its own lock, claims the word by compare-and-swap.
  * At each instant each element and each unit of quota stands in exactly one
- * place that survivors can read.
+ * place that survivors can read. When there is none anywhere the head's word says so,
+ * for as long as it is true (gift.h).
  *
  * Reuse (G2). An element that leaves the table goes to the stripe's limbo, and is used
  * again when no program run that may have looked it up goes on. The later holder
@@ -82,6 +84,7 @@
 #include "base/bits.h"
 #include "base/errors.h"
 #include "base/tags.h"
+#include "map/gift.h"
 #include "map/map.h"
 #include "sync/lease.h"
 #include "sync/lock.h"
@@ -109,6 +112,11 @@
 #define LINK_GEN_MASK ((1ULL << LINK_GEN_BITS) - 1)
 #define LINK_TAG_SHIFT (LINK_INDEX_BITS + LINK_GEN_BITS)
 #define LINK_TAG_MASK (~0ULL << LINK_TAG_SHIFT)
+
+struct htab_head {
+	uint32_t room; /* gift.h */
+	uint32_t pad[15];
+};
 
 struct bucket {
 	uint64_t slot[HTAB_SLOTS];
@@ -190,9 +198,15 @@ struct stripe {
 	uint64_t pad[4];
 };
 
+_Static_assert(sizeof(struct htab_head) == CACHE_LINE, "the head has its own line");
 _Static_assert(sizeof(struct bucket) == CACHE_LINE, "a bucket is one cache line");
 _Static_assert(offsetof(struct stripe, gift) == CACHE_LINE, "the hot half is one line");
 _Static_assert(sizeof(struct stripe) == 2 * CACHE_LINE, "stripes do not share lines");
+
+static inline uint32_t *htab_room(const struct map *m)
+{
+	return &((struct htab_head *)m->obj.base)->room;
+}
 
 static inline struct stripe *htab_stripe(const struct map *m, uint32_t i)
 {
@@ -472,6 +486,8 @@ static inline void htab_programs(struct map *m)
  * call with force, which takes what was unlinked up to *stamp all the same.
  * -ENOMEM: tmpfs is full. */
 int htab_alloc(struct map *m, uint32_t stripe, bool force, struct htab_alloc *a, uint32_t *stamp);
+/* Counts an update of the stripe that there was no room for; returns err. */
+int htab_refused(struct map *m, uint32_t stripe, int err);
 /* Finds quota for the stripe, unlocked: 0 (try again), -E2BIG, -EBUSY, -ENOMEM. wait: also
  * for what others have begun and for grace periods; else -EBUSY soon. */
 int htab_steal(struct map *m, uint32_t stripe, bool wait);
@@ -530,6 +546,7 @@ int htab_settle_locked(struct map *m, uint32_t index);
 int htab_modify(struct map *m, const void *key, void *copy, int (*fn)(void *, void *), void *arg);
 /* Gives the stripe's next n new elements pages. 0 or -ENOMEM. */
 int htab_pool_reserve(struct map *m, uint32_t stripe, uint32_t n);
+extern const struct gift_ops htab_gifts;
 
 /* htab_validate.c */
 int htab_validate(struct map *m, char *why, size_t size);

@@ -17,6 +17,8 @@
 
 __attribute__((cold)) void htab_owner_died(struct map *m, uint32_t stripe)
 {
+	/* What the dead one took out may not have been counted: a look may have passed it. */
+	gift_room_comes(htab_room(m));
 	htab_recover_stripe(m, stripe);
 	if (htab_lru(m))
 		htab_lru_rebuild(m, stripe);
@@ -159,11 +161,13 @@ place_commit(struct map *m, const struct htab_shape s, struct htab_place *p,
 		.op = INTENT_CHANGE | (new_elem ? new_elem->from : 0),
 	};
 
+	if (live_delta < 0 && !(s.lru && p->evicted))
+		gift_room_comes(htab_room(m));
 	htab_commit(m, s.lru, st, p->stripe, &in, p->where, e, next, htab_elem_at(m, in.elem1),
 		    !p->held);
 	if (s.lru)
 		htab_lru_changed(m, p->stripe, new_elem ? new_elem->index + 1 : 0,
-				 p->evicted ? 0 : in.elem1, live_delta < 0 && !p->evicted);
+				 p->evicted ? 0 : in.elem1);
 }
 
 int htab_place(struct map *m, uint32_t stripe, uint32_t index, uint32_t cpu, const void *value)
@@ -254,10 +258,13 @@ static inline int stripe_full(struct map *m, const struct htab_shape s, uint32_t
 {
 	int ret;
 
-	if (s.lru)
+	/* What is to give way to a commit has been deleted by now. */
+	if (s.lru && !map_gate_own(m))
 		return htab_lru_full(m, stripe, looked);
+	ret = gift_full(htab_room(m)) ? -E2BIG : 0;
 	htab_unlock(m, stripe);
-	ret = htab_steal(m, stripe, true);
+	if (!ret)
+		ret = htab_steal(m, stripe, true);
 	return ret ? ret : 1;
 }
 
@@ -330,14 +337,6 @@ alloc_free(struct map *m, const struct htab_shape s, const struct stripe *st, st
 	return true;
 }
 
-/* Counts an update that there was no room for. */
-static __attribute__((noinline, cold)) int refused(struct map *m, uint32_t stripe, int err)
-{
-	if (err == -E2BIG || err == -ENOMEM)
-		fetch_add_relaxed(&htab_stripe(m, stripe)->failed, 1U);
-	return err;
-}
-
 /*
  * only_cpu: -1, or the CPU whose value a program gives (PERCPU_HASH). swap: the
  * value is the 8 bytes that an element has room for; it learns what it replaces.
@@ -372,7 +371,7 @@ static inline __attribute__((always_inline)) int change(struct map *m, const str
 			return -ENOENT;
 		ret = htab_bucket_populate(m, htab_key_bucket(m, hash));
 		if (ret)
-			return refused(m, stripe, ret);
+			return htab_refused(m, stripe, ret);
 	}
 
 again:
@@ -435,19 +434,20 @@ again:
 		if (evict) {
 			ret = stripe_full(m, s, stripe, &looked);
 			if (ret < 0)
-				return refused(m, stripe, ret);
+				return htab_refused(m, stripe, ret);
 			if (ret)
 				goto again;
 		}
 	}
 	ret = alloc_free(m, s, st, &a) ? 0 : htab_alloc(m, stripe, force, &a, &stamp);
 	/* LRU: now that there is memory for the new one; or when there is none. */
-	if (unlikely(evict) ? !ret || ret == -ENOMEM : unlikely(ret == -ENOMEM) && s.lru && !p.link)
+	if (unlikely(evict) ? !ret || ret == -ENOMEM
+			    : unlikely(ret == -ENOMEM) && s.lru && !p.link && !map_gate_own(m))
 		ret = make_room(m, key, hash, &p, &a, !ret, force, &stamp);
 	if (unlikely(ret)) {
 		htab_unlock(m, stripe);
 		if (ret != -EAGAIN)
-			return refused(m, stripe, ret);
+			return htab_refused(m, stripe, ret);
 		lease_wait(stamp, lease_cpu());
 		/* The second time round what lease_wait() gave up on is taken. More
 		 * times: a writer under BPF_F_LOCK stands still on the last element. */

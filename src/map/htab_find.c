@@ -10,6 +10,8 @@
 #include "map/htab_key.h"
 #include "map/htab_lru.h"
 #include "map/htab_ops.h"
+#include "map/objref.h"
+#include "map/storage.h"
 
 uint64_t htab_hash(const struct map *m, const void *key)
 {
@@ -723,22 +725,52 @@ void *htab_lookup(struct map *m, const void *key)
 	return cpu < 0 ? NULL : lookup_value(m, key, (uint32_t)cpu);
 }
 
+void *htab_lookup_at(struct map *m, const void *key, struct htab_at *at)
+{
+	uint64_t hash = htab_key_hash(m, key);
+	const struct bucket *b = htab_bucket(m, htab_key_bucket(m, hash));
+	struct htab_hit hit;
+	unsigned int found;
+
+	at->where = NULL;
+	htab_programs(m);
+	if (search(m, key, hash, &hit) <= 0)
+		return NULL;
+	/* With a lock in the value each lookup has to look whether its holder died. */
+	if (unlikely(m->attr.spin_lock_off >= 0)) {
+		finish_for_dead(m, htab_key_bucket(m, hash), hit.index);
+		return htab_plain_value(m, hit.e);
+	}
+	for (found = htab_slots_tagged(b, htab_key_tag(hash)); found; found &= found - 1) {
+		const uint64_t *where = &b->slot[__builtin_ctz(found)];
+
+		at->link = load_acquire(where);
+		if (likely(link_index1(at->link) == hit.index + 1 && link_fits(at->link, hit.gen)))
+			at->where = where;
+	}
+	return htab_plain_value(m, hit.e);
+}
+
 /* htab_lookup() by key size and kind of map: what is the same for all of a map's lookups is
  * not asked at each. */
-enum lookup_kind { LOOKUP_PLAIN, LOOKUP_PERCPU, LOOKUP_LRU };
+enum lookup_kind { LOOKUP_PLAIN, LOOKUP_PERCPU, LOOKUP_LRU, LOOKUP_LRU_PERCPU, LOOKUP_OBJECT };
 
 static inline __attribute__((always_inline)) void *
 lookup_sized(struct map *m, const void *key, uint32_t key_size, enum lookup_kind kind)
 {
+	const bool percpu = kind == LOOKUP_PERCPU || kind == LOOKUP_LRU_PERCPU;
 	uint64_t hash = htab_key_hash_of(m, key, key_size);
+	const uint64_t *slot;
 	struct htab_hit hit;
 	int cpu;
 
-	if (kind != LOOKUP_PERCPU)
+	if (!percpu)
 		htab_programs(m);
 	if (unlikely(search_of(m, key, hash, &hit, key_size) <= 0))
 		return NULL;
-	if (kind == LOOKUP_PERCPU) {
+	if (kind == LOOKUP_LRU || kind == LOOKUP_LRU_PERCPU)
+		htab_lru_looked_up(m, &hit);
+	if (percpu) {
 		uint32_t stripe = htab_key_bucket(m, hash) & (m->htab.stripes - 1);
 
 		cpu = lease_cpu();
@@ -749,37 +781,44 @@ lookup_sized(struct map *m, const void *key, uint32_t key_size, enum lookup_kind
 		return m->obj.base + m->htab.percpu_off + (uint32_t)cpu * m->htab.percpu_stride +
 		       (uint64_t)hit.index * m->elem_size;
 	}
-	if (kind == LOOKUP_LRU)
-		htab_lru_looked_up(m, &hit);
-	return htab_plain_value(m, hit.e);
+	slot = (const uint64_t *)htab_plain_value(m, hit.e);
+	if (kind != LOOKUP_OBJECT)
+		return (void *)slot;
+	return objref_hash_lookup(m, slot);
 }
 
-#define LOOKUP_SIZED(scope, name, size, kind)                                                      \
-	scope void *name##_##size(struct map *m, const void *key)                                           \
+#define LOOKUP_SIZED(name, size, kind)                                                             \
+	static void *name##_##size(struct map *m, const void *key)                                 \
 	{                                                                                          \
 		return lookup_sized(m, key, size, kind);                                           \
 	}
-#define LOOKUP_SIZES(scope, name, kind)                                                            \
-	LOOKUP_SIZED(scope, name, 4, kind)                                                         \
-	LOOKUP_SIZED(scope, name, 8, kind)                                                         \
-	LOOKUP_SIZED(scope, name, 16, kind)
-LOOKUP_SIZES(, htab_lookup, LOOKUP_PLAIN)
-LOOKUP_SIZES(static, lookup_percpu, LOOKUP_PERCPU)
-LOOKUP_SIZES(static, lookup_lru, LOOKUP_LRU)
+#define LOOKUP_SIZES(name, kind)                                                                   \
+	LOOKUP_SIZED(name, 4, kind)                                                                \
+	LOOKUP_SIZED(name, 8, kind)                                                                \
+	LOOKUP_SIZED(name, 16, kind)
+LOOKUP_SIZES(lookup, LOOKUP_PLAIN)
+LOOKUP_SIZES(lookup_percpu, LOOKUP_PERCPU)
+LOOKUP_SIZES(lookup_lru, LOOKUP_LRU)
+LOOKUP_SIZES(lookup_lru_percpu, LOOKUP_LRU_PERCPU)
+LOOKUP_SIZES(lookup_object, LOOKUP_OBJECT)
 
 void htab_inlined(const struct map *m, struct map_inline *in)
 {
 	static void *(*const lookups[][3])(struct map *, const void *) = {
-		[LOOKUP_PLAIN] = {htab_lookup_4, htab_lookup_8, htab_lookup_16},
+		[LOOKUP_PLAIN] = {lookup_4, lookup_8, lookup_16},
 		[LOOKUP_PERCPU] = {lookup_percpu_4, lookup_percpu_8, lookup_percpu_16},
 		[LOOKUP_LRU] = {lookup_lru_4, lookup_lru_8, lookup_lru_16},
+		[LOOKUP_LRU_PERCPU] = {lookup_lru_percpu_4, lookup_lru_percpu_8,
+				       lookup_lru_percpu_16},
+		[LOOKUP_OBJECT] = {lookup_object_4, lookup_object_8, lookup_object_16},
 	};
-	enum lookup_kind kind = m->ops->per_cpu ? LOOKUP_PERCPU
-				: htab_lru(m)	? LOOKUP_LRU
-						: LOOKUP_PLAIN;
+	enum lookup_kind kind = m->ops->objref	  ? LOOKUP_OBJECT
+				: !m->ops->evicts ? m->ops->per_cpu ? LOOKUP_PERCPU : LOOKUP_PLAIN
+				: m->ops->per_cpu ? LOOKUP_LRU_PERCPU
+						  : LOOKUP_LRU;
 	uint32_t size = m->attr.key_size;
 
-	if (m->attr.spin_lock_off >= 0 || (m->ops->per_cpu && htab_lru(m)))
+	if (m->attr.spin_lock_off >= 0)
 		return;
 	if (size == 4 || size == 8 || size == 16)
 		in->lookup = lookups[kind][size / 8];

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Hash tables behind a shut gate: what snapshots and transactions need of them (gate.h). */
 #include "map/gate.h"
+#include "map/gift.h"
 #include "map/htab.h"
 #include "map/htab_key.h"
+#include "map/htab_lru.h"
 #include "map/redo.h"
 
 static int htab_drain(struct map *m, const void *key)
@@ -73,6 +75,7 @@ static void htab_copied(struct map *copy)
 {
 	uint32_t i, k;
 
+	*htab_room(copy) = GIFT_ROOM;
 	for (i = 0; i < copy->htab.stripes; i++) {
 		struct stripe *st = htab_stripe(copy, i);
 
@@ -98,85 +101,85 @@ static uint32_t need_stripe(const struct map *m, const struct gate_need *need)
 	return htab_key_bucket(m, htab_key_hash(m, need->key)) & (m->htab.stripes - 1);
 }
 
-/* What the changes come to in a stripe. */
-struct sum {
-	uint32_t puts, inserts, deletes;
-};
-
-/* The stripe has room for what comes to it, or takes it from others. */
-static int reserve_stripe(struct map *m, uint32_t stripe, const struct sum *sum, bool others)
+/* LRU: as many give way as the map lacks: in the stripes that want room, as far as they have
+ * elements that the commit itself does not write to, then in the others. */
+static int plan_evictions(struct map *m, struct gate_plan *plan, struct gift_sum *sums,
+			  uint64_t lack)
 {
-	struct stripe *st = htab_stripe(m, stripe);
-	uint32_t looks;
-	bool fits;
-	int ret;
+	uint32_t give[HTAB_STRIPES_MAX], i;
+	int pass, ret;
 
-	for (looks = 0;; looks++) {
-		ret = htab_lock(m, stripe);
-		if (ret)
-			return ret;
-		fits = (uint64_t)st->live + sum->inserts <= (uint64_t)st->quota + sum->deletes;
-		ret = fits ? htab_pool_reserve(m, stripe, sum->puts) : 0;
-		htab_unlock(m, stripe);
-		if (ret || fits)
-			return ret;
-		/* The rest comes by the deletes in other stripes, which are done first. */
-		if (looks > m->attr.max_entries)
-			return -E2BIG;
-		ret = htab_steal(m, stripe, true);
-		if (ret)
-			return ret == -E2BIG && others ? 0 : ret;
+	memset(give, 0, m->htab.stripes * sizeof(give[0]));
+	for (pass = 0; pass < 2; pass++) {
+		for (i = 0; lack && i < m->htab.stripes; i++) {
+			const struct stripe *st = htab_stripe(m, i);
+			const struct gift_sum *s = &sums[i];
+			int64_t live = load_relaxed(&st->live), n = (int64_t)lack;
+			int64_t most = live - (s->puts - s->inserts) - s->deletes - give[i];
+
+			if (!pass)
+				n = live + s->inserts - load_relaxed(&st->quota) - s->deletes;
+			n = n < (int64_t)lack ? n : (int64_t)lack;
+			n = n < most ? n : most;
+			if (n <= 0)
+				continue;
+			give[i] += (uint32_t)n;
+			lack -= (uint64_t)n;
+		}
 	}
+	if (lack)
+		return -E2BIG;
+	for (i = 0; i < m->htab.stripes; i++) {
+		ret = give[i] ? htab_lru_choose(m, i, give[i], plan) : 0;
+		if (ret)
+			return ret;
+		sums[i].deletes += give[i];
+	}
+	return 0;
 }
 
-static int htab_reserve(struct map *m, const struct gate_need *need, uint32_t n)
+static int htab_reserve(struct map *m, struct gate_plan *plan)
 {
-	struct sum sums[HTAB_STRIPES_MAX], all = {0};
-	uint64_t live = 0;
+	struct gift_sum sums[HTAB_STRIPES_MAX];
 	uint32_t i, bucket;
-	bool tight = false;
+	uint64_t lack;
 	int err;
 
-	for (i = 0; i < m->htab.stripes; i++)
-		sums[i] = (struct sum){0};
-	for (i = 0; i < n; i++) {
-		struct sum *s = &sums[need_stripe(m, &need[i])];
+	memset(sums, 0, m->htab.stripes * sizeof(sums[0]));
+	for (i = 0; i < plan->n; i++) {
+		const struct gate_need *need = &plan->need[i];
+		struct gift_sum *s = &sums[need_stripe(m, need)];
 
-		s->puts += need[i].put;
-		s->inserts += need[i].put && !need[i].there;
-		s->deletes += !need[i].put && need[i].there;
-		all.inserts += need[i].put && !need[i].there;
-		all.deletes += !need[i].put && need[i].there;
-		if (!need[i].put)
+		s->puts += need->put;
+		s->inserts += need->put && !need->there;
+		s->deletes += !need->put && need->there;
+		if (!need->put)
 			continue;
-		bucket = htab_key_bucket(m, htab_key_hash(m, need[i].key));
+		bucket = htab_key_bucket(m, htab_key_hash(m, need->key));
 		err = htab_bucket_there(m, bucket) ? 0 : htab_bucket_populate(m, bucket);
 		if (err)
 			return err;
 	}
-	for (i = 0; i < m->htab.stripes; i++) {
-		const struct stripe *st = htab_stripe(m, i);
-
-		tight = tight || (uint64_t)load_relaxed(&st->live) + sums[i].inserts >
-					 (uint64_t)load_relaxed(&st->quota) + sums[i].deletes;
-	}
-	if (tight) {
+	if (gift_tight(m, &htab_gifts, m->htab.stripes, sums)) {
 		err = htab_drain(m, NULL);
 		if (err)
 			return err;
-		for (i = 0; i < m->htab.stripes; i++)
-			live += load_relaxed(&htab_stripe(m, i)->live);
-		if (live + all.inserts > (uint64_t)m->attr.max_entries + all.deletes)
-			return -E2BIG;
-	}
-	for (i = 0; i < m->htab.stripes; i++) {
-		if (!sums[i].puts)
-			continue;
-		err = reserve_stripe(m, i, &sums[i], all.deletes);
+		lack = gift_lack(m, &htab_gifts, m->htab.stripes, sums, m->attr.max_entries);
+		if (lack)
+			err = htab_lru(m) ? plan_evictions(m, plan, sums, lack) : -E2BIG;
 		if (err)
 			return err;
 	}
-	return 0;
+	return gift_reserve(m, &htab_gifts, m->htab.stripes, sums);
+}
+
+/* Behind the gate nobody else counts. */
+static void htab_evicted(struct map *m, const void *key)
+{
+	uint32_t bucket = htab_key_bucket(m, htab_key_hash(m, key));
+	struct lru_order *o = htab_lru_order(m, bucket & (m->htab.stripes - 1));
+
+	store_relaxed(&o->evictions, load_relaxed(&o->evictions) + 1);
 }
 
 static bool cas_word(void *value, uint32_t size, uint64_t old, uint64_t new)
@@ -225,10 +228,11 @@ const struct gate_ops htab_gate_ops = {
 	.pointers = htab_programs_come,
 };
 
-/* A commit may not make other keys give way: no transactions. */
 const struct gate_ops htab_lru_gate_ops = {
 	.drain = htab_drain,
 	.copied = htab_copied,
+	.reserve = htab_reserve,
+	.evicted = htab_evicted,
 	.put_word = htab_put_word,
 	.pointers = htab_programs_come,
 };

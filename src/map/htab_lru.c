@@ -3,6 +3,7 @@
 #include "map/htab_lru.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "map/htab_key.h"
 #include "map/htab_ops.h"
@@ -13,19 +14,13 @@
 uint64_t htab_lru_layout(struct map *m, uint64_t end)
 {
 	m->htab.lru_off = round_up_u64(end, CACHE_LINE);
-	return m->htab.lru_off + (1 + (uint64_t)m->htab.stripes) * CACHE_LINE +
+	return m->htab.lru_off + (uint64_t)m->htab.stripes * CACHE_LINE +
 	       (uint64_t)m->htab.elems * sizeof(struct lru_node);
 }
 
 int htab_lru_format(struct map *m)
 {
-	int err = object_populate(&m->obj, m->htab.lru_off,
-				  (1 + (uint64_t)m->htab.stripes) * CACHE_LINE);
-
-	/* The quotas are split evenly, the keys are not. */
-	if (!err)
-		htab_lru_head(m)->room = LRU_ROOM;
-	return err;
+	return object_populate(&m->obj, m->htab.lru_off, (uint64_t)m->htab.stripes * CACHE_LINE);
 }
 
 int htab_lru_populate(struct map *m, uint64_t first, uint32_t n)
@@ -123,8 +118,6 @@ void htab_lru_rebuild(struct map *m, uint32_t stripe)
 				link = load_relaxed(&b->chain);
 		}
 	}
-	/* What the dead one deleted may not have been announced. */
-	store_relaxed(&htab_lru_head(m)->room, LRU_ROOM);
 	return;
 
 damaged:
@@ -132,29 +125,13 @@ damaged:
 	htab_damaged(m);
 }
 
-/*
- * Partner of room_look(): the fence puts what the deletion left in the stripe before the
- * look at the word. Either the word changes after the mark, or who marked it
- * sees the room.
- */
-static void room_announce(struct map *m)
-{
-	struct lru_head *head = htab_lru_head(m);
-
-	fence_seq_cst();
-	if ((load_relaxed(&head->room) & LRU_STATE) != LRU_ROOM)
-		store_release(&head->room, LRU_ROOM);
-}
-
-void htab_lru_changed(struct map *m, uint32_t stripe, uint32_t new1, uint32_t old1, bool deleted)
+void htab_lru_changed(struct map *m, uint32_t stripe, uint32_t new1, uint32_t old1)
 {
 	struct lru_order *o = htab_lru_order(m, stripe);
 
 	if (unlikely((old1 && !order_unlink(m, o, old1)) ||
 		     (new1 && !order_push(m, o, LRU_INACTIVE, new1))))
 		htab_lru_rebuild(m, stripe);
-	if (deleted)
-		room_announce(m);
 }
 
 /* ---- eviction ---- */
@@ -243,12 +220,12 @@ static bool order_move(struct map *m, struct lru_order *o, uint32_t index1, enum
 	return order_unlink(m, o, index1) && order_push(m, o, to, index1);
 }
 
-/* *index1 gets the element that gives way, or 0 when there is none; false: the lists
+/* The oldest active ones come back while the inactive list is the shorter one. False: the lists
  * make no sense. */
-static bool order_victim(struct map *m, struct lru_order *o, uint32_t *index1)
+static bool order_age(struct map *m, struct lru_order *o)
 {
 	struct lru_list *inactive = &o->list[LRU_INACTIVE], *active = &o->list[LRU_ACTIVE];
-	uint32_t scan, v, ours = held_now();
+	uint32_t scan, v;
 
 	for (scan = 0; scan < LRU_SCAN && inactive->count < active->count; scan++) {
 		v = load_relaxed(&active->oldest);
@@ -256,6 +233,18 @@ static bool order_victim(struct map *m, struct lru_order *o, uint32_t *index1)
 		    !order_move(m, o, v, referenced(m, v) ? LRU_ACTIVE : LRU_INACTIVE))
 			return false;
 	}
+	return true;
+}
+
+/* *index1 gets the element that gives way, or 0 when there is none; false: the lists
+ * make no sense. */
+static bool order_victim(struct map *m, struct lru_order *o, uint32_t *index1)
+{
+	struct lru_list *inactive = &o->list[LRU_INACTIVE], *active = &o->list[LRU_ACTIVE];
+	uint32_t scan, v, ours = held_now();
+
+	if (!order_age(m, o))
+		return false;
 	for (scan = 0; scan < LRU_SCAN; scan++) {
 		v = load_relaxed(&inactive->oldest);
 		if (!v)
@@ -395,28 +384,6 @@ int htab_lru_evict(struct map *m, uint32_t stripe, struct htab_alloc *a, uint32_
 	return 0;
 }
 
-/*
- * Looks for room in the whole map: 0 when the stripe has some now, -E2BIG, or another
- * error when it could not be had. Without a lock.
- */
-static int room_look(struct map *m, uint32_t stripe)
-{
-	struct lru_head *head = htab_lru_head(m);
-	uint32_t old = load_relaxed(&head->room), mark;
-	int ret;
-
-	do {
-		mark = ((old & ~(uint32_t)LRU_STATE) + LRU_LOOK) | LRU_LOOKING;
-	} while (!cas_seq_cst(&head->room, &old, mark));
-	fence_after_rmw();
-	ret = htab_steal(m, stripe, false);
-	if (!ret)
-		store_release(&head->room, LRU_ROOM); /* there may be more */
-	else if (ret == -E2BIG)
-		cas_seq_cst(&head->room, &mark, mark & ~(uint32_t)LRU_STATE);
-	return ret;
-}
-
 /* Nothing to evict here: all of the quota is elsewhere. Without a lock. */
 static int evict_elsewhere(struct map *m, uint32_t stripe)
 {
@@ -433,9 +400,8 @@ static int evict_elsewhere(struct map *m, uint32_t stripe)
 			none = err;
 			continue;
 		}
+		gift_room_comes(htab_room(m));
 		err = htab_lru_evict(m, from, NULL, &bucket);
-		if (!err)
-			room_announce(m);
 		htab_unlock(m, from);
 		if (!err)
 			return 0;
@@ -449,9 +415,9 @@ int htab_lru_full(struct map *m, uint32_t stripe, uint32_t *looked)
 	struct lru_order *o = htab_lru_order(m, stripe);
 	int err;
 
-	if (!*looked && (load_relaxed(&htab_lru_head(m)->room) & LRU_STATE) != LRU_FULL) {
+	if (!*looked && !gift_full(htab_room(m))) {
 		htab_unlock(m, stripe);
-		err = room_look(m, stripe);
+		err = htab_steal(m, stripe, false);
 		/* Whoever gets here more than once has lost races: it evicts. */
 		*looked = 1;
 		return err == -EIO ? err : 1;
@@ -464,8 +430,74 @@ int htab_lru_full(struct map *m, uint32_t stripe, uint32_t *looked)
 		return -ENOMEM;
 	err = evict_elsewhere(m, stripe);
 	if (!err)
-		room_look(m, stripe);
+		htab_steal(m, stripe, false);
 	return err ? err : 1;
+}
+
+/* ---- what gives way to a commit ---- */
+
+/* Those of a list, from the oldest on, that are referenced or not, and not in `taken` (a bit for
+ * each place in the list). */
+static int list_choose(struct map *m, const struct lru_list *list, bool used, uint8_t *taken,
+		       uint32_t n, struct gate_plan *plan)
+{
+	uint32_t v = list->oldest, at = 0, chosen = 0;
+	int err;
+
+	for (; v && chosen < n; v = load_relaxed(&htab_lru_node(m, v - 1)->newer), at++) {
+		struct elem *e;
+
+		v &= ~LRU_NODE_ACTIVE;
+		if (!v)
+			break;
+		if (v > m->htab.elems || at >= list->count)
+			return -EIO;
+		e = htab_elem(m, v - 1);
+		/* a program may have looked it up since the last time */
+		if (taken[at / 8] >> at % 8 & 1 || (!used && load_relaxed(&e->stamp)) ||
+		    plan->mine(plan, e->key))
+			continue;
+		err = plan->evict(plan, e->key);
+		if (err)
+			return err;
+		taken[at / 8] |= (uint8_t)(1U << at % 8);
+		chosen++;
+	}
+	return (int)chosen;
+}
+
+/*
+ * Nothing leaves the table here, and the order stays: whether it happens is decided later, and
+ * the lists of a stripe whose lock's owner lives have all that is in it.
+ */
+int htab_lru_choose(struct map *m, uint32_t stripe, uint32_t n, struct gate_plan *plan)
+{
+	struct lru_order *o = htab_lru_order(m, stripe);
+	uint32_t chosen = 0, pass, longest;
+	uint8_t *taken;
+	int ret = htab_lock(m, stripe);
+
+	if (ret)
+		return ret;
+	if (!order_age(m, o))
+		htab_lru_rebuild(m, stripe);
+	longest = o->list[LRU_INACTIVE].count > o->list[LRU_ACTIVE].count
+			  ? o->list[LRU_INACTIVE].count
+			  : o->list[LRU_ACTIVE].count;
+	taken = longest <= m->htab.elems ? calloc(1, longest / 8 + 1) : NULL;
+	ret = taken ? 0 : -ENOMEM;
+	for (pass = 0; ret >= 0 && chosen < n && pass < 3; pass++) {
+		if (pass == 2)
+			memset(taken, 0, longest / 8 + 1);
+		ret = list_choose(m, &o->list[pass == 2 ? LRU_ACTIVE : LRU_INACTIVE], pass > 0,
+				  taken, n - chosen, plan);
+		if (ret > 0)
+			chosen += (uint32_t)ret;
+	}
+	htab_unlock(m, stripe);
+	free(taken);
+	/* As many are there: the caller has counted them. */
+	return ret < 0 ? ret : chosen < n ? -EIO : 0;
 }
 
 /* ---- the table of operations: what LRU_HASH and LRU_PERCPU_HASH share ---- */

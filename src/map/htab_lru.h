@@ -3,8 +3,7 @@
  * What the LRU types add to the hash table of htab.h: the order in which a stripe's
  * elements give way, and the eviction that makes room in a full map.
  *
- *   lru_off  | struct lru_head                  one line: is there room anywhere?
- *            | struct lru_order [stripes]       one line each: two lists, counters
+ *   lru_off  | struct lru_order [stripes]       one line each: two lists, counters
  *            | struct lru_node  [elems]         the links of the lists
  *
  * The order is the kernel's scheme, stripe by stripe: a new element enters the
@@ -14,7 +13,7 @@
  * reference bit is elem.stamp while the element is in the table: programs set it
  * when they look the element up, bpf(2) only by updating it.
  *
- * Owner: everything but the bit and the head belongs to the holder of the stripe's
+ * Owner: everything but the bit belongs to the holder of the stripe's
  * lock. Death: the lists follow the buckets, not the other way round. Whoever
  * takes the lock of a dead owner builds them anew from the stripe's buckets
  * (htab_lru_rebuild()); the recency of that stripe is lost then, nothing else.
@@ -22,11 +21,8 @@
  * that make no sense are built anew.
  *
  * Full (G6). A stripe that has used its quota evicts from itself only when the map is
- * full, and asks one word for that: lru_head.room. A deletion sets it, after a
- * full fence, if it is not set; a stripe that finds it set looks everywhere
- * (htab_steal()). It marks the word before it looks, and clears it afterwards if
- * nothing was found and the mark still stands. So a deletion that the look has
- * passed by has changed the mark, and a death in between leaves the word set.
+ * full, and asks the head's word for that (gift.h). What an eviction makes free is for
+ * the one who evicts, and not announced there; a death in between is.
  *
  * Reuse (G2). What a run evicts it may use again at once, as what it deletes, and for
  * that it passes by what it has looked up itself: each thread remembers the last
@@ -40,6 +36,7 @@
 #ifndef SHMAP_MAP_HTAB_LRU_H
 #define SHMAP_MAP_HTAB_LRU_H
 
+#include "map/gate.h"
 #include "map/htab.h"
 
 #define LRU_STRIPE_MIN 64  /* elements per stripe, or there are fewer stripes */
@@ -64,30 +61,16 @@ struct lru_order {
 	uint64_t pad[3];
 };
 
-/* The sequence number of the last look above, the state below. */
-enum { LRU_FULL, LRU_ROOM, LRU_LOOKING, LRU_STATE = 3, LRU_LOOK = 4 };
-
-struct lru_head {
-	uint32_t room;
-	uint32_t pad[15];
-};
-
 struct lru_node {
 	uint32_t newer; /* element + 1, LRU_NODE_ACTIVE; the newest: 0 */
 	uint32_t older;
 };
 
 _Static_assert(sizeof(struct lru_order) == CACHE_LINE, "stripes do not share lines");
-_Static_assert(sizeof(struct lru_head) == CACHE_LINE, "the head has its own line");
-
-static inline struct lru_head *htab_lru_head(const struct map *m)
-{
-	return (struct lru_head *)(m->obj.base + m->htab.lru_off);
-}
 
 static inline struct lru_order *htab_lru_order(const struct map *m, uint32_t stripe)
 {
-	return (struct lru_order *)(htab_lru_head(m) + 1) + stripe;
+	return (struct lru_order *)(m->obj.base + m->htab.lru_off) + stripe;
 }
 
 static inline struct lru_node *htab_lru_node(const struct map *m, uint32_t index)
@@ -144,8 +127,8 @@ static inline void htab_lru_fetch(const struct map *m, uint32_t index)
 }
 
 /* A change is committed: new1 came into the table and old1 left it (element + 1; 0: none,
- * or one that was evicted); deleted: what left makes room. */
-void htab_lru_changed(struct map *m, uint32_t stripe, uint32_t new1, uint32_t old1, bool deleted);
+ * or one that was evicted). */
+void htab_lru_changed(struct map *m, uint32_t stripe, uint32_t new1, uint32_t old1);
 /* Builds the order anew after a death. */
 void htab_lru_rebuild(struct map *m, uint32_t stripe);
 
@@ -154,7 +137,7 @@ static inline bool htab_lru_may_evict(const struct map *m, uint32_t stripe)
 {
 	const struct lru_order *o = htab_lru_order(m, stripe);
 
-	return (load_relaxed(&htab_lru_head(m)->room) & LRU_STATE) == LRU_FULL &&
+	return gift_full(htab_room(m)) &&
 	       (o->list[LRU_INACTIVE].oldest || o->list[LRU_ACTIVE].oldest);
 }
 
@@ -168,5 +151,9 @@ int htab_lru_full(struct map *m, uint32_t stripe, uint32_t *looked);
 /* Evicts one element for the one that `a` is for (or NULL); *bucket: it was in this one.
  * 0, -ENOMEM, -EIO. With a->from INTENT_LIMBO the caller chooses again. */
 int htab_lru_evict(struct map *m, uint32_t stripe, struct htab_alloc *a, uint32_t *bucket);
+
+/* A commit wants room: chooses n elements of the stripe that give way, without its lock. 0 or
+ * -errno. */
+int htab_lru_choose(struct map *m, uint32_t stripe, uint32_t n, struct gate_plan *plan);
 
 #endif

@@ -18,10 +18,9 @@ int htab_erase(struct map *m, const void *key);
 int htab_next_key(struct map *m, const void *key, void *next);
 int htab_pop(struct map *m, const void *key, void *value, uint64_t flags);
 void *htab_lookup(struct map *m, const void *key);
-/* htab_lookup() in a map without a lock and not per CPU, with keys of that size. */
-void *htab_lookup_4(struct map *m, const void *key);
-void *htab_lookup_8(struct map *m, const void *key);
-void *htab_lookup_16(struct map *m, const void *key);
+/* htab_lookup(), not per CPU, and where the link is that it went by. */
+struct htab_at;
+void *htab_lookup_at(struct map *m, const void *key, struct htab_at *at);
 void htab_inlined(const struct map *m, struct map_inline *in);
 long htab_update(struct map *m, const void *key, const void *value, uint64_t flags);
 long htab_delete(struct map *m, const void *key);

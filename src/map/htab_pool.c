@@ -368,7 +368,7 @@ static void take_complete(struct map *m, uint32_t stripe, uint64_t *gift)
 	store_release(gift, 0);
 }
 
-/* Claims the gift of stripe `from` for `stripe`, which is locked. */
+/* Claims the gift of stripe `from` for `stripe`, which is locked. Brings room there. */
 static bool gift_take(struct map *m, uint32_t stripe, uint32_t from)
 {
 	struct stripe *st = htab_stripe(m, stripe);
@@ -383,6 +383,7 @@ static bool gift_take(struct map *m, uint32_t stripe, uint32_t from)
 	 * books; if it is dead its recovery needs to find the word. */
 	if ((load_acquire(&htab_stripe(m, from)->intent.op) & INTENT_OP) == INTENT_GIVE)
 		return false;
+	gift_room_comes(htab_room(m));
 	claimed = gift | (uint64_t)(stripe + 1) << GIFT_TAKER_SHIFT;
 	in->where = from;
 	in->link = claimed;
@@ -478,7 +479,7 @@ static struct gift_part stripe_part(const struct map *m, uint32_t i)
 					      INTENT_CHANGE};
 }
 
-static const struct gift_ops stripe_gifts = {
+const struct gift_ops htab_gifts = {
 	.taker_shift = GIFT_TAKER_SHIFT,
 	.taker_mask = GIFT_TAKER_MASK,
 	.part = stripe_part,
@@ -486,12 +487,21 @@ static const struct gift_ops stripe_gifts = {
 	.unlock = htab_unlock,
 	.make = gift_make,
 	.take = gift_take,
+	.back = htab_pool_reserve,
+	.room = htab_room,
 };
 
 int htab_steal(struct map *m, uint32_t stripe, bool wait)
 {
-	int err = gift_search(m, &stripe_gifts, m->htab.stripes, stripe,
-			      wait ? 20000U : HTAB_STEAL_TRIES, wait);
+	int err = gift_search(m, &htab_gifts, m->htab.stripes, stripe, 1,
+			      wait ? GIFT_TRIES : HTAB_STEAL_TRIES, wait);
 
 	return err == -ENOSPC ? -E2BIG : err;
+}
+
+int htab_refused(struct map *m, uint32_t stripe, int err)
+{
+	if (err == -E2BIG || err == -ENOMEM)
+		fetch_add_relaxed(&htab_stripe(m, stripe)->failed, 1U);
+	return err;
 }

@@ -102,11 +102,13 @@ INLINE void spot_commit(struct map *m, const struct htab_shape s, const struct s
 		.op = INTENT_CHANGE | (e ? a->from : 0),
 	};
 
+	if (!e)
+		gift_room_comes(htab_room(m));
 	/* A new element in a replaced one's place is followed by what the old one was: in a
 	 * slot nothing. */
 	htab_commit(m, s.lru, at->st, at->stripe, &in, at->where, e, 0, at->e, true);
 	if (s.lru)
-		htab_lru_changed(m, at->stripe, e ? a->index + 1 : 0, in.elem1, live_delta < 0);
+		htab_lru_changed(m, at->stripe, e ? a->index + 1 : 0, in.elem1);
 }
 
 /* Fills and commits: in place of at->e, or at a new place. */
@@ -191,7 +193,11 @@ INLINE int quick_change(struct map *m, const struct htab_shape s, const void *ke
 	if (unlikely(is == SPOT_UNKNOWN || flags & BPF_EXIST || !spot_slot(&at)))
 		goto unlock;
 	evict = at.st->live >= at.st->quota;
-	if (unlikely(evict && !(s.lru && htab_lru_may_evict(m, at.stripe))))
+	if (unlikely(evict && (!s.lru || map_gate_own(m)))) {
+		ret = gift_full(htab_room(m)) ? htab_refused(m, at.stripe, -E2BIG) : 0;
+		goto unlock;
+	}
+	if (unlikely(evict && !htab_lru_may_evict(m, at.stripe)))
 		goto unlock;
 	if (unlikely(!quick_alloc(m, &at, &a)))
 		goto unlock;

@@ -343,6 +343,8 @@ struct lpm_alloc {
 /* lpm_find.c */
 void lpm_damaged(struct map *m);
 int lpm_read(struct map *m, const void *key, void *value, uint64_t flags);
+/* The same, and the prefix that it found, as a key: private memory. */
+int lpm_read_found(struct map *m, const void *key, void *found, void *value);
 /* Fills m->quick. */
 void lpm_quick(struct map *m);
 void *lpm_lookup(struct map *m, const void *key);
@@ -385,6 +387,7 @@ void lpm_pool_format(struct map *m);
  * -ENOMEM: tmpfs is full. */
 int lpm_alloc(struct map *m, uint32_t part, bool with_node, bool force, struct lpm_alloc *a,
 	      uint32_t *stamp);
+extern const struct gift_ops lpm_gifts;
 /* Finds quota for the part, unlocked: 0 (try again), -ENOSPC, -EBUSY. */
 int lpm_steal(struct map *m, uint32_t part);
 void lpm_give_complete(struct map *m, uint32_t part);

@@ -234,9 +234,19 @@ static int search(struct map *m, const struct lpm_key *k, uint32_t part, struct 
 	return ret;
 }
 
+/* The prefix of an element, as a key: private memory. */
+static RACY void hit_key(struct map *m, const struct lpm_hit *hit, void *found)
+{
+	uint32_t plen = hit->meta & LPM_PLEN_MASK;
+
+	memcpy(found, &plen, 4);
+	uaccess_copy((uint8_t *)found + 4, lpm_data(m, hit->index), m->lpm.data_size);
+}
+
 /* Under the part's lock: for a reader that writers have overtaken too often. The match and,
  * if there is one, its value, which nobody can replace. */
-static int read_excluding(struct map *m, const struct lpm_key *k, uint32_t part, void *value)
+static int read_excluding(struct map *m, const struct lpm_key *k, uint32_t part, void *value,
+			  void *found)
 {
 	struct lpm_hit hit;
 	int ret = lpm_lock(m, part);
@@ -246,17 +256,20 @@ static int read_excluding(struct map *m, const struct lpm_key *k, uint32_t part,
 	ret = match(m, lpm_part(m, part), k, &hit);
 	if (ret == -EIO)
 		lpm_damaged(m);
+	if (ret > 0 && found)
+		hit_key(m, &hit, found);
 	if (ret > 0)
 		ret = uaccess_copy(value, lpm_elem(m, hit.index), m->attr.value_size);
 	else if (!ret)
 		ret = -ENOENT;
 	lpm_unlock(m, part);
 	if (ret == -ENOENT && m->lpm.parts > 1 && part != LPM_SHORT_PART)
-		return read_excluding(m, k, LPM_SHORT_PART, value);
+		return read_excluding(m, k, LPM_SHORT_PART, value, found);
 	return ret;
 }
 
-int lpm_read(struct map *m, const void *key, void *value, uint64_t flags)
+/* found: NULL, or where the prefix goes. */
+INLINE int read_into(struct map *m, const void *key, void *value, void *found)
 {
 	struct lpm_key k = lpm_key(m, key);
 	struct lpm_hit hit;
@@ -268,6 +281,8 @@ int lpm_read(struct map *m, const void *key, void *value, uint64_t flags)
 	part = lpm_part_of(m, &k);
 	for (tries = 0; tries < LPM_RESTARTS; tries++) {
 		ret = search(m, &k, part, &hit, 1);
+		if (found && ret > 0)
+			hit_key(m, &hit, found);
 		if (likely(ret > 0 && m->attr.value_size == 8)) {
 			uint64_t word = load_relaxed((const uint64_t *)lpm_elem(m, hit.index));
 
@@ -283,10 +298,20 @@ int lpm_read(struct map *m, const void *key, void *value, uint64_t flags)
 			return ret ? ret : -ENOENT;
 		}
 		if (tries >= LPM_READ_TRIES && m->writable)
-			return read_excluding(m, &k, part, value);
+			return read_excluding(m, &k, part, value, found);
 		cpu_relax();
 	}
 	return -EBUSY;
+}
+
+int lpm_read(struct map *m, const void *key, void *value, uint64_t flags)
+{
+	return read_into(m, key, value, NULL);
+}
+
+int lpm_read_found(struct map *m, const void *key, void *found, void *value)
+{
+	return read_into(m, key, value, found);
 }
 
 /* ---- short ways, for addresses of 4 bytes ---- */

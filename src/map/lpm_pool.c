@@ -448,7 +448,20 @@ static struct gift_part part_part(const struct map *m, uint32_t i)
 				  .changing = load_relaxed(&part->intent.op) == LPM_INTENT_CHANGE};
 }
 
-static const struct gift_ops part_gifts = {
+/* Pages for n more prefixes. */
+static int part_back(struct map *m, uint32_t i, uint32_t n)
+{
+	const struct lpm_part *part = lpm_part(m, i);
+	uint64_t most = m->lpm.per_part, elems = (uint64_t)part->fresh + n,
+		 nodes = (uint64_t)part->node_fresh + n;
+	int err = back_elems(m, i, (uint32_t)(elems < most ? elems : most));
+
+	if (!err)
+		err = back_nodes(m, i, (uint32_t)(nodes < most ? nodes : most));
+	return err == -ENOSPC ? -ENOMEM : err;
+}
+
+const struct gift_ops lpm_gifts = {
 	.taker_shift = GIFT_TAKER_SHIFT,
 	.taker_mask = GIFT_TAKER_MASK,
 	.part = part_part,
@@ -456,12 +469,14 @@ static const struct gift_ops part_gifts = {
 	.unlock = lpm_unlock,
 	.make = gift_make,
 	.take = gift_take,
+	.back = part_back,
 };
 
 int lpm_steal(struct map *m, uint32_t i)
 {
-	int err = m->lpm.parts == 1 ? -ENOSPC
-				    : gift_search(m, &part_gifts, m->lpm.parts, i, 20000, true);
+	int err = m->lpm.parts == 1
+			  ? -ENOSPC
+			  : gift_search(m, &lpm_gifts, m->lpm.parts, i, 1, GIFT_TRIES, true);
 
 	return err == -ENOSPC && m->lpm.capacity < m->attr.max_entries ? -ENOMEM : err;
 }

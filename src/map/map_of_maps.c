@@ -15,11 +15,13 @@
 #include "base/errors.h"
 #include "base/uaccess.h"
 #include "map/array_common.h"
+#include "map/change.h"
 #include "map/generic_batch.h"
 #include "map/htab.h"
 #include "map/htab_ops.h"
 #include "map/objref.h"
 #include "map/objref_array.h"
+#include "sync/writers.h"
 
 static int inner_fits(struct map *m, const struct objref_target *t)
 {
@@ -45,11 +47,13 @@ static void *array_of_maps_lookup(struct map *m, const void *key)
 
 	if (unlikely(index >= m->attr.max_entries))
 		return NULL;
-	return objref_lookup(m, objref_array_slot(m, index), index);
+	return objref_map_lookup(m, objref_array_slot(m, index), index);
 }
 
 static void array_of_maps_inlined(const struct map *m, struct map_inline *in)
 {
+	if (!m->slots || !objref_table(m))
+		return;
 	in->slots = m->attr.max_entries;
 	in->slots_off = m->objref_off + OBJREF_AREA_SIZE;
 }
@@ -143,44 +147,11 @@ static int hash_open(struct map *m)
 	return err;
 }
 
-/* Where the slot's copy is in the cache: a place for each element, as what is left of their
- * distance is odd. */
-static inline uint32_t hash_place(const struct map *m, const uint64_t *slot)
-{
-	return (uint32_t)((uintptr_t)slot >> __builtin_ctz(m->htab.elem_stride));
-}
-
 static void *hash_of_maps_lookup(struct map *m, const void *key)
 {
 	const uint64_t *slot = htab_lookup(m, key);
 
-	return slot ? objref_lookup(m, slot, hash_place(m, slot)) : NULL;
-}
-
-#define LOOKUP_SIZED(size)                                                                         \
-	static void *hash_of_maps_lookup_##size(struct map *m, const void *key)                    \
-	{                                                                                          \
-		const uint64_t *slot = htab_lookup_##size(m, key);                                 \
-                                                                                                   \
-		return slot ? objref_lookup(m, slot, hash_place(m, slot)) : NULL;                  \
-	}
-LOOKUP_SIZED(4)
-LOOKUP_SIZED(8)
-LOOKUP_SIZED(16)
-
-static void hash_of_maps_inlined(const struct map *m, struct map_inline *in)
-{
-	switch (m->attr.key_size) {
-	case 4:
-		in->lookup = hash_of_maps_lookup_4;
-		break;
-	case 8:
-		in->lookup = hash_of_maps_lookup_8;
-		break;
-	case 16:
-		in->lookup = hash_of_maps_lookup_16;
-		break;
-	}
+	return slot ? objref_hash_lookup(m, slot) : NULL;
 }
 
 static uint64_t hash_memlock(const struct map *m)
@@ -220,7 +191,7 @@ const struct map_ops hash_of_maps_map_ops = {
 	.erase = objref_erase,
 	.next_key = htab_next_key,
 	.lookup = hash_of_maps_lookup,
-	.inlined = hash_of_maps_inlined,
+	.inlined = htab_inlined,
 	.objref = &hash_of_maps_objref,
 	.lookup_batch = htab_lookup_batch,
 	.lookup_and_delete_batch = objref_take_batch,

@@ -14,6 +14,9 @@
 #define SLOT_YIELDS 5
 #define SWEEP_EVERY 1024
 #define RAW_FILLING (1U << 31)
+/* How long who begins to listen, and who looks again, wait for writers that stand still. */
+#define LISTEN_WAIT_NS 10000000ULL
+#define AGAIN_WAIT_NS 1000000ULL
 
 struct slot {
 	uint64_t tag; /* number + 1; 0: being filled */
@@ -176,9 +179,24 @@ found:
 		return -EOPNOTSUPP;
 	}
 	*next = load_seq_cst(&n->head);
-	/* Runs that looked before. One that is stopped is not waited for. */
+	/* Changes whose writers looked before: they are over, or told of later. */
+	if (!change_wait(m, LISTEN_WAIT_NS) || change_own(m))
+		fetch_add_seq_cst(&n->unsure, 1U);
+	/* Runs that did. One that is stopped is not waited for. */
 	lease_wait(lease_stamp(), -1);
 	return 0;
+}
+
+/* Are those over now? Dying before the last step: the next one tells again. */
+static void unsure_settle(struct map *m)
+{
+	struct notice *n = notice_of(m);
+	uint32_t unsure = load_seq_cst(&n->unsure);
+
+	if (likely(!unsure) || !change_wait(m, AGAIN_WAIT_NS) || change_own(m))
+		return;
+	notice_post(m, MAP_CHANGE_MANY, NULL, 0, 0, 1);
+	cas_seq_cst(&n->unsure, &unsure, 0);
 }
 
 void notice_unlisten(struct map *m, uint64_t name)
@@ -274,6 +292,7 @@ void notice_deaths(struct map *m, uint64_t *leases)
 	uint64_t runs = lease_deaths();
 	bool post = false;
 
+	unsure_settle(m);
 	for (uint32_t i = 0; i < high; i++) {
 		struct writer *w = writer_at(i);
 		uint32_t gen = load_acquire(&w->gen);

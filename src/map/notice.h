@@ -47,7 +47,8 @@ struct notice {
 	uint32_t raw_lost;  /* mappings that found no slot: compare */
 	uint32_t raw_noted; /* raw_gone, as far as it has been noted */
 	uint32_t came;	    /* listeners so far */
-	uint32_t pad2[6];
+	uint32_t unsure;    /* listeners that found a writer standing still which may not tell */
+	uint32_t pad2[5];
 	uint64_t listener[NOTICE_LISTENERS]; /* names of records */
 	struct notice_raw raw[NOTICE_RAW];
 };

@@ -150,7 +150,7 @@ static struct pool local_pool = POOL_OF(struct objref_local);
 static struct objref_entry *retired;
 
 /* The table of a map in which nothing was looked up yet. */
-static struct objref_entry *no_entries[1];
+static struct objref_place no_places[1];
 
 /* The id decides whose references the map's slots are: it must be the file's own. */
 static bool is_named(const struct map *m)
@@ -182,7 +182,7 @@ int objref_open(struct map *m)
 		pool_free(&template_pool, (struct map *)m->inner);
 		return -ENOMEM;
 	}
-	m->slots->table = no_entries;
+	m->slots->table = no_places;
 	m->slots->places = m->attr.max_entries;
 	return 0;
 }
@@ -237,8 +237,8 @@ void objref_close(struct map *m)
 
 	if (l && l->room) {
 		for (uint32_t i = 0; i < l->room; i++)
-			if (l->table[i])
-				entry_free(l->table[i]);
+			if (l->table[i].entry)
+				entry_free(l->table[i].entry);
 		raw_munmap(l->table, l->room * sizeof(l->table[0]));
 	}
 	pool_free(&local_pool, l);
@@ -247,11 +247,11 @@ void objref_close(struct map *m)
 	m->inner = NULL;
 }
 
-/* Private memory for the table, as much as will be touched. */
-static bool table_make(struct map *m)
+/* Private memory, as much as will be touched. */
+bool objref_table(const struct map *m)
 {
 	struct objref_local *l = m->slots;
-	struct objref_entry **none = no_entries, **table;
+	struct objref_place *none = no_places, *table;
 	uint32_t room = OBJREF_WAYS;
 
 	if (l->room)
@@ -274,22 +274,39 @@ static bool table_make(struct map *m)
 }
 
 /* Where an entry goes: its slot's own former one, an empty place, one that is stale. */
-static struct objref_entry **place_for(const struct objref_local *l, uint32_t at,
-				       const uint64_t *slot, uint64_t word)
+static struct objref_place *place_for(const struct objref_local *l, uint32_t at,
+				      const uint64_t *slot, uint64_t word)
 {
-	struct objref_entry **best =
+	struct objref_place *best =
 		&l->table[(at ^ (word_tag(word) & (OBJREF_WAYS - 1))) & l->mask];
 	int rank = 0;
 
 	for (uint32_t w = 0; w < OBJREF_WAYS; w++) {
-		struct objref_entry **p = &l->table[(at ^ w) & l->mask];
-		struct objref_entry *e = load_acquire(p);
+		struct objref_place *p = &l->table[(at ^ w) & l->mask];
+		struct objref_entry *e = load_acquire(&p->entry);
 		int r = !e ? 2 : e->slot == slot ? 3 : load_relaxed(e->slot) != e->word ? 1 : 0;
 
 		if (r > rank || (r == rank && !w && r))
 			best = p, rank = r;
 	}
 	return best;
+}
+
+/* Puts the entry in the place, whose former one goes; or, when another thread is at it, lets
+ * e go when the caller's run has ended. */
+static void place_set(struct objref_place *p, struct objref_entry *e)
+{
+	struct objref_entry *old = e;
+	uint64_t word = load_relaxed(&p->word);
+
+	if (word != OBJREF_BUSY && cas_seq_cst(&p->word, &word, OBJREF_BUSY)) {
+		fence_after_rmw(); /* before the copy: objref_place_has() */
+		old = load_relaxed(&p->entry);
+		store_release(&p->entry, e);
+		store_release(&p->copy, e->copy);
+		store_release(&p->word, e->word);
+	}
+	entry_retire(old);
 }
 
 /* A copy of what the word names, checked; NULL: not there, or not what may be there. */
@@ -322,14 +339,17 @@ void *objref_lookup_slow(struct map *m, const uint64_t *slot, uint32_t at)
 	struct objref_local *l = m->slots;
 	struct objref_entry *e;
 	uint64_t word;
+	void *copy;
 
-	for (uint32_t w = 1; w < OBJREF_WAYS && load_relaxed(&l->room); w++) {
-		e = load_acquire(&l->table[(at ^ w) & l->mask]);
-		if (e && e->word == load_acquire(slot))
-			return e->copy;
+	word = load_acquire(slot);
+	for (uint32_t w = 1; word && w < OBJREF_WAYS && load_relaxed(&l->room); w++) {
+		if (objref_place_has(&l->table[(at ^ w) & l->mask], word, &copy))
+			return copy;
 	}
+	if (!word)
+		return NULL;
 	objref_reclaim();
-	if (!table_make(m))
+	if (!objref_table(m))
 		return NULL;
 	for (int tries = 0; tries < OPEN_TRIES; tries++) {
 		word = load_acquire(slot);
@@ -345,8 +365,9 @@ void *objref_lookup_slow(struct map *m, const uint64_t *slot, uint32_t at)
 		}
 		if (!e)
 			return NULL;
-		entry_retire(exchange_seq_cst(place_for(l, at, slot, word), e));
-		return e->copy;
+		copy = e->copy;
+		place_set(place_for(l, at, slot, word), e);
+		return copy;
 	}
 	return NULL;
 }
@@ -366,7 +387,7 @@ struct map *objref_map_of(struct map *m, const void *address)
 	if (!l || m->ops->objref->kind != OBJECT_MAP)
 		return NULL;
 	for (uint32_t i = 0; i < room; i++) {
-		struct objref_entry *e = load_acquire(&l->table[i]);
+		struct objref_entry *e = load_acquire(&l->table[i].entry);
 
 		if (e && inside_file(e->copy, address))
 			return e->copy;
@@ -421,7 +442,7 @@ static void repair(struct map *m, struct robust_claim *c)
 	CLAIM_NEW(c) = CLAIM_OLD(c) = 0;
 }
 
-static int change_begin(struct map *m, struct claim_held *held)
+static int slots_change_begin(struct map *m, struct claim_held *held)
 {
 	struct objref_area *a = area_of(m);
 	int ret;
@@ -458,7 +479,7 @@ static int make_word(struct map *m, struct robust_claim *c, uint32_t id, uint64_
 }
 
 /* The slot was changed: drops what it held. */
-static void change_end(struct map *m, struct claim_held *held)
+static void slots_change_end(struct map *m, struct claim_held *held)
 {
 	const struct objref_host *h = load_acquire(&objref_host);
 	struct robust_claim *c = held->claim;
@@ -478,12 +499,12 @@ static void change_end(struct map *m, struct claim_held *held)
 
 int objref_take_begin(struct map *m, struct claim_held *held)
 {
-	return change_begin(m, held);
+	return slots_change_begin(m, held);
 }
 
 void objref_take_end(struct map *m, struct claim_held *held)
 {
-	change_end(m, held);
+	slots_change_end(m, held);
 }
 
 /* Changes one slot to hold t, or nothing. */
@@ -493,7 +514,7 @@ static int change(struct map *m, const void *key, const struct objref_target *t,
 	uint64_t word = 0;
 	int ret;
 
-	ret = change_begin(m, &held);
+	ret = slots_change_begin(m, &held);
 	if (ret)
 		return ret;
 	if (t)
@@ -506,7 +527,7 @@ static int change(struct map *m, const void *key, const struct objref_target *t,
 		if (word)
 			unref(m, word);
 	}
-	change_end(m, &held);
+	slots_change_end(m, &held);
 	return ret;
 }
 
@@ -584,7 +605,7 @@ int objref_recover(struct map *m)
 	if (!m->writable)
 		return -EPERM;
 	while (claim_any_died(area_of(m)->claim, OBJREF_CLAIMS)) {
-		ret = change_begin(m, &held);
+		ret = slots_change_begin(m, &held);
 		if (ret)
 			return ret;
 		claim_drop(&held);

@@ -40,9 +40,11 @@
 #ifndef SHMAP_MAP_OBJREF_H
 #define SHMAP_MAP_OBJREF_H
 
+#include "map/change.h"
 #include "map/map.h"
 #include "shm/rundir.h"
 #include "sync/claim.h"
+#include "sync/writers.h"
 
 #define OBJREF_CLAIMS 8
 #define OBJREF_CACHED_MAX 8192 /* copies per map and process */
@@ -159,14 +161,41 @@ struct objref_entry {
 	struct objref_entry *next; /* of the retired */
 };
 
+/*
+ * Where a reader finds a copy: `copy` belongs to `word` if that is there both before and after.
+ * Who changes a place puts OBJREF_BUSY there first, which no slot ever holds, and nobody else
+ * changes it meanwhile. 0, with no copy: nothing yet; so an empty slot is found in it.
+ */
+struct objref_place {
+	uint64_t word;
+	void *copy;
+	struct objref_entry *entry; /* whose the two are */
+	uint64_t pad;
+};
+
+#define OBJREF_BUSY (~0ULL)
+#define OBJREF_PLACE_SHIFT 5
+_Static_assert(sizeof(struct objref_place) == 1U << OBJREF_PLACE_SHIFT, "for native code");
+
 #define OBJREF_WAYS 4
 
 struct objref_local {
-	struct objref_entry **table; /* of mask + 1; OBJREF_WAYS places for each `at` */
+	struct objref_place *table; /* of mask + 1; OBJREF_WAYS places for each `at` */
 	uint32_t mask;
 	uint32_t room;	 /* mask + 1 when there is a table of its own */
 	uint32_t places; /* slots that there may be */
 };
+
+/* Makes the table if there is none: false: no memory. It stays where it is. */
+bool objref_table(const struct map *m);
+
+static inline bool objref_place_has(const struct objref_place *p, uint64_t word, void **copy)
+{
+	if (unlikely(load_acquire(&p->word) != word))
+		return false;
+	*copy = load_acquire(&p->copy);
+	return likely(load_relaxed(&p->word) == word);
+}
 
 /*
  * Program side: the object that the slot holds, or NULL. Valid until the run's lease
@@ -177,17 +206,12 @@ static inline void *objref_lookup(struct map *m, const uint64_t *slot, uint32_t 
 {
 	struct objref_local *l = m->slots;
 	uint64_t word = load_acquire(slot);
-	struct objref_entry *e;
-	uint32_t mask;
-
-	if (unlikely(!word))
-		return NULL;
 	/* First: with the table's mask comes the table. */
-	mask = load_acquire(&l->mask);
-	/* Pairs with the exchange that puts it there. */
-	e = load_acquire(&load_relaxed(&l->table)[at & mask]);
-	if (likely(e && e->word == word))
-		return e->copy;
+	uint32_t mask = load_acquire(&l->mask);
+	void *copy;
+
+	if (likely(objref_place_has(&load_relaxed(&l->table)[at & mask], word, &copy)))
+		return copy;
 	return objref_lookup_slow(m, slot, at);
 }
 
@@ -208,6 +232,24 @@ static inline uint64_t objref_owner_make(uint32_t type, uint32_t expected, uint6
 static inline uint32_t objref_owner_type(uint64_t owner)
 {
 	return owner & 0xff;
+}
+
+/* A map that the slot holds: a program may store to what it finds in it. */
+static inline void *objref_map_lookup(struct map *m, const uint64_t *slot, uint32_t at)
+{
+	struct map *inner = objref_lookup(m, slot, at);
+
+	if (writers_watched() && inner)
+		change_later(inner);
+	return inner;
+}
+
+/* The same, in a hash: the cache has a place for each element, as what is left of their
+ * distance is odd. */
+static inline void *objref_hash_lookup(struct map *m, const uint64_t *slot)
+{
+	return objref_map_lookup(m, slot,
+				 (uint32_t)((uintptr_t)slot >> __builtin_ctz(m->htab.elem_stride)));
 }
 
 #endif

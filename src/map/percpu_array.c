@@ -513,7 +513,7 @@ static int percpu_check(const struct map *m, const void *key, bool put)
 }
 
 /* Every value has its place already. */
-static int percpu_reserve(struct map *m, const struct gate_need *need, uint32_t n)
+static int percpu_reserve(struct map *m, struct gate_plan *plan)
 {
 	return 0;
 }

@@ -18,6 +18,7 @@ const struct map_ops percpu_lru_htab_map_ops = {
 	.next_key = htab_next_key,
 	.pop = htab_pop,
 	.lookup = htab_lookup,
+	.inlined = htab_inlined,
 	.update = htab_update,
 	.delete = htab_delete,
 	.lookup_percpu = htab_lookup_percpu,

@@ -145,6 +145,9 @@ static int copy_all(struct copying *c, const uint32_t *order, uint32_t n)
 
 	for (i = 0; i < n; i++)
 		sorted[i] = c[order[i]].m;
+	/* With a whole time slice before it: where threads wait for the CPU, it would end in the
+	 * middle of the copy as often as not, and all writers wait for the next one. */
+	raw_sched_yield();
 	err = gate_begin(&g, 0);
 	if (err)
 		return err;

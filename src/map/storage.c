@@ -216,7 +216,7 @@ static int storage_erase(struct map *m, const void *key)
 static uint8_t zeros[STORAGE_VALUE_MAX + 1];
 
 static void *storage_get(struct map *m, const struct storage_owner *o, const void *init,
-			 uint64_t flags)
+			 uint64_t flags, struct htab_at *at)
 {
 	struct map *t = m->storage.table;
 	void *value;
@@ -224,12 +224,12 @@ static void *storage_get(struct map *m, const struct storage_owner *o, const voi
 
 	if (flags & ~(uint64_t)BPF_LOCAL_STORAGE_GET_F_CREATE)
 		return NULL;
-	value = htab_lookup(t, o);
+	value = htab_lookup_at(t, o, at);
 	if (likely(value || !(flags & BPF_LOCAL_STORAGE_GET_F_CREATE)))
 		return value;
 	err = storage_put(m, o, init ? init : zeros, BPF_NOEXIST);
 	/* Another run may have made it meanwhile: that is the value, then. */
-	return err && err != -EEXIST ? NULL : htab_lookup(t, o);
+	return err && err != -EEXIST ? NULL : htab_lookup_at(t, o, at);
 }
 
 static long storage_drop(struct map *m, const struct storage_owner *o)

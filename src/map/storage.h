@@ -28,14 +28,24 @@ struct storage_owner {
 	uint64_t number[3];
 };
 
+/*
+ * Where an element's link was: it is that of its owner, and in the table, for as long as it
+ * stands there. (For a run that has looked it up: the element does not come back as another's
+ * beneath it, G2.)
+ */
+struct htab_at {
+	const uint64_t *where; /* NULL: look again */
+	uint64_t link;
+};
+
 struct storage_ops {
 	enum storage_kind kind;
 	/*
-	 * For programs, under a lease: the owner's value, or NULL. With
+	 * For programs, under a lease: the owner's value, or NULL; and where. With
 	 * BPF_LOCAL_STORAGE_GET_F_CREATE one that begins as *init (NULL: zeros).
 	 */
-	void *(*get)(struct map *m, const struct storage_owner *o, const void *init,
-		     uint64_t flags);
+	void *(*get)(struct map *m, const struct storage_owner *o, const void *init, uint64_t flags,
+		     struct htab_at *at);
 	/* 0 or -ENOENT. */
 	long (*drop)(struct map *m, const struct storage_owner *o);
 };

@@ -13,6 +13,7 @@
 #define READ_TRIES 1000
 #define FIRST_BYTES 1024U
 #define FIRST_INDEX 64U
+#define PREFIX_MAX 260 /* bytes of a key that is a prefix: LPM_KEY_MAX */
 
 struct txn_map {
 	struct map *m;	  /* one reference */
@@ -51,6 +52,22 @@ void txn_abort(struct txn *t)
 	free(t);
 }
 
+static const struct gate_prefix_ops *prefix_of(const struct map *m)
+{
+	return m->ops->gate->prefix;
+}
+
+/* Of what a read is remembered by: the prefix that it found, in whole words, and the value. */
+static uint32_t found_size(const struct map *m)
+{
+	return prefix_of(m) ? (uint32_t)round_up_u64(m->attr.key_size, 8) : 0;
+}
+
+static uint32_t read_size(const struct map *m)
+{
+	return found_size(m) + m->user_value_size;
+}
+
 int txn_join(struct txn *t, struct map *m)
 {
 	uint32_t i;
@@ -77,12 +94,12 @@ int txn_join(struct txn *t, struct map *m)
 		return err;
 	if (t->maps == GATE_MAPS)
 		return -E2BIG;
-	if (m->user_value_size > t->value_room) {
-		value = realloc(t->value, 2 * (size_t)m->user_value_size);
+	if (read_size(m) > t->value_room) {
+		value = realloc(t->value, 2 * (size_t)read_size(m));
 		if (!value)
 			return -ENOMEM;
 		t->value = value;
-		t->value_room = m->user_value_size;
+		t->value_room = read_size(m);
 	}
 	map_get(m);
 	t->map[t->maps] = (struct txn_map){.m = m};
@@ -110,16 +127,25 @@ static uint32_t hash_of(uint32_t map, const void *key, uint32_t size)
 /* The slot of the index for a key's READ, or for its PUT or DELETE. */
 static uint32_t *slot_of(const struct txn *t, uint32_t map, const void *key, bool write)
 {
-	uint32_t size = t->map[map].m->attr.key_size, mask = t->index_size - 1;
-	uint32_t at = hash_of(map, key, size) & mask;
+	const struct map *m = t->map[map].m;
+	uint32_t size = m->attr.key_size, mask = t->index_size - 1, at;
+	uint8_t canon[PREFIX_MAX];
 
+	if (prefix_of(m)) {
+		prefix_of(m)->canon(m, key, canon);
+		at = hash_of(map, canon, size) & mask;
+	} else {
+		at = hash_of(map, key, size) & mask;
+	}
 	for (;; at = (at + 1) & mask) {
 		struct txn_entry *e;
 
 		if (!t->index[at])
 			return &t->index[at];
 		e = entry_of(t, t->index[at]);
-		if (e->map == map && (e->op != TXN_READ) == write && !memcmp(txn_key(e), key, size))
+		if (e->map == map && (e->op != TXN_READ) == write &&
+		    (prefix_of(m) ? m->ops->same_key(m, txn_key(e), key)
+				  : !memcmp(txn_key(e), key, size)))
 			return &t->index[at];
 	}
 }
@@ -175,13 +201,15 @@ static int log_room(struct txn *t, uint64_t size)
 static int log_add(struct txn *t, uint32_t map, enum txn_op op, const void *key, const void *value)
 {
 	struct map *m = t->map[map].m;
-	uint32_t value_size = value ? m->user_value_size : 0, *slot;
-	uint64_t size = sizeof(struct txn_entry) + round_up_u64(m->attr.key_size, 8) +
-			round_up_u64(value_size, 8);
+	uint32_t value_size = op == TXN_READ ? read_size(m) : m->user_value_size, *slot;
+	uint64_t size = sizeof(struct txn_entry) + round_up_u64(m->attr.key_size, 8);
 	uint32_t was = 0;
 	struct txn_entry *e;
-	int err = log_room(t, size);
+	int err;
 
+	value_size = value ? value_size : 0;
+	size += round_up_u64(value_size, 8);
+	err = log_room(t, size);
 	if (err)
 		return err;
 	slot = slot_of(t, map, key, op != TXN_READ);
@@ -212,11 +240,16 @@ static int log_add(struct txn *t, uint32_t map, enum txn_op op, const void *key,
 
 /* ---- reading ---- */
 
-/* The value as it is: 1, 0: there is none, or -errno. */
-static int read_now(struct map *m, const void *key, void *value)
+/* What a get finds, as it is (read_size() bytes): 1, 0: nothing, or -errno. */
+static int read_now(struct map *m, const void *key, uint8_t *found)
 {
-	int err = m->ops->read(m, key, value, m->attr.spin_lock_off >= 0 ? BPF_F_LOCK : 0);
+	int err;
 
+	memset(found, 0, found_size(m));
+	if (prefix_of(m))
+		err = prefix_of(m)->find(m, key, found, found + found_size(m));
+	else
+		err = m->ops->read(m, key, found, m->attr.spin_lock_off >= 0 ? BPF_F_LOCK : 0);
 	if (err == -ENOENT)
 		return 0;
 	return err ? err : 1;
@@ -318,38 +351,124 @@ static int read_fitting(struct txn *t, uint32_t map, const void *key, void *valu
 	return -EAGAIN;
 }
 
+/* Is what was found just the key, not a shorter one that stands for it? */
+static bool found_key(const struct map *m, const void *key, const void *found)
+{
+	return !prefix_of(m) || m->ops->same_key(m, found, key);
+}
+
+/* What was read of the key, now or before: *e, until the log grows. 0 or -errno. */
+static int read_logged(struct txn *t, uint32_t map, const void *key, struct txn_entry **e)
+{
+	uint8_t *found = (uint8_t *)t->value + t->value_room;
+	uint32_t *slot;
+	int ret;
+
+	if (t->doomed)
+		return -EAGAIN;
+	ret = log_room(t, 0);
+	if (ret)
+		return ret;
+	slot = slot_of(t, map, key, false);
+	if (!*slot) {
+		ret = read_fitting(t, map, key, found);
+		if (ret == -EAGAIN)
+			t->doomed = true;
+		if (ret >= 0)
+			ret = log_add(t, map, TXN_READ, key, ret ? found : NULL);
+		if (ret)
+			return ret;
+		slot = slot_of(t, map, key, false);
+	}
+	*e = entry_of(t, *slot);
+	return 0;
+}
+
+/* What it is to write to just that key, or NULL. */
+static struct txn_entry *write_logged(const struct txn *t, uint32_t map, const void *key)
+{
+	uint32_t *slot = t->map[map].written ? slot_of(t, map, key, true) : NULL;
+
+	return slot && *slot ? entry_of(t, *slot) : NULL;
+}
+
+/*
+ * The longest prefix that stands for the key: of those in the map, which the transaction has not
+ * deleted, and those that it is to put.
+ */
+static int get_longest(struct txn *t, uint32_t map, const void *key, void *value)
+{
+	struct map *m = t->map[map].m;
+	const struct gate_prefix_ops *ops = prefix_of(m);
+	uint8_t asked[PREFIX_MAX], at[PREFIX_MAX];
+	struct txn_entry *read, *own;
+	bool there, deleted;
+	int err;
+
+	ops->canon(m, key, asked);
+	do {
+		err = read_logged(t, map, asked, &read);
+		if (err)
+			return err;
+		there = read->value_size;
+		memcpy(at, asked, m->attr.key_size);
+		for (;;) {
+			bool found = there && found_key(m, at, txn_value(read));
+
+			own = write_logged(t, map, at);
+			if (own && own->op == TXN_PUT)
+				return uaccess_copy(value, txn_value(own), m->user_value_size);
+			deleted = own && found;
+			if (found || !ops->shorter(m, at))
+				break;
+		}
+		if (!there)
+			return -ENOENT;
+		if (!deleted)
+			return uaccess_copy(value, (uint8_t *)txn_value(read) + found_size(m),
+					    m->user_value_size);
+		/* What it has deleted does not stand in the way to a shorter one. */
+		memcpy(asked, at, m->attr.key_size);
+	} while (ops->shorter(m, asked));
+	return -ENOENT;
+}
+
 int txn_get(struct txn *t, int map, const void *key, void *value)
 {
 	struct map *m = t->map[map].m;
 	struct txn_entry *e;
-	uint32_t *slot;
-	uint8_t *found = (uint8_t *)t->value + t->value_room;
-	int ret, err;
+	int err;
 
 	if (t->doomed)
 		return -EAGAIN;
-	err = log_room(t, 0);
-	if (err)
-		return err;
+	if (prefix_of(m))
+		return m->ops->gate->check(m, key, true)
+			       ? -ENOENT
+			       : get_longest(t, (uint32_t)map, key, value);
 	/* What it wrote itself, then what it has read. */
-	slot = slot_of(t, (uint32_t)map, key, true);
-	if (!*slot)
-		slot = slot_of(t, (uint32_t)map, key, false);
-	if (*slot) {
-		e = entry_of(t, *slot);
-		if (!e->value_size)
-			return -ENOENT;
-		return uaccess_copy(value, txn_value(e), e->value_size);
+	e = write_logged(t, (uint32_t)map, key);
+	if (!e) {
+		err = read_logged(t, (uint32_t)map, key, &e);
+		if (err)
+			return err;
 	}
-	ret = read_fitting(t, (uint32_t)map, key, found);
-	if (ret == -EAGAIN)
-		t->doomed = true;
-	if (ret < 0)
-		return ret;
-	err = log_add(t, (uint32_t)map, TXN_READ, key, ret ? found : NULL);
-	if (err)
-		return err;
-	return ret ? uaccess_copy(value, found, m->user_value_size) : -ENOENT;
+	return e->value_size ? uaccess_copy(value, txn_value(e), e->value_size) : -ENOENT;
+}
+
+/* Is there an element of just that key, as the transaction sees it? 1, 0, -errno. */
+static int there_logged(struct txn *t, uint32_t map, const void *key)
+{
+	struct map *m = t->map[map].m;
+	struct txn_entry *e;
+	int err;
+
+	if (t->doomed)
+		return -EAGAIN;
+	e = write_logged(t, map, key);
+	if (e)
+		return e->op == TXN_PUT;
+	err = read_logged(t, map, key, &e);
+	return err ? err : e->value_size && found_key(m, key, txn_value(e));
 }
 
 /* ---- writing ---- */
@@ -366,14 +485,15 @@ int txn_put(struct txn *t, int map, const void *key, const void *value, uint64_t
 		return ret;
 	if (flags != BPF_ANY) {
 		/* A read like any other: the commit looks whether it is still so. */
-		ret = txn_get(t, map, key, t->value);
-		if (ret == -ENOENT ? flags == BPF_EXIST : !!ret)
+		ret = there_logged(t, (uint32_t)map, key);
+		if (ret < 0)
 			return ret;
-		if (!ret && flags == BPF_NOEXIST)
-			return -EEXIST;
+		if (ret != (flags == BPF_EXIST))
+			return ret ? -EEXIST : -ENOENT;
 	}
-	t->map[map].written = true;
-	return log_add(t, (uint32_t)map, TXN_PUT, key, value);
+	ret = log_add(t, (uint32_t)map, TXN_PUT, key, value);
+	t->map[map].written = t->map[map].written || !ret;
+	return ret;
 }
 
 int txn_delete(struct txn *t, int map, const void *key)
@@ -382,11 +502,12 @@ int txn_delete(struct txn *t, int map, const void *key)
 	int ret = m->ops->gate->check ? m->ops->gate->check(m, key, false) : 0;
 
 	if (!ret)
-		ret = txn_get(t, map, key, t->value);
-	if (ret)
-		return ret;
-	t->map[map].written = true;
-	return log_add(t, (uint32_t)map, TXN_DELETE, key, NULL);
+		ret = there_logged(t, (uint32_t)map, key);
+	if (ret <= 0)
+		return ret ? ret : -ENOENT;
+	ret = log_add(t, (uint32_t)map, TXN_DELETE, key, NULL);
+	t->map[map].written = t->map[map].written || !ret;
+	return ret;
 }
 
 /* ---- the commit ---- */
@@ -397,7 +518,6 @@ struct commit {
 	uint32_t nr[GATE_MAPS]; /* of the transaction's map: its place here */
 	bool again[GATE_MAPS];
 	struct gate_need *need;
-	uint32_t needs;
 };
 
 static int commit_sort(struct txn *t, struct commit *c)
@@ -436,8 +556,43 @@ static int entry_drain(struct txn *t, struct commit *c, struct txn_entry *e)
 	return e->op > TXN_DELETE ? 0 : m->ops->gate->drain(m, txn_key(e));
 }
 
-/* Behind the gates: nothing changes what is looked at here. */
-static int commit_check(struct txn *t, struct commit *c)
+/* A map's changes, as its type asks for them. */
+struct commit_plan {
+	struct gate_plan plan;
+	struct txn *t;
+	struct gate_held *g;
+	uint32_t map, nr; /* the transaction's, the slot's */
+	uint32_t *bytes;  /* of redo data */
+};
+
+static bool plan_mine(struct gate_plan *plan, const void *key)
+{
+	const struct commit_plan *p = (const struct commit_plan *)plan;
+
+	return write_logged(p->t, p->map, key);
+}
+
+static int plan_evict(struct gate_plan *plan, const void *key)
+{
+	const struct commit_plan *p = (const struct commit_plan *)plan;
+	uint32_t key_size = p->t->map[p->map].m->attr.key_size;
+	uint32_t size = (uint32_t)(sizeof(struct txn_entry) + round_up_u64(key_size, 8));
+	struct txn_entry *e = (struct txn_entry *)(p->g->data + *p->bytes);
+	int err = gate_room(p->g, *p->bytes + size);
+
+	if (err)
+		return err;
+	memset(e, 0, size);
+	*e = (struct txn_entry){
+		.size = size, .map = (uint16_t)p->nr, .op = TXN_EVICT, .key_size = key_size};
+	memcpy(txn_key(e), key, key_size);
+	*p->bytes += size;
+	return 0;
+}
+
+/* Behind the gates: nothing changes what is looked at here. *bytes: of redo data, which grows by
+ * what gives way. */
+static int commit_check(struct txn *t, struct commit *c, struct gate_held *g, uint32_t *bytes)
 {
 	struct txn_entry *e;
 	uint32_t at, i;
@@ -457,10 +612,15 @@ static int commit_check(struct txn *t, struct commit *c)
 		return ret ? ret : -EAGAIN;
 	for (i = 0; i < t->maps; i++) {
 		struct map *m = c->sorted[c->nr[i]];
+		struct commit_plan p = {.plan = {c->need, 0, plan_mine, plan_evict},
+					.t = t,
+					.g = g,
+					.map = i,
+					.nr = c->nr[i],
+					.bytes = bytes};
 
 		if (!t->map[i].written)
 			continue;
-		c->needs = 0;
 		for (at = 0; at < t->bytes; at += e->size) {
 			e = entry_of(t, at + 1);
 			if (e->map != i || (e->op != TXN_PUT && e->op != TXN_DELETE))
@@ -468,10 +628,12 @@ static int commit_check(struct txn *t, struct commit *c)
 			ret = read_now(m, txn_key(e), t->value);
 			if (ret < 0)
 				return ret;
-			c->need[c->needs++] = (struct gate_need){
-				.key = txn_key(e), .put = e->op == TXN_PUT, .there = ret};
+			c->need[p.plan.n++] = (struct gate_need){
+				.key = txn_key(e),
+				.put = e->op == TXN_PUT,
+				.there = ret && found_key(m, txn_key(e), t->value)};
 		}
-		ret = m->ops->gate->reserve(m, c->need, c->needs);
+		ret = m->ops->gate->reserve(m, &p.plan);
 		if (ret)
 			return ret;
 	}
@@ -505,8 +667,8 @@ static uint32_t commit_bytes(const struct txn *t)
 	return n;
 }
 
-/* The redo data: what is to be written, with the maps' numbers in the slot. */
-static void commit_log(struct txn *t, struct commit *c, struct gate_held *g)
+/* The redo data: what is to be written, with the maps' numbers in the slot. Its bytes. */
+static uint32_t commit_log(struct txn *t, struct commit *c, struct gate_held *g)
 {
 	struct txn_entry *e, *to, *seen;
 	uint32_t at, n = 0;
@@ -526,7 +688,7 @@ static void commit_log(struct txn *t, struct commit *c, struct gate_held *g)
 		}
 		n += to->size;
 	}
-	store_relaxed(&g->slot->bytes, n);
+	return n;
 }
 
 static int commit_gated(struct txn *t, struct commit *c)
@@ -537,20 +699,21 @@ static int commit_gated(struct txn *t, struct commit *c)
 
 	if (err)
 		return err;
-	commit_log(t, c, &g);
+	bytes = commit_log(t, c, &g);
 	err = gate_shut(&g, c->sorted, t->maps);
 	if (!err)
-		err = commit_check(t, c);
+		err = commit_check(t, c, &g, &bytes);
 	if (err) {
 		gate_open(&g);
 		gate_end(&g);
 		return err;
 	}
+	store_relaxed(&g.slot->bytes, bytes);
 	/* It has happened. */
 	store_release(&g.slot->state, GATE_COMMITTED);
 	gate_applying(c->sorted, t->maps);
 	for (i = 0; !err && i < t->maps; i++)
-		err = txn_replay(c->sorted[i], i, g.data, g.slot->bytes);
+		err = txn_replay(c->sorted[i], i, g.data, bytes);
 	if (err) {
 		/* Somebody stands still in the way: who comes next tries again. */
 		gate_leave(&g);

@@ -12,6 +12,13 @@
  * it is not what it was at the transaction's last read, all that was read before is read
  * again and compared. So what a transaction has read is, at each of its reads, the maps as they
  * were at one instant between commits.
+ *
+ * Where keys are prefixes (LPM_TRIE), what is remembered of a read is also which prefix it
+ * found: the same value by another one is a change. A get looks among the transaction's own
+ * changes for longer ones first.
+ *
+ * Where others give way to what is put (LRU), the commit chooses them behind the gates, and their
+ * deletes are part of the redo data: they go with the commit, or stay.
  */
 #ifndef SHMAP_MAP_TXN_H
 #define SHMAP_MAP_TXN_H
@@ -23,6 +30,7 @@ enum txn_op {
 	TXN_PUT,
 	TXN_DELETE,
 	TXN_PUT_OVER, /* in redo data: behind the value the one that was read; gate.h, put_over */
+	TXN_EVICT,    /* in redo data: a delete of what gives way */
 };
 
 /* One key that it has read or is to write; what is to be written goes into the redo data like this.
@@ -32,7 +40,8 @@ struct txn_entry {
 	uint16_t map;  /* number in the transaction */
 	uint16_t op;
 	uint32_t key_size;
-	uint32_t value_size; /* 0: no such key (READ), none (DELETE) */
+	uint32_t value_size; /* 0: no such key (READ), none (DELETE); READ of a prefix: behind
+			      * the one that was found, in whole words */
 	uint64_t body[];     /* key, value, each in whole words */
 };
 

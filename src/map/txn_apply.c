@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The changes of a committed transaction: by who committed it, or after its death by who found
- * it so. Each may be done again; deletes come first, as they make room.
+ * it so. Each may be done again; deletes come first, as they make room, of what gives way too.
  */
 #include <string.h>
 #include <time.h>
@@ -12,6 +12,11 @@
 
 #define APPLY_TRIES 1000
 
+static bool is_delete(const struct txn_entry *e)
+{
+	return e->op == TXN_DELETE || e->op == TXN_EVICT;
+}
+
 static int apply_one(struct map *m, struct txn_entry *e)
 {
 	/* Not beside a holder of the lock in the value. */
@@ -21,9 +26,11 @@ static int apply_one(struct map *m, struct txn_entry *e)
 	if (e->op == TXN_PUT_OVER && m->ops->gate->put_over &&
 	    m->ops->gate->put_over(m, txn_key(e), txn_seen(e), txn_value(e)))
 		return 0;
-	if (e->op != TXN_DELETE)
+	if (!is_delete(e))
 		return m->ops->write(m, txn_key(e), txn_value(e), BPF_ANY | flags);
 	err = m->ops->erase(m, txn_key(e));
+	if (!err && e->op == TXN_EVICT && m->ops->gate->evicted)
+		m->ops->gate->evicted(m, txn_key(e));
 	return err == -ENOENT ? 0 : err;
 }
 
@@ -68,7 +75,7 @@ int txn_replay(struct map *m, uint32_t nr, const uint8_t *data, uint32_t bytes)
 			e = entry_at(m, data, at, bytes, &head);
 			if (!e)
 				break;
-			if (head.map != nr || (head.op == TXN_DELETE) != !i)
+			if (head.map != nr || is_delete(&head) != !i)
 				continue;
 			if (head.key_size != m->attr.key_size ||
 			    (i && head.value_size != m->user_value_size))

@@ -93,6 +93,11 @@ EXPORT void shmap_section_end(void)
 	sys_section_end();
 }
 
+EXPORT void shmap_edited(const struct shmap_handle *h)
+{
+	sys_edited(h);
+}
+
 EXPORT int shmap_modify(struct shmap_handle *h, const void *key, int (*fn)(void *value, void *arg),
 			void *arg)
 {

@@ -11,7 +11,9 @@
 #include "base/errors.h"
 #include "base/rawsys.h"
 
-__thread struct thread thread_self __attribute__((tls_model("initial-exec")));
+uint32_t *thread_no_mark;
+__thread struct thread thread_self
+	__attribute__((tls_model("initial-exec"))) = {.mark = &thread_no_mark};
 
 /* For threads whose libc registered no robust list; the kernel is given its
  * address, and thread-local storage outlives every use. */
@@ -29,6 +31,7 @@ static void fork_child(void)
 	thread_self.tid = 0;
 	thread_self.in_lock = 0;
 	thread_self.writer = NULL;
+	thread_self.mark = &thread_no_mark;
 }
 
 static uint32_t no_mark;
@@ -93,6 +96,7 @@ int thread_init(void)
 	}
 	t->robust = head;
 	t->futex_offset = head->futex_offset;
+	t->pid = (uint32_t)syscall(SYS_getpid);
 	fence_compiler();
 	t->tid = (uint32_t)syscall(SYS_gettid);
 	return 0;

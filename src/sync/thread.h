@@ -14,10 +14,14 @@
 
 struct thread {
 	uint32_t tid;			 /* 0 until thread_init(), and again after fork */
+	uint32_t pid;			 /* the process's, once tid is there */
 	uint32_t in_lock;		 /* holds, or is about to take, a robust lock */
 	struct robust_list_head *robust; /* glibc's, or ours where libc has none */
 	long futex_offset;
 	struct writer *writer; /* sync/writers.h */
+	/* *mark is its map[0]; or NULL, so that nothing goes by it: as long as there is no record,
+	 * where the kernel has no barriers for us, and in a child, as with thread_mark. */
+	uint32_t **mark;
 };
 
 extern __thread struct thread thread_self __attribute__((tls_model("initial-exec")));
@@ -34,6 +38,8 @@ static inline bool thread_known(void)
 {
 	return thread_self.tid && load_relaxed(load_relaxed(&thread_mark));
 }
+
+extern uint32_t *thread_no_mark;
 
 /* Fills thread_self. 0 or -errno. */
 int thread_init(void);

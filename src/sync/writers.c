@@ -87,8 +87,7 @@ static void writer_clear(struct writer *w)
 
 	for (unsigned int i = 0; i < WRITER_MAPS; i++)
 		busy = busy ||
-		       (load_relaxed(&w->map[i]) && load_relaxed(&w->map[i]) != WRITER_SLOW &&
-			!writer_noted(w, load_relaxed(&w->gen), i));
+		       (load_relaxed(&w->map[i]) && !writer_noted(w, load_relaxed(&w->gen), i));
 	/* Before the marks go: dying here, they are still there. */
 	if (busy)
 		fetch_add_seq_cst(&h->deaths, 1);
@@ -97,8 +96,31 @@ static void writer_clear(struct writer *w)
 	store_relaxed(&w->wait_map, 0);
 	for (unsigned int i = 0; i < WRITER_MAPS; i++)
 		store_relaxed(&w->map[i], 0);
+}
+
+/* For each record its map[0]; private memory that is empty in a child, however it is made: its
+ * thread must not pass for its parent's. */
+static uint32_t **marks;
+
+static uint32_t **mark_of(struct writer *w)
+{
+	const size_t size = round_up_u64(WRITERS_MAX * sizeof(*marks), SHMAP_PAGE);
+	uint32_t **none = NULL, **page, **mark;
+
 	if (!barrier_register())
-		store_relaxed(&w->map[0], WRITER_SLOW);
+		return &thread_no_mark;
+	if (unlikely(!load_acquire(&marks))) {
+		page = raw_mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
+				0);
+		if (raw_is_error(page))
+			return &thread_no_mark;
+		raw_madvise(page, size, MADV_WIPEONFORK);
+		if (!cas_seq_cst(&marks, &none, page))
+			raw_munmap(page, size); /* another thread was first */
+	}
+	mark = load_acquire(&marks) + (w - writer_at(0));
+	store_relaxed(mark, &w->map[0]);
+	return mark;
 }
 
 static bool writer_try(struct thread *t, struct writer *w, uint32_t old)
@@ -124,6 +146,7 @@ static bool writer_try(struct thread *t, struct writer *w, uint32_t old)
 		*(struct robust_list **)((char *)next - LINK_PREV) = writer_entry(w);
 	robust_pending(t, NULL);
 	t->writer = w;
+	t->mark = mark_of(w);
 	fence_compiler();
 	t->in_lock = 0;
 	return true;

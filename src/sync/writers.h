@@ -27,11 +27,10 @@
 #include "base/bits.h"
 #include "sync/thread.h"
 
-#define WRITER_MAPS 4 /* nested: signal handlers */
-/* In map[0]: the kernel has no barrier for this process: no quick way, but full fences. */
-#define WRITER_SLOW UINT32_MAX
+/* map[0] is for changes without a fence (map/change.h); the others nest: signal handlers. */
+#define WRITER_MAPS 4
 /* As a mark: several maps. */
-#define WRITER_ALL (UINT32_MAX - 1)
+#define WRITER_ALL UINT32_MAX
 #define WRITERS_MAX 16384U
 #define WRITER_GEN_MASK 0xffffffU
 
@@ -112,8 +111,8 @@ static inline bool writer_noted(const struct writer *w, uint32_t gen, unsigned i
 	return noted & writer_noted_bit(k) && !((noted ^ gen) & WRITER_GEN_MASK);
 }
 
-/* A full barrier in all threads of all processes that use maps, but for those whose records say
- * WRITER_SLOW. False: the kernel has none. */
+/* A full barrier in all threads of all processes that use maps, but for those for whom the
+ * kernel has none: *thread_self.mark is NULL there. False: it has none. */
 bool writers_barrier(void);
 
 /* Somebody has asked for notification at some time. */

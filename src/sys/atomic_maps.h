@@ -22,6 +22,7 @@ long sys_handle_open(int fd, struct shmap_handle **out);
 void sys_handle_close(struct shmap_handle *h);
 long sys_section_begin(void);
 void sys_section_end(void);
+void sys_edited(const struct shmap_handle *h);
 long sys_modify(struct shmap_handle *h, const void *key, int (*fn)(void *value, void *arg),
 		void *arg);
 

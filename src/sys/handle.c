@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/errors.h"
+#include "base/guard.h"
 #include "base/rawsys.h"
 #include "base/uaccess.h"
 #include "map/change.h"
@@ -45,11 +46,27 @@ long sys_section_begin(void)
 	return 0;
 }
 
+static __attribute__((noinline)) void edits_tell(void)
+{
+	struct fault_guard guard;
+
+	if (fault_guard_set(&guard))
+		return;
+	fault_guard_enter(&guard);
+	change_later_tell();
+	fault_guard_leave(&guard);
+	change_later_own.n = 0;
+}
+
 void sys_section_end(void)
 {
 	if (!lease_held() || !depth)
 		return;
 	if (depth == 1) {
+		/* The stores come before the look at who listens. */
+		fence_compiler();
+		if (change_later_any())
+			edits_tell();
 		depth = 0;
 		fence_compiler();
 		lease_release();
@@ -122,6 +139,7 @@ static long handle_make(struct fd_ref *r, struct shmap_handle **out)
 	h->pub.map = (struct shmap_map *)m;
 	h->pub.find = (void *(*)(struct shmap_map *, const void *))(in.lookup ? in.lookup
 									      : m->ops->lookup);
+	h->pub.asked = &m->shared->hooks;
 	h->pub.key_size = m->attr.key_size;
 	h->pub.value_size = m->attr.value_size;
 	if (in.max && !in.cpus && !in.guard_off) {
@@ -160,6 +178,14 @@ void sys_handle_close(struct shmap_handle *pub)
 	object_collect(OBJECT_MAP, id);
 	fd_inside_end();
 	free(h);
+}
+
+void sys_edited(const struct shmap_handle *pub)
+{
+	struct handle *h = (struct handle *)pub;
+
+	if (h->writable)
+		change_later((struct map *)h->pub.map);
 }
 
 /* ---- in place ---- */

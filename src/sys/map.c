@@ -88,17 +88,19 @@ static inline int lock_flag(const struct fd_ref *r, uint64_t flags)
 }
 
 /* Around a change of the map; see map/change.h. */
-static inline int begin(struct map *m, struct map_changing *c)
+static inline int begin(const struct fd_op *op, struct map_changing *c)
 {
+	struct map *m = op->ref->map;
+
 	c->mark = NULL;
-	return likely(change_begin_quick(m)) ? 0 : change_begin(m, c);
+	return likely(op->entered && change_begin_quick(m)) ? 0 : change_begin(m, c);
 }
 
-static inline void end(struct map *m, struct map_changing *c, enum map_change kind,
-		       const void *key, bool changed)
+static inline void end(struct map *m, struct map_changing *c, enum map_change kind, const void *key,
+		       bool changed)
 {
 	if (likely(!c->mark))
-		change_end_quick(m, kind, key, changed);
+		change_end_quick();
 	else
 		change_end(m, c, kind, key, changed);
 }
@@ -155,9 +157,10 @@ static int update_by_fd(struct fd_ref *r, int fd, const void *key, const void *v
 	return perf->set(r->map, &by, key, flags);
 }
 
-static __attribute__((noinline)) int map_update(struct fd_ref *r, int fd, const void *key,
+static __attribute__((noinline)) int map_update(const struct fd_op *op, int fd, const void *key,
 						const void *value, uint64_t flags)
 {
+	struct fd_ref *r = op->ref;
 	uint64_t key_local[KEY_LOCAL / 8], value_local[VALUE_LOCAL / 8];
 	struct map_changing c;
 	struct copy k, v;
@@ -174,7 +177,7 @@ static __attribute__((noinline)) int map_update(struct fd_ref *r, int fd, const 
 	if (likely(!err)) {
 		if (unlikely(r->special))
 			map_clear_timers(&r->map->attr, (void *)v.data);
-		err = begin(r->map, &c);
+		err = begin(op, &c);
 		if (likely(!err)) {
 			err = likely(r->write) ? r->write(r->map, k.data, v.data, flags)
 					       : update_by_fd(r, fd, k.data, v.data, flags);
@@ -194,14 +197,15 @@ long sys_map_update(int fd, const void *key, const void *value, uint64_t flags)
 	err = fd_begin(fd, &op);
 	if (unlikely(err))
 		return err;
-	err = map_update(op.ref, fd, key, value, flags);
+	err = map_update(&op, fd, key, value, flags);
 	fd_end(&op);
 	return err;
 }
 
-static __attribute__((noinline)) int map_delete(struct fd_ref *r, const void *key)
+static __attribute__((noinline)) int map_delete(const struct fd_op *op, const void *key)
 {
 	uint64_t key_local[KEY_LOCAL / 8];
+	struct fd_ref *r = op->ref;
 	struct map *m = r->map;
 	struct map_changing c;
 	struct copy k;
@@ -212,7 +216,7 @@ static __attribute__((noinline)) int map_delete(struct fd_ref *r, const void *ke
 		err = copy_key(&k, r, key, key_local);
 	if (unlikely(err))
 		return err;
-	err = begin(m, &c);
+	err = begin(op, &c);
 	if (likely(!err)) {
 		err = likely(m->ops->erase) ? m->ops->erase(m, k.data) : -ENOTSUPP;
 		end(m, &c, MAP_CHANGE_DELETE, k.data, !err);
@@ -229,7 +233,7 @@ long sys_map_delete(int fd, const void *key)
 	err = fd_begin(fd, &op);
 	if (unlikely(err))
 		return err;
-	err = map_delete(op.ref, key);
+	err = map_delete(&op, key);
 	fd_end(&op);
 	return err;
 }
@@ -252,6 +256,8 @@ static __attribute__((noinline)) int map_next_key(struct fd_ref *r, const void *
 		if (!heap)
 			err = -ENOMEM;
 	}
+	if (unlikely(fd_gate_shut(r)))
+		map_gate_settle(m);
 	if (likely(!err))
 		err = m->ops->next_key ? m->ops->next_key(m, k.data, found) : -ENOTSUPP;
 	if (likely(!err))
@@ -299,7 +305,7 @@ long sys_map_lookup_and_delete(int fd, const void *key, void *value, uint64_t fl
 	err = copy_key(&k, op.ref, key, key_local);
 	if (unlikely(err))
 		goto out;
-	err = begin(m, &c);
+	err = begin(&op, &c);
 	if (likely(!err)) {
 		err = m->ops->pop ? m->ops->pop(m, k.data, value, flags) : -ENOTSUPP;
 		/* the value may have gone where it could not be put */

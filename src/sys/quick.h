@@ -36,7 +36,7 @@ QUICK_INLINE long sys_map_quick_update(int fd, const void *key, const void *valu
 	if (likely(r)) {
 		if (likely(r->quick.write && flags <= BPF_EXIST && change_begin_quick(r->map))) {
 			err = r->quick.write(r->map, key, value, flags);
-			change_end_quick(r->map, MAP_CHANGE_UPDATE, key, !err);
+			change_end_quick();
 			op_leave();
 			return err;
 		}
@@ -53,7 +53,7 @@ QUICK_INLINE long sys_map_quick_delete(int fd, const void *key)
 	if (likely(r)) {
 		if (likely(r->quick.erase && change_begin_quick(r->map))) {
 			err = r->quick.erase(r->map, key);
-			change_end_quick(r->map, MAP_CHANGE_DELETE, key, !err);
+			change_end_quick();
 			op_leave();
 			return err;
 		}
@@ -68,7 +68,7 @@ QUICK_INLINE long sys_map_quick_next_key(int fd, const void *key, void *next)
 	int err;
 
 	if (likely(r)) {
-		if (likely(r->quick.next_key)) {
+		if (likely(r->quick.next_key && !fd_gate_shut(r))) {
 			err = r->quick.next_key(r->map, key, next);
 			op_leave();
 			return err;

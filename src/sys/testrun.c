@@ -74,6 +74,9 @@ int test_run_repeated(struct test_run *t, void *ctx, const struct vm_env *env, u
 			sys_prog_account(t->p, 0, true);
 			return err;
 		}
+		/* It may have moved, or been moved, meanwhile. */
+		if (env->cgroup)
+			*env->cgroup = (struct storage_owner){0};
 		n = left < RUNS_PER_LEASE && !stats ? left : stats ? 1 : RUNS_PER_LEASE;
 		left -= n;
 		begin = now_ns();

@@ -189,6 +189,7 @@ static bool sees_link_header(uint32_t type)
 static int skb_on(struct test_run *t, struct packet *k, const uint8_t *bytes)
 {
 	struct __sk_buff skb = {0};
+	struct storage_owner cgroup;
 	bool l2 = sees_link_header(t->p->type);
 	int err = test_copy_ctx_in(t->attr, &skb, sizeof(skb));
 
@@ -200,6 +201,7 @@ static int skb_on(struct test_run *t, struct packet *k, const uint8_t *bytes)
 		err = skb_without_ctx(k);
 	if (err)
 		return err;
+	k->env.cgroup = &cgroup;
 	if (storage_owner_test_sock(&k->sock.owner)) {
 		k->env.sock = NULL;
 		k->ctx.skb.sk = NULL;

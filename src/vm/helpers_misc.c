@@ -100,7 +100,9 @@ HELPER(get_current_pid_tgid)
 
 	if (env->pid)
 		return (uint64_t)env->tgid << 32 | env->pid;
-	return (uint64_t)getpid() << 32 | (uint32_t)syscall(SYS_gettid);
+	if (unlikely(!thread_known()))
+		return (uint64_t)getpid() << 32 | (uint32_t)syscall(SYS_gettid);
+	return (uint64_t)thread_self.pid << 32 | thread_self.tid;
 }
 
 /* pid and tgid, if the task's PID namespace is the one of that device and inode number. */

@@ -97,15 +97,10 @@ static uint8_t *image_cgroup(uint8_t *task)
 	return image_set(task) + layout.set_size;
 }
 
-/* Behind the images: which cgroup that is, once a run has asked for it. */
-struct known_cgroup {
-	struct storage_owner owner;
-	bool known;
-};
-
-static struct known_cgroup *image_known(uint8_t *task)
+/* Behind the images: which cgroup that is, once the run has asked for it. */
+static struct storage_owner *image_known(uint8_t *task)
 {
-	return (struct known_cgroup *)(image_cgroup(task) + CGROUP_SIZE);
+	return (struct storage_owner *)(image_cgroup(task) + CGROUP_SIZE);
 }
 
 static void put_ptr(uint8_t *at, const void *p)
@@ -126,7 +121,7 @@ static uint8_t *image_of_cpu(int cpu)
 	if (likely(task))
 		return task;
 	size = 2 * (size_t)layout.task_size + layout.set_size + CGROUP_SIZE +
-	       sizeof(struct known_cgroup);
+	       sizeof(struct storage_owner);
 	task = raw_mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (raw_is_error(task))
 		return NULL;
@@ -141,9 +136,10 @@ static uint8_t *image_of_cpu(int cpu)
 	return task;
 }
 
+/* Under a lease: the thread is known. */
 static uint32_t current_tid(const struct vm_context *vc)
 {
-	return vc->env->pid ? vc->env->pid : (uint32_t)raw_gettid();
+	return vc->env->pid ? vc->env->pid : thread_self.tid;
 }
 
 /* The image of this run's task, filled at the first call. */
@@ -157,9 +153,9 @@ static uint8_t *current_image(struct vm_context *vc)
 	task = image_of_cpu(lease_cpu());
 	if (!task)
 		return NULL;
-	image_known(task)->known = false;
+	image_known(task)->number[1] = 0;
 	pid = current_tid(vc);
-	tgid = vc->env->pid ? vc->env->tgid : (uint32_t)raw_getpid();
+	tgid = vc->env->pid ? vc->env->tgid : thread_self.pid;
 	memcpy(task + layout.pid, &pid, sizeof(pid));
 	memcpy(task + layout.tgid, &tgid, sizeof(tgid));
 	helper_get_current_comm((uintptr_t)(task + layout.comm), 16, 0, 0, 0, vc);
@@ -215,21 +211,18 @@ static int task_owner(struct vm_context *vc, uint64_t ptr, struct storage_owner 
 
 static int cgroup_owner(struct vm_context *vc, uint64_t ptr, struct storage_owner *o)
 {
-	struct known_cgroup *k;
+	struct storage_owner *known = vc->env->cgroup;
+	int err = 0;
 
 	if (!ptr || !vc->task || ptr != (uintptr_t)image_cgroup(vc->task))
 		return -EINVAL;
 	/* the pointer that the program has loaded stands for one cgroup until the run ends */
-	k = image_known(vc->task);
-	if (!k->known) {
-		int err = storage_owner_cgroup(current_tid(vc), &k->owner);
-
-		if (err)
-			return err;
-		k->known = true;
-	}
-	*o = k->owner;
-	return 0;
+	if (!known)
+		known = image_known(vc->task);
+	if (!known->number[1])
+		err = storage_owner_cgroup(current_tid(vc), known);
+	*o = *known;
+	return err;
 }
 
 static int sock_owner(struct vm_context *vc, uint64_t ptr, struct storage_owner *o)
@@ -241,30 +234,51 @@ static int sock_owner(struct vm_context *vc, uint64_t ptr, struct storage_owner 
 }
 
 /* A map that is locked or listened to: making an element is a change. */
-static uint64_t hooked_get(struct map *m, struct storage_owner *o, void *value, uint64_t flags)
+static void *hooked_get(struct map *m, struct storage_owner *o, void *init, uint64_t flags,
+			struct htab_at *at)
 {
 	const uint64_t create = BPF_LOCAL_STORAGE_GET_F_CREATE;
-	void *at = m->ops->storage->get(m, o, flags & create ? NULL : value, flags & ~create);
+	void *value = m->ops->storage->get(m, o, NULL, flags & ~create, at);
 
-	if (at || !(flags & create) || change_by_program(m))
-		return (uintptr_t)at;
-	at = m->ops->storage->get(m, o, value, flags);
-	if (at && load_relaxed(&m->shared->hooks) & MAP_WATCHED)
+	if (value || !(flags & create) || change_by_program(m))
+		return value;
+	value = m->ops->storage->get(m, o, init, flags, at);
+	if (value && load_relaxed(&m->shared->hooks) & MAP_WATCHED)
 		change_noted(m, MAP_CHANGE_UPDATE, NULL, 1);
-	return (uintptr_t)at;
+	return value;
+}
+
+typedef int (*owner_fn)(struct vm_context *vc, uint64_t ptr, struct storage_owner *o);
+
+static __attribute__((noinline)) uint64_t find(struct vm_context *vc, struct map *m, uint64_t ptr,
+					       void *init, uint64_t flags, owner_fn owner_of)
+{
+	struct vm_found *f = &vc->found;
+	struct storage_owner o;
+
+	f->map = NULL;
+	if (owner_of(vc, ptr, &o))
+		return 0;
+	f->value = unlikely(load_relaxed(&m->shared->hooks))
+			   ? hooked_get(m, &o, init, flags, &f->at)
+			   : m->ops->storage->get(m, &o, init, flags, &f->at);
+	if (f->value && f->at.where) {
+		f->map = m;
+		f->owner = ptr;
+	}
+	return (uintptr_t)f->value;
 }
 
 #define STORAGE_HELPERS(name, owner_of)                                                            \
 	HELPER(name##_get)                                                                         \
 	{                                                                                          \
-		struct map *m = PTR(a);                                                            \
-		struct storage_owner o;                                                            \
+		const struct vm_found *f = &vc->found;                                             \
                                                                                                    \
-		if (owner_of(vc, b, &o))                                                           \
-			return 0;                                                                  \
-		return unlikely(load_relaxed(&m->shared->hooks))                                   \
-			       ? hooked_get(m, &o, PTR(c), d)                                      \
-			       : (uintptr_t)m->ops->storage->get(m, &o, PTR(c), d);                \
+		if (likely(f->map == PTR(a) && f->owner == b &&                                    \
+			   d <= BPF_LOCAL_STORAGE_GET_F_CREATE &&                                  \
+			   load_acquire(f->at.where) == f->at.link))                               \
+			return (uintptr_t)f->value;                                                \
+		return find(vc, PTR(a), b, PTR(c), d, owner_of);                                   \
 	}                                                                                          \
 	HELPER(name##_delete)                                                                      \
 	{                                                                                          \

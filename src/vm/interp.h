@@ -18,6 +18,7 @@
 #include <stdint.h>
 
 #include "base/guard.h"
+#include "map/storage.h"
 #include "vm/vm.h"
 
 #define VM_FRAMES 8 /* as the kernel's MAX_CALL_FRAMES */
@@ -66,8 +67,18 @@ struct vm_space {
 	uint8_t stack[VM_FRAMES * VM_FRAME_STACK] __attribute__((aligned(16)));
 };
 
+/* The local storage that the run found last. What the pointer stands for is the same until the
+ * run ends, and so is who is looked for by it in that map; while the link is where it was
+ * found, so is its value (map/storage.h). */
+struct vm_found {
+	const struct map *map; /* NULL: nothing yet */
+	uint64_t owner;	       /* the program's pointer */
+	struct htab_at at;
+	void *value;
+};
+
 struct vm_context {
-	struct fault_guard guard; /* faults land here; first: native code's way in fills it */
+	struct fault_guard guard;   /* faults land here; first: native code's way in fills it */
 	const struct vm_prog *prog; /* a tail call changes it */
 	const struct vm_code *code;
 	void *ctx;
@@ -75,14 +86,15 @@ struct vm_context {
 	int cpu;	/* of the lease, -1: there is none; where image->cpu says that it is used */
 	uint32_t depth; /* frames below the current one */
 	uint32_t tail_calls;
-	uint32_t loops;		  /* may_goto's budget used */
-	int error;		  /* of an aborted run */
-	struct map *ring;	  /* the ring buffer that the run used last, or NULL */
-	uint8_t *task;		  /* the current task's image, when it was asked for */
-	void *pages;		  /* of the run's iterators; kfuncs_iter.c */
-	void *kept;		  /* by bpf_spin_lock(), for map_section_end() */
-	bool was_in_lock;	  /* a signal handler's run, on top of a map operation */
-	struct vm_space *space;	  /* the interpreter's; NULL: not needed so far */
+	uint32_t loops;	  /* may_goto's budget used */
+	int error;	  /* of an aborted run */
+	struct map *ring; /* the ring buffer that the run used last, or NULL */
+	uint8_t *task;	  /* the current task's image, when it was asked for */
+	struct vm_found found;
+	void *pages;		/* of the run's iterators; kfuncs_iter.c */
+	void *kept;		/* by bpf_spin_lock(), for map_section_end() */
+	bool was_in_lock;	/* a signal handler's run, on top of a map operation */
+	struct vm_space *space; /* the interpreter's; NULL: not needed so far */
 };
 
 /* The executable form of p, made when it is not there yet; NULL: -ENOMEM or an

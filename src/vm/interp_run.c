@@ -33,9 +33,11 @@ static __attribute__((noinline)) void note_stores(const struct vm_prog *p)
 {
 	struct fault_guard guard;
 
-	if (!p->map_stores || fault_guard_set(&guard))
+	if (!(p->map_stores | p->inner_stores) || fault_guard_set(&guard))
 		return;
 	fault_guard_enter(&guard);
+	if (p->inner_stores && change_later_any())
+		change_later_tell();
 	for (uint64_t left = p->map_stores; left; left &= left - 1) {
 		struct map *m = p->maps[__builtin_ctzll(left)];
 
@@ -261,6 +263,7 @@ int vm_run(struct vm_prog *p, void *ctx, const struct vm_env *env, uint64_t *ret
 	vc.loops = 0;
 	vc.error = 0;
 	vc.task = NULL;
+	vc.found.map = NULL;
 	vc.ring = NULL;
 	vc.pages = NULL;
 	vc.was_in_lock = thread_self.in_lock;

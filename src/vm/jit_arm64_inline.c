@@ -84,45 +84,52 @@ void a64_inline_lookup(struct jit *j, const struct map *m, const struct map_inli
 		here(j, done[--dones]);
 }
 
-/* reg = the word of 4 or 8 bytes at [base + index * 8], before everything that comes later. */
-static void load_acquire_at(struct jit *j, unsigned int n, uint8_t reg, uint8_t base, uint8_t index)
+/* reg = the word of 4 or 8 bytes at [base], before everything that comes later. */
+static void load_acq(struct jit *j, unsigned int n, uint8_t reg, uint8_t base)
 {
-	scaled(j, reg, base, index, 8);
-	e32(j, n << 30 | 0x08dffc00u | reg << 5 | reg);
+	e32(j, n << 30 | 0x08dffc00u | base << 5 | reg);
 }
 
 /* objref_lookup(): R0 = the object of the key at R2 in the map at R1. */
 void a64_inline_object(struct jit *j, const struct map *m, const struct map_inline *in)
 {
-	uint32_t beyond, empty, none, other, done;
+	const uint32_t *watch = jit_watch_word(j);
+	uint32_t beyond, other, done, watched = 0;
 
+	if (watch) {
+		mov_imm(j, true, T1, (int64_t)(uintptr_t)watch);
+		load(j, 2, T1, T1, 0);
+		watched = ahead(j, A64_CBNZ(false, T1));
+	}
 	load(j, 2, T0, 1, 0);
 	mov_imm(j, true, REG_R0, 0);
 	cmp_imm(j, false, T0, (int32_t)in->slots);
 	beyond = ahead(j, A64_B_IF(CC_HS));
 	load(j, 3, T1, 0, BASE_OFF);
 	add_imm(j, true, T1, T1, (int64_t)in->slots_off);
-	load_acquire_at(j, 3, T1, T1, T0);
-	empty = ahead(j, A64_CBZ(true, T1));
+	scaled(j, T1, T1, T0, sizeof(uint64_t));
+	load_acq(j, 3, T1, T1);
 	load(j, 3, T2, 0, offsetof(struct map, slots));
 	/* first: with the table's mask comes the table */
 	add_imm(j, true, T3, T2, offsetof(struct objref_local, mask));
-	load_acquire_at(j, 2, T3, T3, ZR);
+	load_acq(j, 2, T3, T3);
 	op_rrr(j, false, A64_AND, T0, T0, T3);
 	load(j, 3, T2, T2, offsetof(struct objref_local, table));
-	load_acquire_at(j, 3, T2, T2, T0);
-	none = ahead(j, A64_CBZ(true, T2));
-	load(j, 3, T3, T2, offsetof(struct objref_entry, word));
+	scaled(j, T2, T2, T0, sizeof(struct objref_place));
+	load_acq(j, 3, T3, T2);
 	cmp_rr(j, true, T3, T1);
 	other = ahead(j, A64_B_IF(CC_NE));
-	load(j, 3, REG_R0, T2, offsetof(struct objref_entry, copy));
-	done = ahead(j, A64_B);
-	here(j, none);
+	add_imm(j, true, T3, T2, offsetof(struct objref_place, copy));
+	load_acq(j, 3, REG_R0, T3);
+	load(j, 3, T3, T2, offsetof(struct objref_place, word));
+	cmp_rr(j, true, T3, T1);
+	done = ahead(j, A64_B_IF(CC_EQ));
 	here(j, other);
+	if (watch)
+		here(j, watched);
 	a64_call(j, (uintptr_t)m->ops->lookup);
 	mov_rr(j, true, REG_R0, 0);
 	here(j, done);
-	here(j, empty);
 	here(j, beyond);
 }
 

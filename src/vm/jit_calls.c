@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Native code: what each call turns out to be, for every back end alike. */
 #include "base/errors.h"
+#include "sync/writers.h"
 #include "vm/helpers.h"
 #include "vm/jit_int.h"
 #include "vm/verifier.h"
@@ -51,6 +52,14 @@ const struct map *jit_lookup_map(const struct jit *j, uint32_t i, struct map *li
 			  in->cpus || in->slots))
 		*in = (struct map_inline){.lookup = in->lookup};
 	return m;
+}
+
+const uint32_t *jit_watch_word(struct jit *j)
+{
+	if (!j->p->inner_stores)
+		return NULL;
+	j->err = j->err ? j->err : writers_open();
+	return j->err ? NULL : &load_acquire(&writers_mapped)->watched;
 }
 
 uintptr_t jit_map_function(const struct jit *j, uint32_t i, int32_t id)

@@ -77,6 +77,12 @@ void jit_fault_skip(void *ucontext, const struct jit_probe *probe);
 
 /* jit_calls.c: what a call turns out to be. */
 /*
+ * Where it stands whether any map has a listener, for code of a program that stores into inner
+ * maps: the lookup that is called then, instead of code in its place, remembers which
+ * (change_later()). NULL: the program does not; or -errno in j->err.
+ */
+const uint32_t *jit_watch_word(struct jit *j);
+/*
  * The map that a lookup is in on every path, or one like it, of which `like` is a copy with its
  * places: then only what is the same for all of that kind is in `in`. NULL: any map.
  */

@@ -20,6 +20,7 @@
 
 #include "base/errors.h"
 #include "vm/helpers.h"
+#include "vm/jit_x86_call.h"
 #include "vm/verifier.h"
 
 /*
@@ -410,7 +411,8 @@ uint32_t jit_emit(struct jit *j, uint32_t i)
 		may_goto(j, i);
 		return 1;
 	case OP_ld_imm64:
-		load_imm64(j, i);
+		if (!x86_map_unneeded(j, i))
+			load_imm64(j, i);
 		return 2;
 	case OP_exit:
 		emit_exit(j);

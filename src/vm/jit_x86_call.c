@@ -104,14 +104,29 @@ static void lookup(struct jit *j, uint32_t i)
 	struct map like;
 	const struct map *m = jit_lookup_map(j, i, &like, &in);
 
-	if (in.slots && x86_can_inline_object(&in))
+	if (x86_can_inline_object(&in))
 		x86_inline_object(j, m, &in);
 	else if (x86_can_inline(&in))
-		x86_inline_lookup(j, m, &in);
+		x86_inline_lookup(j, m, m != &like, &in);
 	else if (m)
 		x86_call(j, (uintptr_t)(in.lookup ? in.lookup : m->ops->lookup));
 	else
 		call_helper(j, (uintptr_t)helper_map_lookup_elem);
+}
+
+/* A lookup follows, whose code has the map's address in it, and nobody has R1 after a call. */
+bool x86_map_unneeded(const struct jit *j, uint32_t i)
+{
+	struct map_inline in;
+	struct map like;
+	const struct map *m;
+
+	if (j->ins[i].dst != BPF_REG_1 || i + 2 >= j->cnt || j->ops[i + 2] != OP_call_lookup ||
+	    j->flags[i + 2])
+		return false;
+	m = jit_lookup_map(j, i + 2, &like, &in);
+	return m && m != &like && (uintptr_t)m == j->ins[i + 1].imm64 &&
+	       (x86_can_inline_object(&in) || x86_can_inline(&in));
 }
 
 static void call_local(struct jit *j, uint32_t i)

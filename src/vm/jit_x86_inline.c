@@ -40,12 +40,20 @@ static void test_died(struct jit *j, uint8_t base, uint8_t index, int32_t disp)
 	e8(j, FUTEX_OWNER_DIED >> 24);
 }
 
-/* If so: the whole lookup by a call, and then *done. */
-static uint32_t call_if_died(struct jit *j, const struct map *m)
+/* The whole lookup by a call. Where the map is known its address may not be in R1 yet. */
+static void call_lookup(struct jit *j, const struct map *m, bool known)
+{
+	if (known)
+		mov_imm(j, RDI, (uintptr_t)m);
+	x86_call(j, (uintptr_t)m->ops->lookup);
+}
+
+/* If so: a call, and then *done. */
+static uint32_t call_if_died(struct jit *j, const struct map *m, bool known)
 {
 	uint32_t fine = short_jump(j, JCC8(CC_E)), done;
 
-	x86_call(j, (uintptr_t)m->ops->lookup);
+	call_lookup(j, m, known);
 	done = short_jump(j, JMP8);
 	here(j, fine);
 	return done;
@@ -60,9 +68,10 @@ bool x86_can_inline(const struct map_inline *in)
 }
 
 /*
- * R0 = the value of the key at R2 in the map at R1. r10 has the index, r11 the base.
+ * R0 = the value of the key at R2 in m, or, known false, in the map at R1, which is like m.
+ * r10 has the index, r11 the base.
  */
-void x86_inline_lookup(struct jit *j, const struct map *m, const struct map_inline *in)
+void x86_inline_lookup(struct jit *j, const struct map *m, bool known, const struct map_inline *in)
 {
 	uint32_t out[2], done[2], outs = 0, dones = 0;
 
@@ -70,7 +79,10 @@ void x86_inline_lookup(struct jit *j, const struct map *m, const struct map_inli
 	mov_imm(j, RAX, 0);
 	op_imm(j, false, X86_CMP, R10, (int32_t)in->max);
 	out[outs++] = short_jump(j, JCC8(CC_AE));
-	op_mem(j, true, X86_LOAD, R11, RDI, BASE_OFF);
+	if (known)
+		mov_imm(j, R11, (uintptr_t)m->obj.base);
+	else
+		op_mem(j, true, X86_LOAD, R11, RDI, BASE_OFF);
 	if (in->guard_off) {
 		if (in->guard_mask) {
 			mov_rr(j, false, R9, R10);
@@ -81,7 +93,7 @@ void x86_inline_lookup(struct jit *j, const struct map *m, const struct map_inli
 			op_mem(j, false, 0xf6, 0, R11, (int32_t)in->guard_off + 3);
 			e8(j, FUTEX_OWNER_DIED >> 24);
 		}
-		done[dones++] = call_if_died(j, m);
+		done[dones++] = call_if_died(j, m, known);
 	}
 	if (in->cpus) {
 		j->cpu = true;
@@ -92,7 +104,7 @@ void x86_inline_lookup(struct jit *j, const struct map *m, const struct map_inli
 			mov_rr(j, true, RAX, R9);
 			scale(j, RAX, (uint32_t)in->cpu_guard_stride);
 			test_died(j, R11, RAX, (int32_t)in->cpu_guard_off);
-			done[dones++] = call_if_died(j, m);
+			done[dones++] = call_if_died(j, m, known);
 		}
 		scale(j, R9, (uint32_t)in->cpu_stride);
 		op_rr(j, true, X86_ADD, R9, R11);
@@ -122,48 +134,45 @@ bool x86_can_inline_object(const struct map_inline *in)
 	return in->slots && in->slots <= INT32_MAX && in->slots_off <= INT32_MAX;
 }
 
-/* mov reg, [base + index * 8 + disp] */
-static void load_indexed(struct jit *j, uint8_t reg, uint8_t base, uint8_t index, int32_t disp)
-{
-	e8(j, 0x48 | (reg >> 3) << 2 | (index >> 3) << 1 | base >> 3);
-	e8(j, X86_LOAD);
-	e8(j, 0x84 | (reg & 7) << 3);
-	e8(j, 0xc0 | (index & 7) << 3 | (base & 7));
-	e32(j, (uint32_t)disp);
-}
-
-/* objref_lookup(): loads are in order on this machine, as that wants them. */
+/* objref_lookup(): loads are in order on this machine, as that wants them. The words and the
+ * table stay where they are. */
 void x86_inline_object(struct jit *j, const struct map *m, const struct map_inline *in)
 {
-	uint32_t beyond, empty, none, other, done;
+	const struct objref_local *l = m->slots;
+	const uint32_t *watch = jit_watch_word(j);
+	uint32_t beyond, other, done, watched = 0;
 
+	if (watch) {
+		mov_imm(j, R11, (uintptr_t)watch);
+		op_mem(j, false, 0x83, 7, R11, 0); /* cmp dword [r11], .. */
+		e8(j, 0);
+		watched = short_jump(j, JCC8(CC_NE));
+	}
 	op_mem(j, false, X86_LOAD, R10, RSI, 0);
 	mov_imm(j, RAX, 0);
 	op_imm(j, false, X86_CMP, R10, (int32_t)in->slots);
 	beyond = short_jump(j, JCC8(CC_AE));
-	op_mem(j, true, X86_LOAD, R11, RDI, BASE_OFF);
-	load_indexed(j, R11, R11, R10, (int32_t)in->slots_off);
-	op_rr(j, true, X86_TEST, R11, R11);
-	empty = short_jump(j, JCC8(CC_E));
-	op_mem(j, true, X86_LOAD, R9, RDI, offsetof(struct map, slots));
-	op_mem(j, false, 0x23, R10, R9, offsetof(struct objref_local, mask)); /* and */
-	op_mem(j, true, X86_LOAD, R9, R9, offsetof(struct objref_local, table));
-	/* mov rax, [r9 + r10 * 8] */
-	e8(j, 0x4b);
+	mov_imm(j, R11, (uintptr_t)m->obj.base + in->slots_off);
+	/* mov r11, [r11 + r10 * 8] */
+	e8(j, 0x4f);
 	e8(j, X86_LOAD);
-	e8(j, 0x04);
-	e8(j, 0xc0 | (R10 & 7) << 3 | (R9 & 7));
-	op_rr(j, true, X86_TEST, RAX, RAX);
-	none = short_jump(j, JCC8(CC_E));
-	op_mem(j, true, 0x39, R11, RAX, offsetof(struct objref_entry, word)); /* cmp */
+	e8(j, 0x1c);
+	e8(j, 0xc0 | (R10 & 7) << 3 | (R11 & 7));
+	if (in->slots > l->room)
+		op_imm(j, false, X86_AND, R10, (int32_t)l->mask);
+	shift_imm(j, false, 4, R10, OBJREF_PLACE_SHIFT);
+	mov_imm(j, R9, (uintptr_t)l->table);
+	op_rr(j, true, X86_ADD, R9, R10);
+	op_mem(j, true, X86_CMP, R11, R10, offsetof(struct objref_place, word));
 	other = short_jump(j, JCC8(CC_NE));
-	op_mem(j, true, X86_LOAD, RAX, RAX, offsetof(struct objref_entry, copy));
-	done = short_jump(j, JMP8);
-	here(j, none);
+	op_mem(j, true, X86_LOAD, RAX, R10, offsetof(struct objref_place, copy));
+	op_mem(j, true, X86_CMP, R11, R10, offsetof(struct objref_place, word));
+	done = short_jump(j, JCC8(CC_E));
 	here(j, other);
-	x86_call(j, (uintptr_t)m->ops->lookup);
+	if (watch)
+		here(j, watched);
+	call_lookup(j, m, true);
 	here(j, done);
-	here(j, empty);
 	here(j, beyond);
 }
 
@@ -173,6 +182,15 @@ bool x86_inline_helper(struct jit *j, int32_t id)
 	uint32_t known;
 
 	switch (id) {
+	case BPF_FUNC_get_current_task:
+	case BPF_FUNC_get_current_task_btf:
+		op_mem(j, true, X86_LOAD, RAX, REG_VC, offsetof(struct vm_context, task));
+		op_rr(j, true, X86_TEST, RAX, RAX);
+		known = short_jump(j, JCC8(CC_NE));
+		mov_rr(j, true, R9, REG_VC);
+		x86_call(j, (uintptr_t)helper_get_current_task_btf);
+		here(j, known);
+		return true;
 	case BPF_FUNC_get_smp_processor_id:
 		/* (without a lease it is 0) */
 		j->cpu = true;

@@ -33,7 +33,9 @@
 #include "base/errors.h"
 #include "base/pool.h"
 #include "base/rawsys.h"
+#include "map/change.h"
 #include "sync/lease.h"
+#include "sync/writers.h"
 #include "vm/interp.h"
 #include "vm/timer.h"
 
@@ -224,6 +226,8 @@ static int begin(void *arg, uint64_t r[3])
 	/* Pairs with timer_start() and _cancel() of any process: one of us has it. */
 	if (!cas_seq_cst(&e->cell->state, &state, done) || !still_there(e->map, e->value, f->key))
 		return -ECANCELED;
+	if (writers_watched())
+		change_later(e->map); /* the callback may store to the value */
 	r[0] = (uintptr_t)e->map;
 	r[1] = (uintptr_t)f->key;
 	r[2] = (uintptr_t)e->value;

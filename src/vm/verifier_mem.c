@@ -99,8 +99,9 @@ int check_map_flags(struct verifier *v, int regno, int32_t off, uint32_t size, b
 
 	if (!(m->attr.map_flags & forbids)) {
 		/* what a listener is told at the end of a run: interp_run.c */
-		if (write && map < 64)
-			v->prog->map_stores |= 1ULL << map;
+		if (write && (map & ~VER_MAP_INNER) < 64)
+			*(map & VER_MAP_INNER ? &v->prog->inner_stores : &v->prog->map_stores) |=
+				1ULL << (map & ~VER_MAP_INNER);
 		return 0;
 	}
 	verbose(v, "%s map forbidden, value_size=%u off=%d size=%u\n",

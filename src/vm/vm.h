@@ -15,6 +15,7 @@
 
 struct packet;				/* vm/packet.h */
 struct packet_sock;
+struct storage_owner;			/* map/storage.h */
 struct btf;				/* btf/btf.h: our parsed BTF */
 
 /* Who executes a program; by default as the environment says (vm/jit.h). */
@@ -47,6 +48,7 @@ struct vm_prog {
 	uint32_t stack_depth;
 	uint32_t verified_insns;
 	uint64_t map_stores;		/* bit i: it stores into values of maps[i] */
+	uint64_t inner_stores;		/* ... into values of maps in maps[i] */
 	uint8_t tag[8];
 	struct vm_code *code;		/* made at the first run; private to vm/ */
 	/* set before the first run, by whoever wants something special */
@@ -105,6 +107,9 @@ struct vm_env {
 	/* the start time of the task `pid`, as storage_owner_task() reads it; 0: not yet read.
 	 * Kept by the event source for as long as the task; NULL: read each time */
 	uint64_t *start;
+	/* the same of the cgroup that it is in, for as long as that is believed; number[1] 0:
+	 * not yet read */
+	struct storage_owner *cgroup;
 	/* what __sk_buff.sk points to; NULL: nothing */
 	const struct packet_sock *sock;
 	/* Programs on packets (vm/packet.h). Loads of a context's data, data_end and data_meta

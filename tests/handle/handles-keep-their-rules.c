@@ -50,9 +50,9 @@ static void check_array(void)
 	CHECK_EQ(h->key_size, 4);
 	CHECK_EQ(h->value_size, 8);
 	CHECK_EQ(shmap_section_begin(), 0);
-	p = shmap_find(h, &k);
+	p = shmap_edit(h, &k);
 	CHECK(p && !*p);
-	CHECK(!shmap_find(h, &beyond));
+	CHECK(!shmap_find(h, &beyond) && !shmap_edit(h, &beyond));
 	/* a store is seen by bpf(2), and the other way round */
 	__atomic_store_n(p, 7, __ATOMIC_RELAXED);
 	CHECK_EQ(bpf_map_lookup_elem(fd, &k, &v), 0);
@@ -69,7 +69,7 @@ static void check_array(void)
 	/* the handle keeps the map */
 	close(fd);
 	CHECK_EQ(shmap_section_begin(), 0);
-	p = shmap_find(h, &k);
+	p = shmap_edit(h, &k);
 	CHECK(p && *p == 13);
 	shmap_section_end();
 	shmap_handle_close(h);
@@ -79,7 +79,8 @@ static void check_hash(void)
 {
 	int fd = make(BPF_MAP_TYPE_HASH, 16, 64), i;
 	struct shmap_handle *h = shmap_handle_open(fd);
-	uint64_t v[2] = {1, 2}, *p;
+	uint64_t v[2] = {1, 2};
+	const uint64_t *p;
 	uint32_t k = 1, other;
 	pid_t pid;
 
@@ -124,7 +125,8 @@ static void check_small(void)
 	LIBBPF_OPTS(bpf_obj_get_opts, opts, .file_flags = BPF_F_RDONLY);
 	int fd = make(BPF_MAP_TYPE_HASH, 8, 64), ro;
 	struct shmap_handle *h;
-	uint64_t v = 1, *p;
+	uint64_t v = 1;
+	const uint64_t *p;
 	uint32_t k = 1;
 
 	CHECK_EQ(bpf_map_update_elem(fd, &k, &v, 0), 0);
@@ -162,7 +164,7 @@ static void check_percpu(enum bpf_map_type type)
 	for (int i = 0; i < 100; i++)
 		CHECK_EQ(shmap_modify(h, &k, add, &one), 0);
 	CHECK_EQ(shmap_section_begin(), 0);
-	p = shmap_find(h, &k);
+	p = shmap_edit(h, &k);
 	REQUIRE(p);
 	++*p;
 	shmap_section_end();
@@ -208,7 +210,8 @@ static void check_sections(void)
 {
 	int fd = make(BPF_MAP_TYPE_HASH, 8, 4), status;
 	struct shmap_handle *h = shmap_handle_open(fd);
-	uint64_t v = 4, *p;
+	uint64_t v = 4;
+	const uint64_t *p;
 	uint32_t k = 1;
 	pid_t pid;
 
@@ -260,7 +263,8 @@ static void check_access(void)
 	int wo = bpf_map_create(BPF_MAP_TYPE_ARRAY, "w", 4, 8, 4, &wronly);
 	int queue = bpf_map_create(BPF_MAP_TYPE_QUEUE, "q", 0, 8, 8, NULL);
 	struct shmap_handle *h = shmap_handle_open(ro);
-	uint64_t one = 1, *p;
+	uint64_t one = 1;
+	const uint64_t *p;
 	uint32_t k = 0;
 	int status;
 	pid_t pid;
@@ -277,8 +281,7 @@ static void check_access(void)
 	REQUIRE(pid >= 0);
 	if (!pid) {
 		signal(SIGSEGV, SIG_DFL);
-		p = shmap_find(h, &k);
-		*p = 1;
+		*(uint64_t *)shmap_edit(h, &k) = 1;
 		_exit(0);
 	}
 	CHECK_EQ(waitpid(pid, &status, 0), pid);

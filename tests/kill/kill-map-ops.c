@@ -97,6 +97,15 @@ static void run_update_extra(struct fixture *f)
 	write_key(f, EXTRA_KEY(f), BPF_ANY, -E2BIG);
 }
 
+/* Refused, so that the map is known to be full; and then it is not. */
+static void run_erase_when_full(struct fixture *f)
+{
+	if (f->m->ops->write(f->m, &f->keys[EXTRA_KEY(f)], kill_value(f, 2, EXTRA_KEY(f)),
+			     BPF_ANY) != -E2BIG)
+		_exit(1);
+	end(f->m->ops->erase(f->m, &f->keys[OLD_KEY]), 0);
+}
+
 static void run_update_evicts(struct fixture *f)
 {
 	write_key(f, EXTRA_KEY(f), BPF_ANY, 0);
@@ -345,6 +354,7 @@ const struct op kill_ops[] = {
 	{"update-noexist-refused", QUIET, run_update_noexist_fails},
 	{"update-when-full", HASH | FULL, run_update, expect_updated},
 	{"update-new-when-full", QUIET | HASH | FULL | NO_LRU, run_update_extra},
+	{"delete-when-full", HASH | FULL | NO_LRU, run_erase_when_full, expect_erased},
 	{"update-new-evicts", LRU | FULL | PARTIAL, run_update_evicts, expect_evicted},
 	{"program-update-new-evicts", PROG | LRU | FULL | PARTIAL, run_prog_update_evicts,
 	 expect_evicted},

@@ -428,6 +428,23 @@ static bool observe_read_only(struct fixture *f, struct state *s, uint64_t flags
 	return ok;
 }
 
+/* A map that was full takes one more exactly when a key is gone, also in a stripe that the dead
+ * one had no business in; s is what it holds. */
+static bool exact_when_full(struct fixture *f, const struct state *s)
+{
+	uint32_t mask = f->m->htab.stripes - 1, extra = 1000, k, held = 0;
+	int ret;
+
+	while (mask && !(((uint32_t)htab_hash(f->m, &extra) ^ htab_hash(f->m, &f->keys[1])) & mask))
+		extra++;
+	for (k = 0; k < n_keys(f); k++)
+		held += s->ver[k][0] != ABSENT;
+	ret = f->m->ops->write(f->m, &extra, kill_value(f, 3, 0), BPF_ANY);
+	if (ret != (held < n_keys(f) ? 0 : -E2BIG))
+		return fail("update of what was full", ret);
+	return ret || !f->m->ops->erase(f->m, &extra);
+}
+
 static enum kill_outcome check(void *arg)
 {
 	struct fixture *f = arg;
@@ -475,6 +492,8 @@ static enum kill_outcome check(void *arg)
 		}
 		if (!(f->op->need & QUIET))
 			ended = is_new;
+		if (f->op->need & FULL && mode == 1 && !is_lru(f))
+			ok = ok && exact_when_full(f, &s);
 	}
 	ok = ok && (is_hash(f) ? exercise_hash(f) : exercise_array(f));
 	if (lease_cpu() >= 0)

@@ -53,7 +53,7 @@ static struct value *find(struct fixture *f, uint32_t n)
 	REQUIRE(lease_acquire() >= 0);
 	if (f->type == BPF_MAP_TYPE_SK_STORAGE) {
 		REQUIRE(!storage_owner_by_fd(STORAGE_SOCK, sock, &o));
-		v = f->m->ops->storage->get(f->m, &o, NULL, 0);
+		v = f->m->ops->storage->get(f->m, &o, NULL, 0, &(struct htab_at){0});
 	} else {
 		v = f->m->ops->lookup(f->m, &n);
 	}

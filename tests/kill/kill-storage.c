@@ -105,7 +105,8 @@ static long in_program(struct fixture *f, int owner, bool create)
 		err = f->m->ops->storage->drop(f->m, &o);
 	else
 		p = f->m->ops->storage->get(f->m, &o, v,
-					    create ? BPF_LOCAL_STORAGE_GET_F_CREATE : 0);
+					    create ? BPF_LOCAL_STORAGE_GET_F_CREATE : 0,
+					    &(struct htab_at){0});
 	lease_release();
 	return f->action == PROG_DROP ? err : p ? 0 : -ENOMEM;
 }

@@ -245,7 +245,7 @@ static int as_storage_program(uint8_t op, const void *key, uint64_t *value)
 		return -EAGAIN;
 	if (op == LINEAR_ERASE) {
 		ret = (int)storage->drop(map, &o);
-	} else if ((found = storage->get(map, &o, NULL, 0))) {
+	} else if ((found = storage->get(map, &o, NULL, 0, &(struct htab_at){0}))) {
 		for (int i = 0; i < WORDS; i++)
 			value[i] = load_relaxed(&found[i]);
 		ret = 0;

@@ -25,8 +25,10 @@
 #include "sys/attr.h"
 #include "sys/sys.h"
 
-#define FIXED (6 * SHMAP_PAGE)	 /* headers, locks, tables that begin on a page */
-#define OWNER_BUCKETS (2u << 20) /* of a local storage; a few hundred owners touch them all */
+#define FIXED (6 * SHMAP_PAGE) /* headers, locks, tables that begin on a page */
+/* Of a local storage; a few hundred owners touch them all, and as many more pages of elements as
+ * the hash's seed has it: 11 more or less. */
+#define OWNER_BUCKETS ((2u << 20) + 16 * SHMAP_PAGE)
 #define EMPTY (64u << 10)
 
 /* What a socket's, file's or task's element takes in the kernel: struct bpf_local_storage, and

@@ -1,200 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* bpf_map_notify(): one claim per argument, by the public interface only. */
-#include <bpf/bpf.h>
-#include <bpf/btf.h>
+/* bpf_map_notify(): one claim per argument, by the public interface only. Raw stores: raw.c. */
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
-#include <sched.h>
 #include <signal.h>
-#include <stdbool.h>
-#include <stdint.h>
-#include <sys/mman.h>
-#include <sys/wait.h>
-#include <time.h>
-#include <unistd.h>
 
-#include "../check.h"
-#include "../children.h"
-#include "shmap.h"
-
-static struct shared {
-	volatile uint32_t step, stop;
-	volatile uint64_t seen, events, changes, written, stored_at, heard_at;
-} * s;
-
-static int map_new(enum bpf_map_type type, uint32_t value, uint32_t entries, uint32_t flags)
-{
-	LIBBPF_OPTS(bpf_map_create_opts, opts, .map_flags = flags);
-	int fd = bpf_map_create(type, "watched", 4, value, entries, &opts);
-
-	REQUIRE(fd >= 0);
-	return fd;
-}
-
-static void nap(void)
-{
-	struct timespec ts = {0, 100000};
-
-	nanosleep(&ts, NULL);
-}
-
-/* ---- routes ---- */
-
-#define KEY 1
-
-/* A program that adds 1 to the value of key 1, or updates it to a counter of its own. */
-static int prog_new(int map, bool store)
-{
-	struct bpf_insn insns[] = {
-		{.code = BPF_ST | BPF_MEM | BPF_W, .dst_reg = 10, .off = -4, .imm = KEY},
-		{.code = BPF_LD | BPF_IMM | BPF_DW,
-		 .dst_reg = 1,
-		 .src_reg = BPF_PSEUDO_MAP_FD,
-		 .imm = map},
-		{0},
-		{.code = BPF_ALU64 | BPF_MOV | BPF_X, .dst_reg = 2, .src_reg = 10},
-		{.code = BPF_ALU64 | BPF_ADD | BPF_K, .dst_reg = 2, .imm = -4},
-		{.code = BPF_JMP | BPF_CALL, .imm = BPF_FUNC_map_lookup_elem},
-		{.code = BPF_JMP | BPF_JEQ | BPF_K, .dst_reg = 0, .off = 2 + 8 * !store},
-		{.code = BPF_LDX | BPF_MEM | BPF_DW, .dst_reg = 1, .src_reg = 0},
-		{.code = BPF_ALU64 | BPF_ADD | BPF_K, .dst_reg = 1, .imm = 1},
-		/* store: *r0 = r1, else through the stack and bpf_map_update_elem() */
-		{.code = BPF_STX | BPF_MEM | BPF_DW,
-		 .dst_reg = store ? 0 : 10,
-		 .src_reg = 1,
-		 .off = store ? 0 : -16},
-		{.code = BPF_LD | BPF_IMM | BPF_DW,
-		 .dst_reg = 1,
-		 .src_reg = BPF_PSEUDO_MAP_FD,
-		 .imm = map},
-		{0},
-		{.code = BPF_ALU64 | BPF_MOV | BPF_X, .dst_reg = 2, .src_reg = 10},
-		{.code = BPF_ALU64 | BPF_ADD | BPF_K, .dst_reg = 2, .imm = -4},
-		{.code = BPF_ALU64 | BPF_MOV | BPF_X, .dst_reg = 3, .src_reg = 10},
-		{.code = BPF_ALU64 | BPF_ADD | BPF_K, .dst_reg = 3, .imm = -16},
-		{.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = 4, .imm = 0},
-		{.code = BPF_JMP | BPF_CALL, .imm = BPF_FUNC_map_update_elem},
-		{.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = 0, .imm = 0},
-		{.code = BPF_JMP | BPF_EXIT},
-	};
-	struct bpf_insn end[] = {
-		{.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = 0, .imm = 0},
-		{.code = BPF_JMP | BPF_EXIT},
-	};
-	size_t n = sizeof(insns) / sizeof(insns[0]);
-	int fd;
-
-	insns[6].off = store ? 3 : (short)(n - 2 - 7);
-	if (store) {
-		insns[10] = end[0];
-		insns[11] = end[1];
-		n = 12;
-	}
-	fd = bpf_prog_load(BPF_PROG_TYPE_SOCKET_FILTER, "changes", "GPL", insns, n, NULL);
-	REQUIRE(fd >= 0);
-	return fd;
-}
-
-/* A program one of whose functions makes a tail call to `to`. */
-static int caller_new(int to)
-{
-	int slots = bpf_map_create(BPF_MAP_TYPE_PROG_ARRAY, "slots", 4, 4, 1, NULL);
-	struct bpf_insn insns[] = {
-		{.code = BPF_JMP | BPF_CALL, .src_reg = BPF_PSEUDO_CALL, .imm = 2},
-		{.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = 0, .imm = 0},
-		{.code = BPF_JMP | BPF_EXIT},
-		{.code = BPF_LD | BPF_IMM | BPF_DW,
-		 .dst_reg = 2,
-		 .src_reg = BPF_PSEUDO_MAP_FD,
-		 .imm = slots},
-		{0},
-		{.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = 3, .imm = 0},
-		{.code = BPF_JMP | BPF_CALL, .imm = BPF_FUNC_tail_call},
-		{.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = 0, .imm = 0},
-		{.code = BPF_JMP | BPF_EXIT},
-	};
-	/* tail calls out of functions ask for a BTF */
-	struct btf *b = btf__new_empty();
-	int proto = btf__add_func_proto(b, btf__add_int(b, "int", 4, BTF_INT_SIGNED)), fd;
-	struct bpf_func_info info[] = {{0, btf__add_func(b, "main", BTF_FUNC_GLOBAL, proto)},
-				       {3, btf__add_func(b, "f", BTF_FUNC_STATIC, proto)}};
-	LIBBPF_OPTS(bpf_prog_load_opts, opts, .func_info = info, .func_info_cnt = 2,
-		    .func_info_rec_size = sizeof(info[0]));
-	uint32_t key = 0;
-
-	REQUIRE(slots >= 0 && !btf__load_into_kernel(b));
-	opts.prog_btf_fd = btf__fd(b);
-	fd = bpf_prog_load(BPF_PROG_TYPE_SOCKET_FILTER, "calls", "GPL", insns,
-			   sizeof(insns) / sizeof(insns[0]), &opts);
-	REQUIRE(fd >= 0);
-	CHECK_EQ(bpf_map_update_elem(slots, &key, &to, BPF_ANY), 0);
-	btf__free(b);
-	return fd; /* (the slots are emptied when nobody has them open) */
-}
-
-enum route { BY_BPF, BY_HELPER, BY_PROGRAM, BY_TAIL_CALL, BY_STORE, ROUTES };
-static const char *const route_names[ROUTES] = {"bpf(2)", "helper", "program's store",
-						"store of a program called", "raw store"};
-
-static struct writer {
-	enum route route;
-	int fd, prog;
-	volatile uint64_t *values;
-	uint64_t n;
-} w;
-
-static void writer_begin(enum route route, int fd)
-{
-	w = (struct writer){.route = route, .fd = fd};
-	if (route == BY_HELPER || route == BY_PROGRAM)
-		w.prog = prog_new(fd, route == BY_PROGRAM);
-	if (route == BY_TAIL_CALL)
-		w.prog = caller_new(prog_new(fd, true));
-	if (route == BY_STORE) {
-		w.values = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-		REQUIRE(w.values != MAP_FAILED);
-	}
-}
-
-/* The value of KEY becomes one more. */
-static void write_one(void)
-{
-	char data[64] = {0};
-	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = data, .data_size_in = sizeof(data),
-		    .repeat = 1);
-	uint32_t key = KEY;
-
-	w.n++;
-	switch (w.route) {
-	case BY_BPF:
-		CHECK_EQ(bpf_map_update_elem(w.fd, &key, &w.n, BPF_ANY), 0);
-		break;
-	case BY_HELPER:
-	case BY_PROGRAM:
-	case BY_TAIL_CALL:
-		REQUIRE(!bpf_prog_test_run_opts(w.prog, &opts));
-		break;
-	default:
-		w.values[KEY] = w.n;
-	}
-}
+#include "routes.h"
 
 /* ---- one change each ---- */
-
-static int heard_fd;
-
-static void hears(void *arg)
-{
-	const struct shmap_event *e = arg;
-	uint32_t key = KEY;
-	uint64_t v = 0;
-
-	bpf_map_lookup_elem(heard_fd, &key, &v);
-	s->events = s->events + 1;
-	s->changes = s->changes + e->changes;
-	s->seen = v; /* the contents as the handler found them */
-}
 
 static void writes_one(int fd)
 {
@@ -236,36 +49,12 @@ static void every_route(void)
 		w.n = s->written;
 		join(child_of(writes_many, fd));
 		CHECK_EQ(s->events, was);
-		printf("%s: heard %llu times\n", route_names[r], (unsigned long long)was);
+		printf("%s: heard %llu times\n", route_name(r), (unsigned long long)was);
 		close(fd);
 	}
 }
 
 /* ---- what an event says ---- */
-
-static struct shmap_event last;
-static uint32_t last_key;
-static volatile uint32_t got;
-
-static void keeps(void *arg)
-{
-	const struct shmap_event *e = arg;
-	uint32_t key = 0;
-
-	last = *e;
-	if (e->key)
-		memcpy(&key, e->key, 4);
-	/* at once: it may be looked at while we are called again */
-	__atomic_store_n(&last_key, key, __ATOMIC_SEQ_CST);
-	__atomic_fetch_add(&got, 1, __ATOMIC_SEQ_CST);
-}
-
-static void wait_for(uint32_t n)
-{
-	while (__atomic_load_n(&got, __ATOMIC_SEQ_CST) < n)
-		nap();
-	CHECK_EQ(got, n);
-}
 
 static void says(void)
 {
@@ -414,6 +203,105 @@ static void prefix(void)
 	CHECK_EQ(last.kind, SHMAP_CHANGE_UPDATE);
 	CHECK_EQ(shmap_notify_remove(h), 0);
 	close(fd);
+}
+
+/* ---- many inner maps in one run ---- */
+
+#define INNERS 20 /* more than a run tells apart */
+
+/* Stores i + 1 at key 1 of the maps in the slots 0..n-1. */
+static int stores_to_inner(int outer, int n)
+{
+	struct bpf_insn insns[INNERS * 16 + 2], *at = insns;
+	int fd;
+
+	for (int i = 0; i < n; i++) {
+		const struct bpf_insn one[] = {
+			{.code = BPF_ST | BPF_MEM | BPF_W, .dst_reg = 10, .off = -4, .imm = i},
+			{.code = BPF_LD | BPF_IMM | BPF_DW,
+			 .dst_reg = 1,
+			 .src_reg = BPF_PSEUDO_MAP_FD,
+			 .imm = outer},
+			{0},
+			{.code = BPF_ALU64 | BPF_MOV | BPF_X, .dst_reg = 2, .src_reg = 10},
+			{.code = BPF_ALU64 | BPF_ADD | BPF_K, .dst_reg = 2, .imm = -4},
+			{.code = BPF_JMP | BPF_CALL, .imm = BPF_FUNC_map_lookup_elem},
+			{.code = BPF_JMP | BPF_JEQ | BPF_K, .dst_reg = 0, .off = 7},
+			{.code = BPF_ST | BPF_MEM | BPF_W, .dst_reg = 10, .off = -4, .imm = KEY},
+			{.code = BPF_ALU64 | BPF_MOV | BPF_X, .dst_reg = 1, .src_reg = 0},
+			{.code = BPF_ALU64 | BPF_MOV | BPF_X, .dst_reg = 2, .src_reg = 10},
+			{.code = BPF_ALU64 | BPF_ADD | BPF_K, .dst_reg = 2, .imm = -4},
+			{.code = BPF_JMP | BPF_CALL, .imm = BPF_FUNC_map_lookup_elem},
+			{.code = BPF_JMP | BPF_JEQ | BPF_K, .dst_reg = 0, .off = 1},
+			{.code = BPF_ST | BPF_MEM | BPF_DW, .dst_reg = 0, .imm = i + 1},
+		};
+
+		memcpy(at, one, sizeof(one));
+		at += sizeof(one) / sizeof(one[0]);
+	}
+	*at++ = (struct bpf_insn){.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = 0};
+	*at++ = (struct bpf_insn){.code = BPF_JMP | BPF_EXIT};
+	fd = bpf_prog_load(BPF_PROG_TYPE_SOCKET_FILTER, "stores", "GPL", insns,
+			   (size_t)(at - insns), NULL);
+	REQUIRE(fd >= 0);
+	return fd;
+}
+
+static void counts(void *arg)
+{
+	const struct shmap_event *e = arg;
+
+	__atomic_fetch_add((uint32_t *)e->ctx, 1, __ATOMIC_SEQ_CST);
+}
+
+static void runs(int prog)
+{
+	char data[64] = {0};
+	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = data, .data_size_in = sizeof(data),
+		    .repeat = 1);
+
+	REQUIRE(!bpf_prog_test_run_opts(prog, &opts));
+}
+
+/* All that one run has stored to is noticed; of the others nothing, unless they are too many. */
+static void inner_maps(void)
+{
+	LIBBPF_OPTS(bpf_map_create_opts, opts);
+	static uint32_t heard[INNERS];
+	int inner[INNERS], h[INNERS], outer, few;
+	uint32_t key;
+
+	for (int i = 0; i < INNERS; i++)
+		inner[i] = map_new(BPF_MAP_TYPE_ARRAY, 8, 16, 0);
+	opts.inner_map_fd = (uint32_t)inner[0];
+	outer = bpf_map_create(BPF_MAP_TYPE_ARRAY_OF_MAPS, "outer", 4, 4, INNERS, &opts);
+	REQUIRE(outer >= 0);
+	for (key = 0; key < INNERS; key++)
+		REQUIRE(!bpf_map_update_elem(outer, &key, &inner[key], BPF_ANY));
+	few = stores_to_inner(outer, 3);
+	runs(few);
+	for (int i = 0; i < INNERS; i++) {
+		struct shmap_notify_opts o = {.sz = sizeof(o), .ctx = &heard[i]};
+
+		h[i] = shmap_notify(inner[i], counts, &o);
+		REQUIRE(h[i] > 0);
+	}
+	runs(few);
+	for (int i = 0; i < 3; i++)
+		while (!__atomic_load_n(&heard[i], __ATOMIC_SEQ_CST))
+			nap();
+	runs(few);
+	for (int i = 0; i < 3; i++)
+		while (__atomic_load_n(&heard[i], __ATOMIC_SEQ_CST) < 2)
+			nap();
+	for (int i = 3; i < INNERS; i++)
+		CHECK_EQ(__atomic_load_n(&heard[i], __ATOMIC_SEQ_CST), 0);
+	runs(stores_to_inner(outer, INNERS));
+	for (int i = 0; i < INNERS; i++)
+		while (__atomic_load_n(&heard[i], __ATOMIC_SEQ_CST) < (i < 3 ? 3 : 1))
+			nap();
+	for (int i = 0; i < INNERS; i++)
+		CHECK_EQ(shmap_notify_remove(h[i]), 0);
 }
 
 /* ---- event loops ---- */
@@ -653,7 +541,7 @@ static void hard_listeners(void)
 		waitpid(writer, NULL, 0);
 		kill(listener, SIGKILL);
 		waitpid(listener, NULL, 0);
-		printf("%s: %llu changes, %d stops and deaths\n", route_names[r],
+		printf("%s: %llu changes, %d stops and deaths\n", route_name(r),
 		       (unsigned long long)s->written, turns);
 		close(fd);
 	}
@@ -697,227 +585,16 @@ static void dead_writers(void)
 	}
 }
 
-/* ---- a map that somebody truncated ---- */
-
-static void truncates_and_writes(int fd)
-{
-	struct bpf_map_info info = {0};
-	uint32_t len = sizeof(info);
-	char command[64];
-
-	/* (the library lets nobody do it) */
-	REQUIRE(!bpf_obj_get_info_by_fd(fd, &info, &len));
-	snprintf(command, sizeof(command), "truncate -s 4096 $SHMAP_DIR/map/%u", info.id);
-	REQUIRE(!system(command));
-	write_one();
-}
-
-/* The values are there, what says who listens is not: a program's run ends, its process does not. */
-static void truncated(void)
-{
-	int fd = map_new(BPF_MAP_TYPE_ARRAY, 8, 16, BPF_F_MMAPABLE), h = bpf_map_notify(fd, hears);
-
-	CHECK(h > 0);
-	CHECK_EQ(shmap_notify_remove(h), 0);
-	close(fd);
-	fd = map_new(BPF_MAP_TYPE_ARRAY, 8, 16, BPF_F_MMAPABLE);
-	writer_begin(BY_PROGRAM, fd);
-	write_one();
-	join(child_of(truncates_and_writes, fd));
-}
-
-/* ---- mappings of all kinds ---- */
-
-static volatile uint64_t *mapped;
-
-static void stores_to_inherited(int fd)
-{
-	mapped[KEY] = 3;
-	s->step = 3;
-	while (!s->stop)
-		nap();
-}
-
-static void mappings(void)
-{
-	int fd = map_new(BPF_MAP_TYPE_ARRAY, 8, 2048, BPF_F_MMAPABLE), zero = -1, h;
-	volatile uint64_t *v, *moved;
-	pid_t pid;
-	int ends[2];
-
-	heard_fd = fd;
-	v = mmap(NULL, 16384, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	REQUIRE(v != MAP_FAILED);
-	h = bpf_map_notify(fd, hears);
-	CHECK(h > 0);
-	/* of this very process, from before */
-	v[KEY] = 1;
-	while (s->seen != 1)
-		nap();
-	/* made later */
-	mapped = mmap(NULL, 16384, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	REQUIRE(mapped != MAP_FAILED);
-	mapped[KEY] = 2;
-	while (s->seen != 2)
-		nap();
-	/* a child's */
-	pid = child_of(stores_to_inherited, fd);
-	while (s->seen != 3)
-		nap();
-	s->stop = 1;
-	join(pid);
-	/* by the kernel: read(2) into the mapping */
-	REQUIRE(!pipe(ends));
-	uint64_t four = 4;
-	REQUIRE(write(ends[1], &four, 8) == 8);
-	REQUIRE(read(ends[0], (void *)&mapped[KEY], 8) == 8);
-	while (s->seen != 4)
-		nap();
-	/* and then it goes at once */
-	mapped[KEY] = 5;
-	munmap((void *)mapped, 16384);
-	while (s->seen != 5)
-		nap();
-	/* somewhere else */
-	moved = mremap((void *)v, 16384, 4096, MREMAP_MAYMOVE);
-	REQUIRE(moved != MAP_FAILED);
-	moved[KEY] = 6;
-	while (s->seen != 6)
-		nap();
-	(void)zero;
-	/* a part of it; what stays is a mapping, too */
-	v = mmap(NULL, 16384, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	REQUIRE(v != MAP_FAILED);
-	moved = mmap(NULL, 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	REQUIRE(moved != MAP_FAILED);
-	REQUIRE(mremap((char *)v + 8192, 4096, 4096, MREMAP_MAYMOVE | MREMAP_FIXED, (void *)moved) ==
-		moved);
-	for (int i = 0; i < 1000; i++)
-		nap(); /* what is noted of the move itself */
-	v[KEY] = 7;
-	while (s->seen != 7)
-		nap();
-	CHECK_EQ(shmap_notify_remove(h), 0);
-}
-
-/* Loads are no stores: nobody is told of them. */
-static void loads(void)
-{
-	int fd = map_new(BPF_MAP_TYPE_ARRAY, 8, 8192, BPF_F_MMAPABLE), h;
-	volatile uint64_t *v;
-	uint64_t sum = 0;
-
-	heard_fd = fd;
-	h = bpf_map_notify(fd, keeps);
-	CHECK(h > 0);
-	v = mmap(NULL, 65536, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	REQUIRE(v != MAP_FAILED);
-	for (int i = 0; i < 30; i++) {
-		for (int k = 0; k < 8192; k += 64)
-			sum += v[k];
-		nap();
-	}
-	CHECK_EQ(sum, 0);
-	CHECK_EQ(got, 0);
-	v[512 * 3] = 1; /* page 3 */
-	wait_for(1);
-	CHECK_EQ(last.kind, SHMAP_CHANGE_STORE);
-	CHECK_EQ(last.offset, 3 * 4096);
-	CHECK_EQ(last.length, 4096);
-	CHECK_EQ(shmap_notify_remove(h), 0);
-}
-
-/* ---- latency: a measurement, not a claim ---- */
-
-static uint64_t now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000ULL + (uint64_t)ts.tv_nsec;
-}
-
-static void clocks(void *arg)
-{
-	uint32_t key = KEY;
-	uint64_t v = 0;
-
-	bpf_map_lookup_elem(heard_fd, &key, &v);
-	if (v != s->seen) {
-		s->heard_at = now_ns();
-		s->seen = v;
-	}
-}
-
-static void stores_timed(int fd)
-{
-	long n = ops(500);
-
-	for (long i = 0; i < n; i++) {
-		s->stored_at = now_ns();
-		write_one();
-		while (s->seen != w.n)
-			nap();
-		s->changes = i;
-		((volatile uint64_t *)(s + 1))[i] = s->heard_at - s->stored_at;
-		struct timespec ts = {0, 300000 + random() % 700000};
-		nanosleep(&ts, NULL);
-	}
-}
-
-static int by_size(const void *a, const void *b)
-{
-	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-
-	return x < y ? -1 : x > y;
-}
-
-static void latency(void)
-{
-	for (enum route r = 0; r < ROUTES; r++) {
-		int fd = map_new(BPF_MAP_TYPE_ARRAY, 8, 16, BPF_F_MMAPABLE), h;
-		uint64_t *times = (uint64_t *)(s + 1);
-		long n = ops(500);
-
-		heard_fd = fd;
-		s->seen = 0;
-		h = bpf_map_notify(fd, clocks);
-		CHECK(h > 0);
-		writer_begin(r, fd);
-		join(child_of(stores_timed, fd));
-		CHECK_EQ(shmap_notify_remove(h), 0);
-		qsort(times, (size_t)n, sizeof(*times), by_size);
-		printf("%s: to the handler: median %.1f us, 99%% %.1f us\n", route_names[r],
-		       (double)times[n / 2] / 1e3, (double)times[n * 99 / 100] / 1e3);
-		close(fd);
-	}
-}
-
-static const struct {
-	const char *name;
-	void (*fn)(void);
-} claims[] = {
+static const struct claim claims[] = {
 	{"routes", every_route},   {"says", says},
 	{"filter", filter},	   {"loop", loop},
 	{"removal", removal},	   {"listeners", hard_listeners},
-	{"writers", dead_writers}, {"mappings", mappings},
-	{"faults", bad_pointers},  {"fds", closed_fds},
-	{"prefix", prefix},
-	{"loads", loads},	   {"latency", latency},
-	{"evicted", evicted},	   {"truncated", truncated},
+	{"writers", dead_writers}, {"faults", bad_pointers},
+	{"fds", closed_fds},	   {"prefix", prefix},
+	{"evicted", evicted},	   {"inner", inner_maps},
 };
 
 int main(int argc, char **argv)
 {
-	check_private_rundir();
-	REQUIRE(shmap_version && bpf_map_notify);
-	s = mmap(NULL, 1 << 20, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	REQUIRE(s != MAP_FAILED);
-	for (size_t i = 0; i < sizeof(claims) / sizeof(claims[0]); i++)
-		if (argc < 2 || !strcmp(argv[1], claims[i].name)) {
-			memset((void *)s, 0, sizeof(*s));
-			got = 0;
-			claims[i].fn();
-		}
-	return check_done();
+	return try_claims(claims, sizeof(claims) / sizeof(claims[0]), argv[1]);
 }

@@ -2,7 +2,8 @@
 /*
  * Commits, snapshots and shmap_modify() killed after each of their instructions; and, of a
  * commit whose owner has died, who finishes it. Survivors find all of it or nothing, by
- * plain lookups, wait for nobody, and can write, commit and make snapshots.
+ * plain lookups, wait for nobody, and can write, commit and make snapshots. The same with a trie
+ * of prefixes and an LRU map in which other keys give way ("lru/...").
  */
 #include <signal.h>
 #include <sys/wait.h>
@@ -17,6 +18,7 @@
 #define KEYS 6
 #define WORDS 6 /* of a value of the array */
 
+static bool lru; /* hash is an LPM_TRIE, full an LRU_HASH */
 static int hash = -1, array = -1, full = -1;
 static int *ended; /* shared: the operation came to its end */
 
@@ -28,9 +30,24 @@ struct state {
 static const struct state before = {
 	.hash = {10, 11, 12, 0, 0, 0}, .array = {20, 21, 22, 23, 24, 25}, .full = {30, 31, 32}};
 /* puts of what is there and of what is not, deletes; in the full map one goes as one comes */
-static const struct state after = {.hash = {10, 111, 0, 113, 114, 0},
-				   .array = {20, 121, 22, 123, 24, 25},
-				   .full = {30, 0, 132, 133}};
+static struct state after = {.hash = {10, 111, 0, 113, 114, 0},
+			     .array = {20, 121, 22, 123, 24, 25},
+			     .full = {30, 0, 132, 133}};
+
+/* A map's key; in the trie all have 8 bits. */
+static const void *key_of(int fd, uint32_t k)
+{
+	static struct {
+		uint32_t bits;
+		uint8_t data[4];
+	} prefix;
+	static uint32_t plain;
+
+	prefix.bits = 8;
+	prefix.data[0] = (uint8_t)(k << 5 | 1);
+	plain = k;
+	return lru && fd == hash ? (void *)&prefix : &plain;
+}
 
 static void put(struct txn *t, int fd, uint32_t key, uint64_t v)
 {
@@ -38,26 +55,25 @@ static void put(struct txn *t, int fd, uint32_t key, uint64_t v)
 
 	for (int i = 0; i < WORDS; i++)
 		value[i] = v;
-	if (sys_txn_put(t, fd, &key, value, 0))
+	if (sys_txn_put(t, fd, key_of(fd, key), value, 0))
 		_exit(3);
 }
 
 static void transaction(void)
 {
 	struct txn *t = txn_begin();
-	uint32_t key = 0;
 	uint64_t v;
 
-	if (!t || sys_txn_get(t, hash, &key, &v))
+	if (!t || sys_txn_get(t, hash, key_of(hash, 0), &v))
 		_exit(3);
 	put(t, hash, 3, 113), put(t, hash, 1, 111), put(t, hash, 4, 114);
 	put(t, array, 1, 121), put(t, array, 3, 123);
 	put(t, full, 3, 133), put(t, full, 2, 132);
-	key = 2;
-	if (sys_txn_delete(t, hash, &key))
+	if (sys_txn_delete(t, hash, key_of(hash, 2)))
 		_exit(3);
-	key = 1;
-	if (sys_txn_delete(t, full, &key))
+	if (lru)
+		put(t, full, 4, 134);
+	else if (sys_txn_delete(t, full, key_of(full, 1)))
 		_exit(3);
 	if (!txn_commit(t))
 		*ended = 1;
@@ -71,9 +87,9 @@ static void set(int fd, const uint64_t *words, bool is_array)
 		for (int i = 0; i < WORDS; i++)
 			value[i] = words[k];
 		if (words[k])
-			REQUIRE(!update(fd, &k, value, 0));
+			REQUIRE(!update(fd, key_of(fd, k), value, 0));
 		else if (!is_array)
-			delete (fd, &k);
+			delete (fd, key_of(fd, k));
 	}
 }
 
@@ -81,9 +97,10 @@ static void setup(void *arg)
 {
 	*ended = 0;
 	if (hash < 0) {
-		hash = map_new(BPF_MAP_TYPE_HASH, 4, 8, 16, 0);
+		hash = lru ? map_new(BPF_MAP_TYPE_LPM_TRIE, 8, 8, 5, BPF_F_NO_PREALLOC)
+			   : map_new(BPF_MAP_TYPE_HASH, 4, 8, 16, 0);
 		array = map_new(BPF_MAP_TYPE_ARRAY, 4, 8 * WORDS, KEYS, 0);
-		full = map_new(BPF_MAP_TYPE_HASH, 4, 8, 3, 0);
+		full = map_new(lru ? BPF_MAP_TYPE_LRU_HASH : BPF_MAP_TYPE_HASH, 4, 8, 3, 0);
 	}
 	for (uint32_t k = 0; k < KEYS; k++)
 		delete (full, &k); /* in any order it has room for three */
@@ -92,13 +109,14 @@ static void setup(void *arg)
 	set(full, before.full, false);
 }
 
-static bool get(int fd, uint64_t *words, bool is_array)
+static bool get(int fd, uint64_t *words, bool is_array, int key_fd)
 {
 	uint64_t value[WORDS];
 	long err;
 
 	for (uint32_t k = 0; k < KEYS; k++) {
-		err = lookup(fd, &k, value, 0);
+		/* (a snapshot of the trie has the trie's keys) */
+		err = lookup(fd, key_of(key_fd, k), value, 0);
 		if (err && err != -ENOENT)
 			return false;
 		words[k] = err ? 0 : value[0];
@@ -114,9 +132,9 @@ static bool look(struct state *s, int h, int a, int f)
 {
 	memset(s, 0, sizeof(*s));
 	for (unsigned long i = kill_point(), n = 0; n < 3; n++, i++) {
-		bool ok = i % 3 == 0   ? get(h, s->hash, false)
-			  : i % 3 == 1 ? get(a, s->array, true)
-				       : get(f, s->full, false);
+		bool ok = i % 3 == 0   ? get(h, s->hash, false, hash)
+			  : i % 3 == 1 ? get(a, s->array, true, array)
+				       : get(f, s->full, false, full);
 
 		if (!ok)
 			return false;
@@ -270,15 +288,17 @@ static void setup_dead(void *arg)
 
 			for (uint32_t k = 0; k < KEYS; k++) {
 				struct txn_entry *e = (struct txn_entry *)(g.data + n);
+				uint32_t key_size = lru && !m ? 8 : 4;
+				enum txn_op gone = lru && m == 2 ? TXN_EVICT : TXN_DELETE;
 
 				if (from[k] == to[k])
 					continue;
 				*e = (struct txn_entry){.size = sizeof(*e) + 8 + (to[k] ? size : 0),
 							.map = (uint16_t)m,
-							.op = to[k] ? TXN_PUT : TXN_DELETE,
-							.key_size = 4,
+							.op = to[k] ? TXN_PUT : gone,
+							.key_size = key_size,
 							.value_size = to[k] ? size : 0};
-				memcpy(txn_key(e), &k, 4);
+				memcpy(txn_key(e), key_of(fds[m], k), key_size);
 				for (uint32_t i = 0; to[k] && i < size / 8; i++)
 					memcpy((char *)txn_value(e) + 8 * i, &to[k], 8);
 				n += e->size;
@@ -306,9 +326,8 @@ static void op_finish(void *arg)
 static void op_finish_by_update(void *arg)
 {
 	uint64_t value = 10;
-	uint32_t key = 0;
 
-	if (!update(hash, &key, &value, 0))
+	if (!update(hash, key_of(hash, 0), &value, 0))
 		*ended = 1;
 }
 
@@ -321,6 +340,11 @@ static enum kill_outcome check_finished(void *arg)
 		return KILL_INVALID;
 	return done ? KILL_NEW : KILL_OLD;
 }
+
+static const struct kill_case lru_cases[] = {
+	{"lru/commit", NULL, setup, warm, op_commit, NULL, check, 30},
+	{"lru/finish", NULL, setup_dead, NULL, op_finish_by_update, NULL, check_finished, 20},
+};
 
 static const struct kill_case cases[] = {
 	{"commit", NULL, setup, warm, op_commit, NULL, check, 100},
@@ -335,5 +359,10 @@ int main(int argc, char **argv)
 	check_private_rundir();
 	ended = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	REQUIRE(ended != MAP_FAILED);
-	return kill_main(argc, argv, cases, sizeof(cases) / sizeof(*cases));
+	lru = argc > 1 && !strncmp(argv[1], "lru", 3);
+	if (!lru)
+		return kill_main(argc, argv, cases, sizeof(cases) / sizeof(*cases));
+	memset(after.full, 0, sizeof(after.full));
+	after.full[2] = 132, after.full[3] = 133, after.full[4] = 134;
+	return kill_main(argc, argv, lru_cases, sizeof(lru_cases) / sizeof(*lru_cases));
 }

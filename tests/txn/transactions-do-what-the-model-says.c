@@ -2,7 +2,9 @@
 /*
  * Random transactions over maps of every type that has them, with ordinary updates and other
  * transactions in between, against a naive model: what gets return, which commits fail and why,
- * and what is in the maps afterwards. A failed commit changes nothing.
+ * and what is in the maps afterwards. A failed commit changes nothing; and in LRU maps, as many
+ * keys give way to one that does not fail as there is no room for, none of them its own. (Prefixes:
+ * prefixes.c.)
  */
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
@@ -15,7 +17,7 @@
 #include "../handle/locked.h"
 #include "shmap.h"
 
-#define MAPS 7
+#define MAPS 9
 #define KEYS 14
 #define WORDS 8192 /* two on each of 4096 CPUs */
 #define OPS 12
@@ -23,17 +25,22 @@
 static struct target {
 	enum bpf_map_type type;
 	unsigned int key_size, words, max; /* words of a value, all CPUs */
-	bool locked, array;
+	bool locked, array, lru;
 	int fd;
 	uint64_t now[KEYS]; /* the model: 0: none (arrays: zeroes) */
 } maps[MAPS] = {
-	{BPF_MAP_TYPE_HASH, 4, 1, 6},	      {BPF_MAP_TYPE_HASH, 20, 12, 9},
-	{BPF_MAP_TYPE_ARRAY, 4, 1, KEYS - 2}, {BPF_MAP_TYPE_ARRAY, 4, 9, KEYS - 2},
-	{BPF_MAP_TYPE_PERCPU_HASH, 8, 2, 7},  {BPF_MAP_TYPE_PERCPU_ARRAY, 4, 1, KEYS - 2},
+	{BPF_MAP_TYPE_HASH, 4, 1, 6},
+	{BPF_MAP_TYPE_HASH, 20, 12, 9},
+	{BPF_MAP_TYPE_ARRAY, 4, 1, KEYS - 2},
+	{BPF_MAP_TYPE_ARRAY, 4, 9, KEYS - 2},
+	{BPF_MAP_TYPE_PERCPU_HASH, 8, 2, 7},
+	{BPF_MAP_TYPE_PERCPU_ARRAY, 4, 1, KEYS - 2},
 	{BPF_MAP_TYPE_HASH, 4, 4, 8, true},
+	{BPF_MAP_TYPE_LRU_HASH, 4, 1, 7},
+	{BPF_MAP_TYPE_LRU_PERCPU_HASH, 8, 2, 6},
 };
 
-static uint64_t seed = 88172645463325252ULL, version;
+static uint64_t seed = 88172645463325252ULL, version, evictions;
 
 static uint32_t rnd(uint32_t n)
 {
@@ -43,8 +50,10 @@ static uint32_t rnd(uint32_t n)
 
 static void make(struct target *m)
 {
-	bool percpu = m->type == BPF_MAP_TYPE_PERCPU_HASH || m->type == BPF_MAP_TYPE_PERCPU_ARRAY;
+	bool percpu = m->type == BPF_MAP_TYPE_PERCPU_HASH || m->type == BPF_MAP_TYPE_PERCPU_ARRAY ||
+		      m->type == BPF_MAP_TYPE_LRU_PERCPU_HASH;
 
+	m->lru = m->type == BPF_MAP_TYPE_LRU_HASH || m->type == BPF_MAP_TYPE_LRU_PERCPU_HASH;
 	m->array = m->type == BPF_MAP_TYPE_ARRAY || m->type == BPF_MAP_TYPE_PERCPU_ARRAY;
 	m->fd = m->locked ? locked_map(m->type, m->max)
 			  : bpf_map_create(m->type, "m", m->key_size, m->words * 8, m->max, NULL);
@@ -130,11 +139,13 @@ static int model_commit(const struct model *w)
 	if (model_stale(w))
 		return -EAGAIN;
 	for (int i = 0; i < MAPS; i++) {
-		unsigned int n = 0;
+		unsigned int n = 0, mine = 0;
 
-		for (int k = 0; k < KEYS; k++)
+		for (int k = 0; k < KEYS; k++) {
 			n += (w->written[i][k] ? w->to[i][k] : maps[i].now[k]) != 0;
-		if (!maps[i].array && n > maps[i].max)
+			mine += w->written[i][k] && w->to[i][k];
+		}
+		if (!maps[i].array && (maps[i].lru ? mine : n) > maps[i].max)
 			return -E2BIG;
 	}
 	for (int i = 0; i < MAPS; i++)
@@ -199,6 +210,24 @@ static int step(struct shmap_txn *t, struct model *w)
 	}
 }
 
+/* LRU: takes what has given way out of the model. w: to that commit; NULL: to an update. */
+static void gave_way(struct target *m, const struct model *w, int i, uint64_t updated)
+{
+	uint64_t value[WORDS];
+	unsigned int n = 0, gone = 0;
+
+	for (uint32_t k = 0; k < KEYS; k++) {
+		n += m->now[k] != 0;
+		if (!m->now[k] || !bpf_map_lookup_elem(m->fd, key_of(m, k), value))
+			continue;
+		CHECK(w ? !w->written[i][k] : m->now[k] != updated);
+		m->now[k] = 0;
+		gone++;
+	}
+	CHECK_EQ(gone, n > m->max ? n - m->max : 0);
+	evictions += gone;
+}
+
 /* Somebody else's change, by bpf(2) or by a transaction. */
 static void meanwhile(void)
 {
@@ -227,6 +256,8 @@ static void meanwhile(void)
 		m->now[k] = v;
 	else
 		CHECK(err == -E2BIG || err == -ENOENT);
+	if (!err && m->lru)
+		gave_way(m, NULL, (int)i, v);
 }
 
 static void check_maps(bool snapshot)
@@ -271,6 +302,62 @@ static void beyond_the_end(void)
 	close(fd);
 }
 
+/* As many keys give way as a large commit puts, all if need be, and for one more there is no
+ * room; also between the parts of a table. */
+static void large_lru(void)
+{
+	enum { MAX = 2000 };
+	int fd = bpf_map_create(BPF_MAP_TYPE_LRU_HASH, "m", 4, 8, MAX, NULL);
+	static const uint32_t puts[] = {1, 700, MAX + 1, 1900, MAX};
+	struct shmap_map_stats stats = {0};
+	uint64_t v, gone = 0;
+	uint32_t k, first = MAX;
+
+	REQUIRE(fd >= 0);
+	for (k = 0; k < MAX; k++)
+		REQUIRE(!bpf_map_update_elem(fd, &k, &(uint64_t){k}, 0));
+	for (unsigned int i = 0; i < sizeof(puts) / sizeof(puts[0]); i++) {
+		struct shmap_txn *t = shmap_txn_begin();
+		bool fits = puts[i] <= MAX;
+
+		REQUIRE(t);
+		for (k = first; k < first + puts[i]; k++)
+			CHECK_EQ(shmap_txn_put(t, fd, &k, &(uint64_t){k}, BPF_NOEXIST), 0);
+		CHECK_EQ(shmap_txn_commit(t), fits ? 0 : -E2BIG);
+		for (k = first; k < first + puts[i]; k++)
+			CHECK_EQ(bpf_map_lookup_elem(fd, &k, &v), fits ? 0 : -ENOENT);
+		first += puts[i];
+		gone += fits ? puts[i] : 0;
+		CHECK_EQ(shmap_map_stats(fd, &stats, sizeof(stats)), 0);
+		CHECK_EQ(stats.entries, MAX);
+		CHECK_EQ(stats.evictions, gone);
+	}
+	close(fd);
+}
+
+/* The last room there is, wherever it stands in the table, is a commit's, and no more. */
+static void last_room(void)
+{
+	enum { MAX = 2000 };
+	int fd = bpf_map_create(BPF_MAP_TYPE_HASH, "m", 4, 8, MAX, NULL);
+	static const uint32_t puts[] = {1900, 1, 70, 30, 29, 1};
+	uint32_t k, first = 0;
+
+	REQUIRE(fd >= 0);
+	for (unsigned int i = 0; i < sizeof(puts) / sizeof(puts[0]); i++) {
+		struct shmap_txn *t = shmap_txn_begin();
+		bool fits = first + puts[i] <= MAX;
+
+		REQUIRE(t);
+		for (k = first; k < first + puts[i]; k++)
+			CHECK_EQ(shmap_txn_put(t, fd, &k, &(uint64_t){k}, BPF_NOEXIST), 0);
+		CHECK_EQ(shmap_txn_commit(t), fits ? 0 : -E2BIG);
+		first += fits ? puts[i] : 0;
+	}
+	CHECK_EQ(first, MAX);
+	close(fd);
+}
+
 int main(void)
 {
 	const char *ops = getenv("SHMAP_TEST_OPS");
@@ -278,6 +365,8 @@ int main(void)
 
 	REQUIRE(shmap_txn_begin);
 	beyond_the_end();
+	large_lru();
+	last_room();
 	for (i = 0; i < MAPS; i++)
 		make(&maps[i]);
 	for (i = 0; i < n && !check_failures; i++) {
@@ -306,13 +395,25 @@ int main(void)
 		want = model_commit(&w);
 		err = shmap_txn_commit(t);
 		CHECK_EQ(err, want);
+		for (int m = 0; !err && m < MAPS; m++)
+			if (maps[m].lru)
+				gave_way(&maps[m], &w, m, 0);
 		results[!err ? 0 : err == -EAGAIN ? 1 : 2]++;
 		if (i % 16 == 0)
 			check_maps(i % 64 == 0);
 	}
 	check_maps(true);
-	printf("%lu committed, %lu conflicts, %lu without room, %lu given up\n", results[0],
-	       results[1], results[2], results[3]);
-	CHECK(results[0] && results[1] && results[2] && results[3]);
+	printf("%lu committed, %lu conflicts, %lu without room, %lu given up; %llu keys gave way\n",
+	       results[0], results[1], results[2], results[3], (unsigned long long)evictions);
+	CHECK(results[0] && results[1] && results[2] && results[3] && evictions);
+	for (i = 0; i < MAPS; i++) {
+		struct shmap_map_stats stats = {0};
+
+		if (!maps[i].lru)
+			continue;
+		CHECK_EQ(shmap_map_stats(maps[i].fd, &stats, sizeof(stats)), 0);
+		evictions -= stats.evictions;
+	}
+	CHECK_EQ(evictions, 0);
 	return check_done();
 }

@@ -237,18 +237,19 @@ static void growth(void)
 	REQUIRE(lease_acquire() >= 0);
 	for (uint64_t i = 1; i <= 50000; i++) {
 		struct storage_owner o;
+		struct htab_at at;
 
 		/* sockets, as nobody can tell whether they are gone; and one task */
 		CHECK_EQ(storage_owner_self(&o), 0);
 		if (i > 1)
 			o.number[2] = i;
-		p = ops->get(m, &o, NULL, 0);
+		p = ops->get(m, &o, NULL, 0, &at);
 		CHECK(!p);
-		p = ops->get(m, &o, &i, BPF_LOCAL_STORAGE_GET_F_CREATE);
+		p = ops->get(m, &o, &i, BPF_LOCAL_STORAGE_GET_F_CREATE, &at);
 		REQUIRE(p);
 		CHECK_EQ(*p, i);
-		CHECK(ops->get(m, &o, NULL, 0) == p);
-		CHECK(!ops->get(m, &o, NULL, 2)); /* no such flag */
+		CHECK(ops->get(m, &o, NULL, 0, &at) == p);
+		CHECK(!ops->get(m, &o, NULL, 2, &at)); /* no such flag */
 		if (check_failures)
 			break;
 	}
