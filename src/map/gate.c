@@ -197,12 +197,16 @@ static int slot_settle(uint32_t i)
 	return failed;
 }
 
-/* Takes over a slot whose owner is dead, if it still is about that tag. */
+/*
+ * Takes over a slot whose owner is dead, if it still is about that tag. It does not wait for the
+ * claim: who has taken it from the dead meanwhile settles the slot, and may then, as its new
+ * owner, wait for gates that the caller holds. -EBUSY: look at the gate again.
+ */
 static int slot_recover(uint32_t i, uint32_t tag)
 {
 	uint64_t signals = signals_block();
 	struct claim_held held;
-	int err = claim_take(&load_acquire(&file)->claim[i], 1, &held);
+	int err = claim_try(&load_acquire(&file)->claim[i], 1, &held);
 
 	if (err >= 0) {
 		err = slot_tag(i) == tag ? slot_settle(i) : 0;

@@ -65,32 +65,41 @@ int claim_wait(unsigned int round, int64_t *until)
 	return 0;
 }
 
-int claim_take(struct robust_claim *claims, unsigned int n, struct claim_held *held)
+int claim_try(struct robust_claim *claims, unsigned int n, struct claim_held *held)
 {
 	struct thread *t = &thread_self;
-	unsigned int i, round;
-	int64_t until = 0;
+	unsigned int i;
 
 	if (unlikely(!thread_known()) && thread_init())
 		return -EBUSY;
 	if (unlikely(t->in_lock))
 		return -EBUSY;
+	for (i = 0; i < n; i++) {
+		uint32_t old = load_relaxed(&claims[i].word);
+
+		if (unlikely(old & FUTEX_OWNER_DIED) && try_take(t, &claims[i], old, held))
+			return CLAIM_OWNER_DIED;
+	}
+	/* Each thread begins elsewhere. */
+	for (i = 0; i < n; i++) {
+		struct robust_claim *c = &claims[(t->tid + i) % n];
+
+		if (!load_relaxed(&c->word) && try_take(t, c, 0, held))
+			return 0;
+	}
+	return -EBUSY;
+}
+
+int claim_take(struct robust_claim *claims, unsigned int n, struct claim_held *held)
+{
+	unsigned int round;
+	int64_t until = 0;
+	int ret;
+
 	for (round = 0;; round++) {
-		for (i = 0; i < n; i++) {
-			uint32_t old = load_relaxed(&claims[i].word);
-
-			if (unlikely(old & FUTEX_OWNER_DIED) && try_take(t, &claims[i], old, held))
-				return CLAIM_OWNER_DIED;
-		}
-		/* Each thread begins elsewhere. */
-		for (i = 0; i < n; i++) {
-			struct robust_claim *c = &claims[(t->tid + i) % n];
-
-			if (!load_relaxed(&c->word) && try_take(t, c, 0, held))
-				return 0;
-		}
-		if (claim_wait(round, &until))
-			return -EBUSY;
+		ret = claim_try(claims, n, held);
+		if (ret >= 0 || thread_self.in_lock || claim_wait(round, &until))
+			return ret;
 	}
 }
 

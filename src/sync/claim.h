@@ -42,6 +42,8 @@ struct claim_held {
  */
 #define CLAIM_OWNER_DIED 1
 int claim_take(struct robust_claim *claims, unsigned int n, struct claim_held *held);
+/* The same without waiting: -EBUSY at once. */
+int claim_try(struct robust_claim *claims, unsigned int n, struct claim_held *held);
 void claim_drop(struct claim_held *held);
 
 /* All are held: waits a little, for the round'th time. -EBUSY: for long enough. */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Gates, commits and snapshots (src/map/gate.h, txn.c): a transaction that moves one from map 0 to
- * map 1; another one, or a snapshot of both maps; and a plain writer of map 0, or a transactional reader. One
- * or two of them die, each at any step; whoever comes to a gate that a dead one keeps shut finishes what was
+ * map 1; another one, or a snapshot of both maps; and a plain writer of map 0, a transactional reader, or one more
+ * snapshot. One of them dies, at any step; whoever comes to a gate that a dead one keeps shut finishes what was
  * committed; a last one looks at the end of all. The robust claims and locks are lock.pml's, here one step; a
  * stripe's repair after a death is taken for granted.
  *
@@ -17,6 +17,7 @@
  *   -DLATE_COMMIT    the word by which it has happened is stored after the first change
  *   -DNO_REDO        who takes over from the dead opens the gates, and no more
  *   -DNO_ODD         readers are not told that a commit is being applied
+ *   -DWAIT_CLAIM     who finds a gate's owner dead waits for the claim, whoever has it by then
  */
 #define MAPS 2
 #define SLOTS 2
@@ -115,11 +116,16 @@ inline wait_gate(g)
 {
 	do
 	:: atomic { gate[g] == 0 -> break }
+#ifdef WAIT_CLAIM
+	:: atomic { gate[g] != 0 && claim[gate[g] - 1] == DIED -> d = gate[g] - 1 };
+	   atomic { claim[d] == DIED || claim[d] == FREE -> claim[d] = me };
+#else
 	:: atomic {
 		gate[g] != 0 && claim[gate[g] - 1] == DIED ->
 		d = gate[g] - 1;
 		claim[d] = me
 	   };
+#endif
 	   settle(d);
 	   claim[d] = FREE
 	MAY_DIE
@@ -350,6 +356,7 @@ init {
 		if
 		:: run writer(3)
 		:: run reader(3)
+		:: run snapshot(3)
 		fi
 	}
 }
