@@ -165,6 +165,9 @@ place_commit(struct map *m, const struct htab_shape s, struct htab_place *p,
 		gift_room_comes(htab_room(m));
 	htab_commit(m, s.lru, st, p->stripe, &in, p->where, e, next, htab_elem_at(m, in.elem1),
 		    !p->held);
+	/* What gives way to an insert is no change of its own. */
+	if (!(s.lru && p->evicted))
+		htab_count(st);
 	if (s.lru)
 		htab_lru_changed(m, p->stripe, new_elem ? new_elem->index + 1 : 0,
 				 p->evicted ? 0 : in.elem1);
@@ -422,7 +425,8 @@ again:
 					 value);
 			if (s.lru)
 				htab_lru_touch(m, htab_elem(m, link_index1(p.link) - 1));
-			htab_count(st);
+			if (likely(!ret))
+				htab_count(st);
 			goto out;
 		}
 	} else {

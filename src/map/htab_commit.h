@@ -86,7 +86,6 @@ htab_commit(struct map *m, bool lru, struct stripe *st, uint32_t stripe, const s
 			     in->elem1 && by_run ? (uint32_t)(lease_cpu() + 1) : 0);
 	fence_compiler();
 	store_relaxed(&st->intent.op, INTENT_NONE);
-	htab_count(st);
 }
 
 /* Into an element that nobody but stale readers looks at, at its 8-byte boundaries: by

@@ -509,7 +509,6 @@ int lru_stats(struct map *m, struct map_stats *stats)
 
 	for (i = 0; i < m->htab.stripes; i++)
 		stats->evictions += load_relaxed(&htab_lru_order(m, i)->evictions);
-	stats->changes -= stats->evictions < stats->changes ? stats->evictions : stats->changes;
 	return err;
 }
 

@@ -107,6 +107,7 @@ INLINE void spot_commit(struct map *m, const struct htab_shape s, const struct s
 	/* A new element in a replaced one's place is followed by what the old one was: in a
 	 * slot nothing. */
 	htab_commit(m, s.lru, at->st, at->stripe, &in, at->where, e, 0, at->e, true);
+	htab_count(at->st);
 	if (s.lru)
 		htab_lru_changed(m, at->stripe, e ? a->index + 1 : 0, in.elem1);
 }
