@@ -19,11 +19,18 @@
 
 #define OPS 128 /* techniques.bpf.c */
 #define ROUNDS 31
+#define ALONE_NS 100000 /* so short that it is seldom interrupted */
+#define TOGETHER_NS 500000
 
 static struct shared {
-	int ready, rounds_done[2];
-	unsigned long progress[2]; /* rounds */
-	double ns[2];
+	int ready, done;
+	double ns;
+	struct work {
+		unsigned long ops;
+		long taken; /* times that it lost its CPU */
+		double spent;
+		unsigned long pad[29]; /* lines that nobody else writes */
+	} work[2];
 } * shared;
 
 static struct bpf_object *obj;
@@ -120,11 +127,12 @@ static int compare(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
+/* n operations, or runs of the program. */
 static double once(void (*op)(int), int n)
 {
 	uint8_t packet[64] = {0};
 	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = packet, .data_size_in = sizeof(packet),
-		    .repeat = 100);
+		    .repeat = n);
 	double begin;
 
 	if (!op) {
@@ -138,54 +146,96 @@ static double once(void (*op)(int), int n)
 	return (now_ns() - begin) / n;
 }
 
-/* How often this process had to give up its CPU. */
-static long switches(void)
+/* Rounds of about so long. */
+static int calibrated(void (*op)(int), double ns)
 {
-	struct rusage u;
+	int n = 1;
 
-	getrusage(RUSAGE_SELF, &u);
-	return u.ru_nivcsw;
+	while (n < 1 << 20 && once(op, n) * n * (op ? 1 : OPS) < ns)
+		n *= 2;
+	return n;
 }
 
-/*
- * Of one: the lower decile, as a busy machine adds to some rounds. Of two: the median of the rounds
- * in which the other one has ended a round of its own, so that both were at it.
- */
-static void writer(int w, int writers, void (*op)(int), int n)
+/* Of one writer: the lower decile of its rounds, as a busy machine adds to some. */
+static void alone(void (*op)(int))
 {
 	double ns[ROUNDS];
-	double until = now_ns() + 4e9; /* on a busy machine they are seldom at it together */
-	int valid = 0;
+	int n;
 
-	pin(w);
-	__atomic_fetch_add(&shared->ready, 1, __ATOMIC_SEQ_CST);
-	while (__atomic_load_n(&shared->ready, __ATOMIC_SEQ_CST) < writers)
-		sched_yield();
-	once(op, n);
-	while (valid < ROUNDS && (writers == 1 || now_ns() < until)) {
-		unsigned long other = __atomic_load_n(&shared->progress[!w], __ATOMIC_SEQ_CST);
-
-		long gone = switches();
-
-		ns[valid] = once(op, n);
-		__atomic_fetch_add(&shared->progress[w], 1, __ATOMIC_SEQ_CST);
-		if (writers == 1 ||
-		    (other != __atomic_load_n(&shared->progress[!w], __ATOMIC_SEQ_CST) &&
-		     gone == switches()))
-			valid++;
-	}
-	__atomic_store_n(&shared->rounds_done[w], 1, __ATOMIC_SEQ_CST);
-	/* the other one has company until it is done */
-	while (writers == 2 && !__atomic_load_n(&shared->rounds_done[!w], __ATOMIC_SEQ_CST)) {
-		once(op, n);
-		__atomic_fetch_add(&shared->progress[w], 1, __ATOMIC_SEQ_CST);
-	}
-	qsort(ns, valid, sizeof(*ns), compare);
-	shared->ns[w] = valid < 3 ? 0 : ns[writers == 1 ? valid / 10 : valid / 2];
+	pin(0);
+	n = calibrated(op, ALONE_NS);
+	for (int i = 0; i < ROUNDS; i++)
+		ns[i] = once(op, n);
+	qsort(ns, ROUNDS, sizeof(*ns), compare);
+	shared->ns = ns[ROUNDS / 10];
 	_exit(0);
 }
 
-static double measure(int writers, void (*op)(int), int n)
+/* A round of a writer, and what it has come to by then. */
+static void round_of(int w, void (*op)(int), int n)
+{
+	struct work *work = &shared->work[w];
+	struct rusage u;
+	double ns = once(op, n);
+
+	n *= op ? 1 : OPS;
+	getrusage(RUSAGE_SELF, &u);
+	work->spent += ns * n;
+	__atomic_store_n(&work->taken, u.ru_nivcsw, __ATOMIC_SEQ_CST);
+	__atomic_store_n(&work->ops, work->ops + n, __ATOMIC_SEQ_CST);
+}
+
+/* Until the other one is seen to be running. */
+static void meet(void (*op)(int), int n, double until)
+{
+	unsigned long ops = __atomic_load_n(&shared->work[1].ops, __ATOMIC_SEQ_CST);
+
+	do {
+		round_of(0, op, n);
+	} while (ops == __atomic_load_n(&shared->work[1].ops, __ATOMIC_SEQ_CST) &&
+		 now_ns() < until);
+}
+
+/*
+ * Two writers on two CPUs: the median of the stretches of time in which neither lost its CPU to
+ * others, of what an operation took on the average of both.
+ */
+static void together(int w, void (*op)(int))
+{
+	double ns[ROUNDS], until = now_ns() + 5e9;
+	int n, valid = 0;
+
+	pin(w);
+	n = calibrated(op, TOGETHER_NS / 20);
+	__atomic_fetch_add(&shared->ready, 1, __ATOMIC_SEQ_CST);
+	while (__atomic_load_n(&shared->ready, __ATOMIC_SEQ_CST) < 2)
+		sched_yield();
+	while (w && !__atomic_load_n(&shared->done, __ATOMIC_SEQ_CST))
+		round_of(1, op, n);
+	while (!w && valid < ROUNDS && now_ns() < until) {
+		struct work from[2], to[2];
+		double begin;
+
+		meet(op, n, until);
+		memcpy(from, shared->work, sizeof(from));
+		for (begin = now_ns(); now_ns() - begin < TOGETHER_NS;)
+			round_of(0, op, n);
+		meet(op, n, until);
+		memcpy(to, shared->work, sizeof(to));
+		if (from[0].taken == to[0].taken && from[1].taken == to[1].taken &&
+		    from[1].ops != to[1].ops)
+			ns[valid++] = (to[0].spent - from[0].spent + to[1].spent - from[1].spent) /
+				      (to[0].ops - from[0].ops + to[1].ops - from[1].ops);
+	}
+	__atomic_store_n(&shared->done, 1, __ATOMIC_SEQ_CST);
+	qsort(ns, valid, sizeof(*ns), compare);
+	if (!w)
+		shared->ns = valid < 3 ? -1 : ns[valid / 2];
+	_exit(0);
+}
+
+/* Nanoseconds; -1: they were never at it together. */
+static double measure(int writers, void (*op)(int))
 {
 	memset(shared, 0, sizeof(*shared));
 	for (int w = 0; w < writers; w++) {
@@ -193,8 +243,10 @@ static double measure(int writers, void (*op)(int), int n)
 
 		if (pid < 0)
 			stop("fork");
+		if (!pid && writers == 1)
+			alone(op);
 		if (!pid)
-			writer(w, writers, op, n);
+			together(w, op);
 	}
 	for (int w = 0; w < writers; w++) {
 		int status;
@@ -202,15 +254,12 @@ static double measure(int writers, void (*op)(int), int n)
 		if (wait(&status) < 0 || status)
 			exit(1);
 	}
-	if (writers == 1)
-		return shared->ns[0];
-	/* 0: they were never at it together */
-	return shared->ns[0] && shared->ns[1] ? (shared->ns[0] + shared->ns[1]) / 2 : -1;
+	return shared->ns;
 }
 
 static double empty_loop;
 
-static void row(const char *name, void (*op)(int), int n)
+static void row(const char *name, void (*op)(int))
 {
 	double one, two, less;
 
@@ -220,8 +269,8 @@ static void row(const char *name, void (*op)(int), int n)
 			stop(name);
 	}
 	less = op ? 0 : empty_loop;
-	one = measure(1, op, n) - less;
-	two = sysconf(_SC_NPROCESSORS_ONLN) > 1 ? measure(2, op, n) : -1;
+	one = measure(1, op) - less;
+	two = sysconf(_SC_NPROCESSORS_ONLN) > 1 ? measure(2, op) : -1;
 	if (two > 0)
 		two = two > less ? two - less : 0;
 	if (!strcmp(name, "empty")) {
@@ -260,23 +309,22 @@ int main(int argc, char **argv)
 		if (bpf_map_update_elem(map_fd(filled[i]), &(uint32_t){1}, value, BPF_ANY))
 			stop(filled[i]);
 	for (size_t i = 0; i < sizeof(programs) / sizeof(programs[0]); i++)
-		row(programs[i], NULL, 0);
+		row(programs[i], NULL);
 
 	map = map_fd("percpu_array");
-	row("read_percpu", read_percpu, 20000);
+	row("read_percpu", read_percpu);
 	map = map_fd("locked_array");
-	row("read_locked", read_locked, 20000);
-	row("write_locked", write_locked, 20000);
+	row("read_locked", read_locked);
+	row("write_locked", write_locked);
 	outer = map_fd("outer");
 	inner[0] = map_fd("inner");
 	inner[1] = map_fd("inner_too");
-	/* the kernel waits for milliseconds in each */
-	row("swap", swap, 4);
+	row("swap", swap);
 	fd = bpf_map_create(BPF_MAP_TYPE_ARRAY, "counter", 4, 8, 1, &mmapable);
 	counter = fd < 0 ? MAP_FAILED : mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	if (counter == MAP_FAILED)
 		stop("counter");
-	row("mmap_atomic", mmap_atomic, 200000);
-	row("mmap_store", mmap_store, 200000);
+	row("mmap_atomic", mmap_atomic);
+	row("mmap_store", mmap_store);
 	return 0;
 }

@@ -51,14 +51,18 @@ const char *shmap_version(void) SHMAP_WEAK;
  *
  * The counts are of all processes together. Each is one that was true at some moment
  * during the call; they are not of one moment. A process that is killed inside an
- * operation may have done it without counting it: evictions, failed and lost may then be
- * one too small. entries is exact, but for BLOOM_FILTER.
+ * operation may have done it without counting it: evictions, failed, lost and changes may then be
+ * one too small. (Inside the commit of a transaction, which another process then ends: changes may
+ * count twice what had been done.) entries is exact, but for BLOOM_FILTER. changes has what was
+ * done through bpf(2), by transactions and by programs' helpers, not stores through pointers and
+ * mappings; lookups leave nothing that could be counted.
  */
 struct shmap_map_stats {
 	uint64_t entries;   /* that are there now */
 	uint64_t evictions; /* that gave way to new ones */
 	uint64_t failed;    /* updates refused because the map was full */
 	uint64_t lost;	    /* records that a ring buffer had no room for */
+	uint64_t changes;   /* updates, deletes, pushes, pops and records */
 };
 
 /*

@@ -1,6 +1,12 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # bash completion for shmap(1)
 
+# Names and ids of the maps that there are.
+_shmap_maps()
+{
+	"${COMP_WORDS[0]}" top --once --delay 0.05 2>/dev/null | awk 'NR > 2 && NF > 8 { print $2; print $1 }'
+}
+
 _shmap()
 {
 	local cur prev verb i
@@ -47,7 +53,7 @@ _shmap()
 		;;
 	-s | --sort)
 		if [[ $verb == top ]]; then
-			mapfile -t COMPREPLY < <(compgen -W 'changes count entries evicted lost open name id' -- "$cur")
+			mapfile -t COMPREPLY < <(compgen -W 'ops changed count entries open evicted lost waits name id' -- "$cur")
 			return
 		fi
 		;;
@@ -71,13 +77,17 @@ _shmap()
 		mapfile -t COMPREPLY < <(compgen -W '-p --pid -s --stats -h --help --' -- "$cur")
 		;;
 	top)
-		mapfile -t COMPREPLY < <(compgen -W '-d --delay -n --rounds -s --sort -1 --once -h --help' -- "$cur")
+		if [[ $cur == -* ]]; then
+			mapfile -t COMPREPLY < <(compgen -W '-d --delay -n --rounds -s --sort -1 --once -h --help' -- "$cur")
+		else
+			mapfile -t COMPREPLY < <(compgen -W "$(_shmap_maps)" -- "$cur")
+		fi
 		;;
 	watch)
 		if [[ $cur == -* ]]; then
 			mapfile -t COMPREPLY < <(compgen -W '-j --json -n --count -h --help' -- "$cur")
 		else
-			mapfile -t COMPREPLY < <(compgen -W "$(cd "${SHMAP_DIR:-/dev/shm/shmap-$UID}/map" 2>/dev/null && echo [0-9]*)" -- "$cur"; compgen -f -- "$cur")
+			mapfile -t COMPREPLY < <(compgen -W "$(_shmap_maps)" -- "$cur"; compgen -f -- "$cur")
 		fi
 		;;
 	exec)

@@ -36,6 +36,9 @@ void cli_warn(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 int cli_usage(const struct verb *verb, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 int cli_help(const struct verb *verb);
 
+/* A map by its id, its name, or where it is pinned: an fd, or < 0 after a sentence. */
+int cli_map_open(const char *arg);
+
 /* On a terminal only: one line that replaces itself; NULL removes it. */
 void cli_progress(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 

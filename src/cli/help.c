@@ -40,7 +40,7 @@ const struct verb verb_help = {
 		"           or its packet programs over a capture\n"
 		"  exec     run a program that uses libbpf, or bpftool, on shmap\n"
 		"  trace    run a command as the source of events for loaders elsewhere\n"
-		"  top      a live view of the maps: changes, evictions, who has them open\n"
+		"  top      a live view of the maps: operations, evictions, who has them open\n"
 		"  watch    a map's changes, as they happen\n"
 		"  doctor   what works on this machine, and what to do about the rest\n"
 		"  help     this text, or that of a verb\n"

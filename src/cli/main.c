@@ -148,6 +148,7 @@ static const struct verb *verb_find(const char *name)
 int main(int argc, char **argv)
 {
 	const struct verb *verb;
+	static char name[32];
 
 	if (argc < 2) {
 		cli_help(&verb_help);
@@ -166,5 +167,8 @@ int main(int argc, char **argv)
 	}
 	if (argv[1][0] == '-')
 		argc = 2;
+	/* what getopt(3) complains as */
+	snprintf(name, sizeof(name), "shmap %s", verb->name);
+	argv[1] = name;
 	return verb->main(verb, argc - 1, argv + 1);
 }

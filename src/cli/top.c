@@ -11,6 +11,7 @@
 #include <strings.h>
 #include <time.h>
 #include <unistd.h>
+#include <bpf/bpf.h>
 #ifdef HAVE_CURSES
 #include <curses.h>
 #include <locale.h>
@@ -50,11 +51,17 @@ struct sort_key {
 		return a->field > b->field ? -1 : a->field < b->field;                             \
 	}
 LARGEST_FIRST(entries, entries)
-LARGEST_FIRST(changes, changes)
+LARGEST_FIRST(changed, changed)
 LARGEST_FIRST(count, increase)
 LARGEST_FIRST(evictions, evictions)
 LARGEST_FIRST(lost, lost)
+LARGEST_FIRST(waits, lock_waits)
 LARGEST_FIRST(open, openers)
+
+static int by_ops(const struct top_map *a, const struct top_map *b)
+{
+	return a->ops > b->ops ? -1 : a->ops < b->ops ? 1 : by_changed(a, b);
+}
 
 static int by_id(const struct top_map *a, const struct top_map *b)
 {
@@ -67,9 +74,10 @@ static int by_name(const struct top_map *a, const struct top_map *b)
 }
 
 static const struct sort_key sort_keys[] = {
-	{"changes", 'c', by_changes},	{"count", 'u', by_count}, {"entries", 'e', by_entries},
-	{"evicted", 'v', by_evictions}, {"lost", 'l', by_lost},	  {"open", 'o', by_open},
-	{"name", 'n', by_name},		{"id", 'i', by_id},
+	{"ops", 'p', by_ops},	      {"changed", 'c', by_changed}, {"count", 'u', by_count},
+	{"entries", 'e', by_entries}, {"open", 'o', by_open},	    {"evicted", 'v', by_evictions},
+	{"lost", 'l', by_lost},	      {"waits", 'w', by_waits},	    {"name", 'n', by_name},
+	{"id", 'i', by_id},
 };
 #define SORTS ((int)(sizeof(sort_keys) / sizeof(sort_keys[0])))
 
@@ -102,23 +110,53 @@ static void __attribute__((format(printf, 2, 3))) say(int style, const char *fmt
 	screen.row++;
 }
 
+/* In five characters. */
 static const char *amount(char *buf, size_t size, double v)
 {
-	static const char unit[] = " kMGT";
+	static const char unit[] = " kMGTPE";
 	int u = 0;
 
-	while (v >= 99999.5 && u < 4)
+	while (v >= (u ? 999.5 : 9999.5) && u < 6)
 		v /= 1000, u++;
 	if (u)
-		snprintf(buf, size, "%.0f%c", v, unit[u]);
+		snprintf(buf, size, "%.*f%c", v < 99.95 ? 1 : 0, v, unit[u]);
 	else
 		snprintf(buf, size, "%.*f", v < 10 && v != floor(v) ? 1 : 0, v);
 	return buf;
 }
 
+/* Entries of max; what has no number of entries has "-". */
+static void fullness(const struct top_map *m, char *out, size_t size)
+{
+	char a[2][16];
+
+	if (!m->counted || m->info.type == BPF_MAP_TYPE_RINGBUF)
+		snprintf(out, size, "-/%u", m->info.max_entries);
+	else if (m->entries < 100000 && m->info.max_entries < 100000)
+		snprintf(out, size, "%llu/%u", (unsigned long long)m->entries, m->info.max_entries);
+	else
+		snprintf(out, size, "%s/%s", amount(a[0], 16, (double)m->entries),
+			 amount(a[1], 16, m->info.max_entries));
+}
+
+/* Some of those who have it open, by name. */
+static void who(const struct top_map *m, char *out, size_t size)
+{
+	char comm[32];
+	size_t at = 0;
+
+	out[0] = '\0';
+	for (unsigned int i = 0; i < m->openers && i < 3 && at < size; i++) {
+		top_comm(m->opener[i], comm, sizeof(comm));
+		at += (size_t)snprintf(out + at, size - at, "%s%s", i ? " " : "", comm);
+	}
+	if (m->openers > 3 && at < size)
+		snprintf(out + at, size - at, " ...");
+}
+
 static void draw_list(struct top *t)
 {
-	char a[6][16], entries[32];
+	char a[7][16], entries[40], names[128];
 	unsigned int first = 0, shown;
 
 	qsort(t->map, t->n, sizeof(*t->map), in_order);
@@ -132,29 +170,28 @@ static void draw_list(struct top *t)
 	say(TITLE, "shmap top: %s, %u map%s, sorted by %s%s", rundir_path(), t->n,
 	    t->n == 1 ? "" : "s", sort_keys[top_options.sort].name,
 	    top_options.reverse ? ", reversed" : "");
-	say(HEAD, "%5s %-15s %-14s %17s %9s %8s %4s %8s %8s %8s %7s", "ID", "NAME", "TYPE",
-	    "ENTRIES/MAX", "CHANGES/S", "COUNT/S", "OPEN", "EVICTED", "LOST", "REFUSED", "WAITS");
+	/* what is asked for most comes first: 80 columns end behind WAITS */
+	say(HEAD, "%5s %-15s %-13s %11s %6s %4s %7s %5s %5s %9s %7s %7s %s", "ID", "NAME", "TYPE",
+	    "ENTRIES/MAX", "OPS/S", "OPEN", "EVICTED", "LOST", "WAITS", "CHANGED/S", "COUNT/S",
+	    "REFUSED", "OPEN IN");
 	shown = screen.rows > 3 ? (unsigned int)screen.rows - 3 : t->n;
 	if (top_options.chosen >= shown)
 		first = top_options.chosen - shown + 1;
 	for (unsigned int i = first; i < t->n && i < first + shown; i++) {
 		const struct top_map *m = &t->map[i];
 
-		if (m->counted)
-			snprintf(entries, sizeof(entries), "%llu/%u",
-				 (unsigned long long)m->entries, m->info.max_entries);
-		else
-			snprintf(entries, sizeof(entries), "-/%u", m->info.max_entries);
+		fullness(m, entries, sizeof(entries));
+		who(m, names, sizeof(names));
 		say(screen.rows && i == top_options.chosen ? CHOSEN
-		    : m->changes			   ? HOT
+		    : m->ops || m->changed		   ? HOT
 							   : PLAIN,
-		    "%5u %-15s %-14.14s %17s %8s%c %8s %4u %8s %8s %8s %7s", m->info.id,
-		    m->info.name, m->type, entries, amount(a[0], 16, m->changes),
-		    m->look.cut ? '+' : ' ', m->numeric ? amount(a[1], 16, m->increase) : "-",
-		    m->openers, m->counted ? amount(a[2], 16, (double)m->evictions) : "-",
-		    m->counted ? amount(a[3], 16, (double)m->lost) : "-",
-		    m->counted ? amount(a[4], 16, (double)m->failed) : "-",
-		    amount(a[5], 16, (double)m->lock_waits));
+		    "%5u %-15s %-13.13s %11s %6s %4u %7s %5s %5s %8s%c %7s %7s %s", m->info.id,
+		    m->info.name, m->type, entries, m->ops_counted ? amount(a[0], 16, m->ops) : "-",
+		    m->openers, m->counted ? amount(a[1], 16, (double)m->evictions) : "-",
+		    m->counted ? amount(a[2], 16, (double)m->lost) : "-",
+		    amount(a[3], 16, (double)m->lock_waits), amount(a[4], 16, m->changed),
+		    m->look.cut ? '+' : ' ', m->numeric ? amount(a[5], 16, m->increase) : "-",
+		    m->counted ? amount(a[6], 16, (double)m->failed) : "-", names);
 	}
 	if (!t->n)
 		say(PLAIN, "there are no maps");
@@ -222,13 +259,19 @@ static void draw_map(struct top *t)
 	say(TITLE, "map %u %s: %s, key %u, value %u bytes, %llu of %u entries", m->info.id,
 	    m->info.name, m->type, m->info.key_size, m->info.value_size,
 	    (unsigned long long)m->entries, m->info.max_entries);
-	say(PLAIN, "%s changes/s%s, evicted %llu (%s/s), refused %llu, lost %llu (%s/s)",
-	    amount(a[0], 16, m->changes), m->look.cut ? " in the part that is looked at" : "",
+	if (m->ops_counted)
+		say(PLAIN, "%s operations/s, %llu since it was made", amount(a[0], 16, m->ops),
+		    (unsigned long long)m->operations);
+	say(PLAIN, "%s elements changed/s%s, evicted %llu (%s/s), refused %llu, lost %llu (%s/s)",
+	    amount(a[0], 16, m->changed), m->look.cut ? " in the part that is looked at" : "",
 	    (unsigned long long)m->evictions, amount(a[1], 16, m->evicted),
 	    (unsigned long long)m->failed, (unsigned long long)m->lost,
 	    amount(a[2], 16, m->lost_rate));
 	if (m->lock_owner)
 		say(PLAIN, "locked by thread %u, waited for %llu times", m->lock_owner,
+		    (unsigned long long)m->lock_waits);
+	else if (m->lock_waits)
+		say(PLAIN, "not locked; its lock was waited for %llu times",
 		    (unsigned long long)m->lock_waits);
 	draw_openers(m);
 	if (!m->walked) {
@@ -278,16 +321,21 @@ static void wait_delay(void)
 	nanosleep(&t, NULL);
 }
 
-/* A map by its id or its name; 0: there is none. */
-static uint32_t find_map(const struct top *t, const char *what)
+/* The id of the map that is to be shown alone; 0: it has been said why not. */
+static uint32_t find_map(const char *what)
 {
-	char *end;
-	unsigned long id = strtoul(what, &end, 10);
+	struct bpf_map_info info = {0};
+	uint32_t len = sizeof(info);
+	int fd = cli_map_open(what);
 
-	for (unsigned int i = 0; i < t->n; i++)
-		if (*end ? !strcmp(t->map[i].info.name, what) : t->map[i].info.id == id)
-			return t->map[i].info.id;
-	return 0;
+	if (fd < 0)
+		return 0;
+	if (bpf_obj_get_info_by_fd(fd, &info, &len)) {
+		cli_error("%s: this is no map", what);
+		info.id = 0;
+	}
+	close(fd);
+	return info.id;
 }
 
 static int failed(int err)
@@ -334,7 +382,7 @@ static void curses_line(int style, const char *text)
 static void redraw(struct top *t)
 {
 	static const char list_help[] = "q quit  Enter map  up/down choose  s/S sort  r reverse  "
-					"c u e v l o n i by column";
+					"p c u e o v l w n i: by column";
 	static const char map_help[] = "q quit  Esc back";
 
 	erase();
@@ -504,8 +552,8 @@ static int top_main(const struct verb *verb, int argc, char **argv)
 					break;
 			if (top_options.sort == SORTS)
 				return cli_usage(verb,
-						 "maps are sorted by changes, count, entries, "
-						 "evicted, lost, open, name or id");
+						 "maps are sorted by ops, changed, count, entries, "
+						 "open, evicted, lost, waits, name or id");
 			break;
 		case '1':
 			top_options.once = true;
@@ -517,19 +565,18 @@ static int top_main(const struct verb *verb, int argc, char **argv)
 		}
 	}
 	if (argc - optind > 1)
-		return cli_usage(verb, "one map at most");
+		return cli_usage(
+			verb, "top takes one map at most: its id, its name, or where it is pinned");
 	if (cli_rundir())
 		return CLI_FAILED;
-	err = top_look(&t, 0);
+	if (optind < argc) {
+		top_options.view = find_map(argv[optind]);
+		if (!top_options.view)
+			return CLI_FAILED;
+	}
+	err = top_look(&t, top_options.view);
 	if (err)
 		return failed(err);
-	if (optind < argc) {
-		top_options.view = find_map(&t, argv[optind]);
-		if (!top_options.view) {
-			top_free(&t);
-			return cli_error("there is no map '%s' in %s", argv[optind], rundir_path());
-		}
-	}
 	err = top_options.once || !on_terminal() ? print_once(&t) : live(&t);
 	top_free(&t);
 	return err;
@@ -543,25 +590,31 @@ const struct verb verb_top = {
 		"\n"
 		"Shows the maps of the runtime directory and what happens to them, until q is "
 		"pressed; of\n"
-		"MAP (an id or a name) the hottest keys and a histogram. Without a terminal, or on "
-		"a dumb\n"
-		"one, it prints that once.\n"
+		"MAP (an id, a name, or where it is pinned) the hottest keys and a histogram. "
+		"Without a\n"
+		"terminal, or on a dumb one, it prints that once.\n"
 		"\n"
 		"  -d, --delay SECONDS  between two looks (1)\n"
 		"  -n, --rounds N       end after N looks\n"
-		"  -s, --sort COLUMN    changes, count, entries, evicted, lost, open, name, id\n"
+		"  -s, --sort COLUMN    ops, changed, count, entries, open, evicted, lost, waits, "
+		"name, id\n"
 		"  -1, --once           print once, also on a terminal\n"
 		"  -h, --help           this text\n"
 		"\n"
-		"CHANGES/S counts the elements that are new, gone or other than at the last look "
-		"(of the\n"
-		"first 4096: '+'), COUNT/S what numbers have gone up by; WAITS is of "
-		"bpf_map_lock().\n"
+		"OPS/S counts operations that change the map: updates, deletes, pushes, pops, "
+		"records.\n"
+		"Lookups leave no trace, nor do stores to an array or through a pointer: '-' is a "
+		"type that\n"
+		"has nothing else. CHANGED/S is what can be seen of those: elements that are new, "
+		"gone or\n"
+		"other than at the last look (of the first 4096: '+'); COUNT/S, what numbers have "
+		"gone up\n"
+		"by. WAITS is of bpf_map_lock().\n"
 		"\n"
 		"Keys: up and down choose, Enter shows a map, Esc goes back; s and S sort by the "
 		"next or\n"
-		"previous column, c u e v l o n i by one of them, r reverses; space looks at once; "
-		"q quits.\n"
+		"previous column, p c u e o v l w n i by one of them, r reverses; space looks at "
+		"once; q quits.\n"
 		"\n"
 		"Examples:\n"
 		"  shmap top\n"

@@ -30,11 +30,11 @@ struct top_look {
 struct top_map {
 	struct bpf_map_info info;
 	char type[32];
-	bool walked, numeric, counted;
-	uint64_t entries, evictions, failed, lost;
-	uint64_t lock_waits;			      /* for bpf_map_lock() */
-	uint32_t lock_owner;			      /* a thread; 0: nobody */
-	double changes, increase, evicted, lost_rate; /* per second, between two looks */
+	bool walked, numeric, counted, ops_counted;
+	uint64_t entries, evictions, failed, lost, operations;
+	uint64_t lock_waits;				   /* for bpf_map_lock() */
+	uint32_t lock_owner;				   /* a thread; 0: nobody */
+	double ops, changed, increase, evicted, lost_rate; /* per second, between two looks */
 	struct top_look look;
 	pid_t opener[TOP_OPENERS];
 	unsigned int openers; /* may be more than are listed */

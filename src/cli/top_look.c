@@ -169,12 +169,15 @@ static void compare(struct top_map *m, struct top_map *before, double seconds)
 	/* those that are gone, where both looks have seen all */
 	if (!before->look.cut && !m->look.cut)
 		changed += before->look.n - same;
-	m->changes = changed / seconds;
+	m->changed = changed / seconds;
+	/* (the part of a count that is only near may come in later) */
+	if (m->operations > before->operations)
+		m->ops = (m->operations - before->operations) / seconds;
 	m->increase = increase / seconds;
 	m->evicted = (m->evictions - before->evictions) / seconds;
 	m->lost_rate = (m->lost - before->lost) / seconds;
 	if (!m->walked && m->entries != before->entries)
-		m->changes = (m->entries > before->entries ? m->entries - before->entries
+		m->changed = (m->entries > before->entries ? m->entries - before->entries
 							   : before->entries - m->entries) /
 			     seconds;
 }
@@ -252,6 +255,8 @@ static int look_at_map(int fd, struct top_map *m, uint32_t view)
 	m->evictions = stats.evictions;
 	m->failed = stats.failed;
 	m->lost = stats.lost;
+	m->operations = stats.changes;
+	m->ops_counted = stats.counts_changes;
 	m->walked = walkable(m->info.type);
 	m->numeric = m->walked && is_number(m->info.value_size);
 	if (m->walked)

@@ -250,63 +250,6 @@ static int take(struct watching *w, const struct shmap_event *e)
 	return look_at_all(w, true);
 }
 
-static int map_by_name(const char *name)
-{
-	struct bpf_map_info info;
-	uint32_t id = 0, len;
-	int fd, found = -1;
-
-	while (!bpf_map_get_next_id(id, &id)) {
-		fd = bpf_map_get_fd_by_id(id);
-		if (fd < 0)
-			continue;
-		memset(&info, 0, sizeof(info));
-		len = sizeof(info);
-		if (bpf_obj_get_info_by_fd(fd, &info, &len) ||
-		    strncmp(info.name, name, sizeof(info.name) - 1)) {
-			close(fd);
-			continue;
-		}
-		if (found >= 0) {
-			close(fd);
-			close(found);
-			cli_error("there are several maps named '%s': name one by its id "
-				  "('shmap exec -- bpftool map' lists them)",
-				  name);
-			return -1;
-		}
-		found = fd;
-	}
-	if (found < 0)
-		cli_error("there is no map named '%s'", name);
-	return found;
-}
-
-/* By id, by pin, or by name. < 0: it has been said why. */
-static int map_open_arg(const char *arg)
-{
-	static const char mount[] = "/sys/fs/bpf";
-	char path[4096], *end;
-	unsigned long id = strtoul(arg, &end, 10);
-	int fd;
-
-	if (*arg && !*end) {
-		fd = id <= UINT32_MAX ? bpf_map_get_fd_by_id((uint32_t)id) : -1;
-		if (fd < 0)
-			cli_error("there is no map with id %s", arg);
-		return fd;
-	}
-	if (!strchr(arg, '/'))
-		return map_by_name(arg);
-	snprintf(path, sizeof(path), "%s%s%s", *arg == '/' ? "" : mount, *arg == '/' ? "" : "/",
-		 arg);
-	fd = bpf_obj_get(path);
-	if (fd < 0)
-		cli_error("%s: %s", arg,
-			  errno == ENOENT ? "nothing is pinned there" : strerror(errno));
-	return fd;
-}
-
 static int watch_begin(struct watching *w, int fd)
 {
 	struct bpf_map_info info = {0};
@@ -409,7 +352,7 @@ static int watch_main(const struct verb *verb, int argc, char **argv)
 	if (err)
 		return err;
 	libbpf_set_print(NULL);
-	fd = map_open_arg(argv[optind]);
+	fd = cli_map_open(argv[optind]);
 	if (fd < 0)
 		return CLI_FAILED;
 	err = watch_begin(&w, fd);

@@ -309,6 +309,8 @@ static int bloom_stats(struct map *m, struct map_stats *stats)
 
 	for (int i = 0; i < BLOOM_COUNTS; i++)
 		stats->entries += load_relaxed(&counts[i].added);
+	stats->changes = stats->entries;
+	stats->counts_changes = true;
 	return 0;
 }
 

@@ -206,13 +206,30 @@ void htab_key_at(struct map *m, const void *value, void *key)
 	memcpy(key, htab_elem(m, (uint32_t)index)->key, m->attr.key_size);
 }
 
+static uint64_t changes(const struct stripe *st)
+{
+	uint64_t high;
+	uint16_t low;
+
+	do { /* low may go once round in between */
+		high = load_acquire(&st->count_high);
+		low = load_acquire(&st->count_low);
+	} while (load_relaxed(&st->count_high) != high);
+	return htab_count_steps(high, low) * HTAB_COUNT_STEP + low % HTAB_COUNT_STEP +
+	       load_relaxed(&st->count_unlocked);
+}
+
 int htab_stats(struct map *m, struct map_stats *stats)
 {
 	uint32_t i;
 
-	*stats = (struct map_stats){.entries = live_entries(m)};
-	for (i = 0; i < m->htab.stripes; i++)
-		stats->failed += load_relaxed(&htab_stripe(m, i)->failed);
+	*stats = (struct map_stats){.entries = live_entries(m), .counts_changes = true};
+	for (i = 0; i < m->htab.stripes; i++) {
+		const struct stripe *st = htab_stripe(m, i);
+
+		stats->failed += load_relaxed(&st->failed);
+		stats->changes += changes(st);
+	}
 	return 0;
 }
 

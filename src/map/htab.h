@@ -185,7 +185,8 @@ struct stripe {
 	 * free list's head (low half) and of limbo's (high half). */
 	uint64_t heads;
 	uint32_t arrivals;  /* times that capacity came to this stripe */
-	uint32_t limbo_len; /* a hint */
+	uint16_t limbo_len; /* a hint */
+	uint16_t count_low; /* of the changes: htab_count() */
 	struct intent intent;
 	/* the second */
 	uint64_t gift;	 /* see htab_pool.c */
@@ -193,7 +194,9 @@ struct stripe {
 	uint32_t failed; /* updates refused for want of room */
 	uint32_t staged; /* its staged value has pages */
 	uint32_t pad0;
-	uint64_t pad[5];
+	uint64_t count_high;
+	uint64_t count_unlocked; /* changes that were made without this stripe's lock */
+	uint64_t pad[3];
 };
 
 _Static_assert(sizeof(struct htab_head) == CACHE_LINE, "the head has its own line");
@@ -214,6 +217,37 @@ static inline struct stripe *htab_stripe(const struct map *m, uint32_t i)
 static inline struct bucket *htab_bucket(const struct map *m, uint32_t i)
 {
 	return (struct bucket *)(m->obj.base + m->htab.bucket_off) + i;
+}
+
+/* count_high is in these. Its lower two bits and the upper two of count_low are the same. */
+#define HTAB_COUNT_STEP (1U << 14)
+
+/* Where count_high ought to be: it may be a step or two behind. */
+static inline uint64_t htab_count_steps(uint64_t high, uint16_t low)
+{
+	return high + ((low / HTAB_COUNT_STEP - high) & 3);
+}
+
+/*
+ * Under the stripe's lock: one more update or delete, in the line that is being written anyway.
+ * Who is killed between the two stores leaves nothing wrong: readers see that high is behind, and
+ * the next step makes up for it.
+ */
+static inline __attribute__((always_inline)) void htab_count(struct stripe *st)
+{
+	uint16_t low = (uint16_t)(load_relaxed(&st->count_low) + 1);
+
+	store_relaxed(&st->count_low, low);
+	if (unlikely(!(low % HTAB_COUNT_STEP)))
+		store_release(&st->count_high, htab_count_steps(st->count_high, low));
+}
+
+/* The same for who changes a value under its own lock. */
+static inline void htab_count_unlocked(struct map *m, uint64_t hash)
+{
+	uint32_t stripe = (uint32_t)hash & (m->htab.buckets - 1) & (m->htab.stripes - 1);
+
+	fetch_add_relaxed(&htab_stripe(m, stripe)->count_unlocked, 1ULL);
 }
 
 /* May the bucket be looked at? */

@@ -165,6 +165,9 @@ place_commit(struct map *m, const struct htab_shape s, struct htab_place *p,
 		gift_room_comes(htab_room(m));
 	htab_commit(m, s.lru, st, p->stripe, &in, p->where, e, next, htab_elem_at(m, in.elem1),
 		    !p->held);
+	/* What gives way to an insert is no change of its own. */
+	if (!(s.lru && p->evicted))
+		htab_count(st);
 	if (s.lru)
 		htab_lru_changed(m, p->stripe, new_elem ? new_elem->index + 1 : 0,
 				 p->evicted ? 0 : in.elem1);
@@ -244,6 +247,8 @@ static int update_in_place(struct map *m, const void *key, uint64_t hash, const 
 		if (flags & BPF_NOEXIST)
 			return -EEXIST;
 		ret = htab_write_locked(m, hit.index, hit.gen, value);
+		if (ret > 0)
+			htab_count_unlocked(m, hash);
 		if (ret)
 			return ret;
 	}
@@ -402,6 +407,7 @@ again:
 			swap->before(swap->arg, load_relaxed(word));
 			/* In place, as the kernel does: one word. */
 			exchange_seq_cst(word, *(const uint64_t *)value);
+			htab_count(st);
 			goto out;
 		}
 		if (htab_in_place(s, st)) {
@@ -409,6 +415,7 @@ again:
 				   value, s.value_size);
 			if (s.lru)
 				store_relaxed(&htab_elem(m, link_index1(p.link) - 1)->stamp, 1);
+			htab_count(st);
 			goto out;
 		}
 		if (only_cpu >= 0) {
@@ -418,6 +425,8 @@ again:
 					 value);
 			if (s.lru)
 				htab_lru_touch(m, htab_elem(m, link_index1(p.link) - 1));
+			if (likely(!ret))
+				htab_count(st);
 			goto out;
 		}
 	} else {

@@ -173,13 +173,15 @@ static int htab_reserve(struct map *m, struct gate_plan *plan)
 	return gift_reserve(m, &htab_gifts, m->htab.stripes, sums);
 }
 
-/* Behind the gate nobody else counts. */
+/* Behind the gate nobody else counts evictions. It has been counted as a delete. */
 static void htab_evicted(struct map *m, const void *key)
 {
 	uint32_t bucket = htab_key_bucket(m, htab_key_hash(m, key));
-	struct lru_order *o = htab_lru_order(m, bucket & (m->htab.stripes - 1));
+	uint32_t stripe = bucket & (m->htab.stripes - 1);
+	struct lru_order *o = htab_lru_order(m, stripe);
 
 	store_relaxed(&o->evictions, load_relaxed(&o->evictions) + 1);
+	fetch_add_relaxed(&htab_stripe(m, stripe)->count_unlocked, -1ULL);
 }
 
 static bool cas_word(void *value, uint32_t size, uint64_t old, uint64_t new)

@@ -273,6 +273,8 @@ int htab_modify(struct map *m, const void *key, void *copy, int (*fn)(void *, vo
 		lock_release(lock_word(m, hit.index));
 		if (ret == -ESTALE)
 			continue;
+		if (!ret)
+			htab_count_unlocked(m, hash);
 		if (ret != -EAGAIN)
 			return ret;
 		htab_reclaim(m);

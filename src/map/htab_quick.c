@@ -107,6 +107,7 @@ INLINE void spot_commit(struct map *m, const struct htab_shape s, const struct s
 	/* A new element in a replaced one's place is followed by what the old one was: in a
 	 * slot nothing. */
 	htab_commit(m, s.lru, at->st, at->stripe, &in, at->where, e, 0, at->e, true);
+	htab_count(at->st);
 	if (s.lru)
 		htab_lru_changed(m, at->stripe, e ? a->index + 1 : 0, in.elem1);
 }
@@ -175,6 +176,7 @@ INLINE int quick_change(struct map *m, const struct htab_shape s, const void *ke
 			htab_store(htab_plain_value(m, at.e), value, s.value_size);
 			if (s.lru)
 				store_relaxed(&at.e->stamp, 1);
+			htab_count(at.st);
 		} else {
 			if (s.lru)
 				htab_lru_fetch(m, link_index1(at.link) - 1);
@@ -395,6 +397,7 @@ INLINE int many_change(struct map *m, const struct htab_shape s, struct htab_man
 						   s.value_size);
 					if (s.lru)
 						store_relaxed(&e->stamp, 1);
+					htab_count(st);
 					ok = 1;
 				} else {
 					ok = many_replace(m, s, w, i, st);

@@ -105,9 +105,11 @@ static int lpm_stats(struct map *m, struct map_stats *stats)
 {
 	uint32_t i;
 
-	*stats = (struct map_stats){.entries = live(m)};
-	for (i = 0; i < m->lpm.parts; i++)
+	*stats = (struct map_stats){.entries = live(m), .counts_changes = true};
+	for (i = 0; i < m->lpm.parts; i++) {
 		stats->failed += load_relaxed(&lpm_part(m, i)->failed);
+		stats->changes += load_relaxed(&lpm_part(m, i)->changes);
+	}
 	return 0;
 }
 

@@ -171,7 +171,8 @@ struct lpm_part {
 	uint64_t failed;    /* updates refused for want of room */
 	uint32_t limbo_len; /* a hint */
 	uint32_t grow_at;   /* elements from which a finer table is worth while; 0: not known */
-	uint32_t pad1[12];
+	uint64_t changes;   /* updates and deletes */
+	uint32_t pad1[10];
 	struct lpm_intent intent;
 };
 

@@ -188,6 +188,7 @@ static void change_commit(struct map *m, const struct lpm_place *p)
 	store_release(&part->seq, part->seq + 1);
 	store_release(word, (uint32_t)in->link);
 	lpm_recover_part(m, p->part); /* counts again, and puts away */
+	store_relaxed(&part->changes, part->changes + 1);
 }
 
 static void elem_fill(struct map *m, uint32_t elem, const struct lpm_key *k, const void *value)

@@ -286,6 +286,8 @@ struct map_stats {
 	uint64_t evictions;	/* elements that gave way to others (LRU) */
 	uint64_t failed;	/* updates refused for want of room */
 	uint64_t lost;		/* ring buffers: records refused or overwritten */
+	uint64_t changes;	/* updates, deletes, pushes, pops, records */
+	bool counts_changes;
 };
 
 /* One batch command; user pointers, as in union bpf_attr. */

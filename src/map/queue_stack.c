@@ -2,8 +2,8 @@
 /*
  * BPF_MAP_TYPE_QUEUE and BPF_MAP_TYPE_STACK.
  *
- *   offset 0     struct queue_cold: what is counted outside the lock
- *   offset 64    struct queue_hot: lock, state, what is counted under the lock
+ *   offset 0     struct queue_cold: what is seldom counted
+ *   offset 64    struct queue_hot: lock, state, what each operation counts
  *   offset 96    the ring: max_entries + 1 slots of value_size bytes, side by side;
  *                the first ones share the line of the lock, which is all that a
  *                short queue of small values touches
@@ -55,15 +55,16 @@
 #define QUEUE_READ_TRIES_MAX 100000
 
 struct queue_cold {
-	uint64_t failed; /* pushes into a full map */
+	uint64_t failed;  /* pushes into a full map */
+	uint64_t evicted; /* by pushes; under the lock */
 };
 
 struct queue_hot {
 	uint32_t lock;
 	uint32_t pages; /* from the file's beginning on, that are there */
 	uint64_t state;
-	uint64_t pushes; /* begun */
-	uint64_t evicted;
+	uint64_t pushes;  /* begun */
+	uint64_t changes; /* pushes and pops, done */
 };
 
 _Static_assert(sizeof(struct queue_hot) == 32, "half of the line is for values");
@@ -205,6 +206,12 @@ static inline void queue_unlock(struct map *m)
 	lock_release(&queue_hot(m)->lock);
 }
 
+/* Under the lock, behind the store of the state. */
+static inline void queue_count(struct queue_hot *q)
+{
+	store_relaxed(&q->changes, load_relaxed(&q->changes) + 1);
+}
+
 /* Under the lock. */
 static inline __attribute__((always_inline)) int queue_put(struct map *m, const void *value,
 							   uint64_t flags)
@@ -237,12 +244,13 @@ static inline __attribute__((always_inline)) int queue_put(struct map *m, const 
 		return -EIO;
 	if (unlikely(full)) {
 		state = state_make(state_at(m, state, 1), state_count(state));
-		store_relaxed(&q->evicted, load_relaxed(&q->evicted) + 1);
+		store_relaxed(&queue_cold(m)->evicted, load_relaxed(&queue_cold(m)->evicted) + 1);
 	} else {
 		state++;
 	}
 	/* The value before the state that has it. */
 	store_release(&q->state, state);
+	queue_count(q);
 	return 0;
 }
 
@@ -308,6 +316,7 @@ static inline __attribute__((always_inline)) int queue_pop(struct map *m, void *
 		store_release(
 			&q->state,
 			state_make(stack ? state_tail(state) : state_at(m, state, 1), count - 1));
+		queue_count(q);
 	}
 	queue_unlock(m);
 	return err;
@@ -406,8 +415,10 @@ static int queue_stats(struct map *m, struct map_stats *stats)
 	if (!state_good(m, state))
 		return queue_damaged(m);
 	stats->entries = state_count(state);
-	stats->evictions = load_relaxed(&queue_hot(m)->evicted);
+	stats->evictions = load_relaxed(&queue_cold(m)->evicted);
 	stats->failed = load_relaxed(&queue_cold(m)->failed);
+	stats->changes = load_relaxed(&queue_hot(m)->changes);
+	stats->counts_changes = true;
 	return 0;
 }
 

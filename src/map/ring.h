@@ -59,7 +59,7 @@ struct ring_shared {
 	uint64_t populated;   /* bytes of data that have pages */
 	uint64_t lost;	      /* records refused for want of room */
 	uint64_t overwritten; /* records that gave way to newer ones */
-	uint64_t rest;
+	uint64_t records;     /* that there ever were */
 	/* Read whenever records are published; written by who goes to sleep, and by who wakes him.
 	 */
 	uint32_t armed;

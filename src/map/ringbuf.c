@@ -286,6 +286,7 @@ static int64_t ring_take(struct map *m, uint64_t size, uint32_t own, bool *wake)
 	prefetch_write(m->ring.data + ((end + RING_AHEAD) & mask));
 	/* The header before the position, also for who takes the lock over. */
 	store_release(&s->reserve_pos, end);
+	store_relaxed(&s->records, load_relaxed(&s->records) + 1);
 	return pos;
 no_room:
 	*wake |= ring_show(m);
@@ -414,6 +415,8 @@ static int ringbuf_stats(struct map *m, struct map_stats *stats)
 {
 	stats->lost =
 		load_relaxed(&ring_shared(m)->lost) + load_relaxed(&ring_shared(m)->overwritten);
+	stats->changes = load_relaxed(&ring_shared(m)->records);
+	stats->counts_changes = true;
 	return 0;
 }
 

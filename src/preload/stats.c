@@ -13,5 +13,6 @@ EXPORT int shmap_map_stats(int fd, struct shmap_map_stats *stats, size_t size)
 	mine.evictions = counted.evictions;
 	mine.failed = counted.failed;
 	mine.lost = counted.lost;
+	mine.changes = counted.changes;
 	return result(err ? err : give_struct(stats, size, &mine, sizeof(mine)));
 }

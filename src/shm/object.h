@@ -28,7 +28,7 @@
 #include "shm/rundir.h"
 
 #define OBJECT_MAGIC "shmapobj"
-#define OBJECT_LAYOUT 2
+#define OBJECT_LAYOUT 3
 #define OBJECT_TRAILER_SIZE 4096
 #define OBJECT_BODY_SIZE 3072
 

@@ -107,9 +107,10 @@ static void add_stats(struct text *t, struct map *m)
 
 	if (!m->ops->stats || m->ops->stats(m, &stats))
 		return;
-	add(t, "entries:\t%llu\nevictions:\t%llu\nfailed:\t%llu\nlost:\t%llu\n",
+	add(t, "entries:\t%llu\nevictions:\t%llu\nfailed:\t%llu\nlost:\t%llu\nchanges:\t%llu\n",
 	    (unsigned long long)stats.entries, (unsigned long long)stats.evictions,
-	    (unsigned long long)stats.failed, (unsigned long long)stats.lost);
+	    (unsigned long long)stats.failed, (unsigned long long)stats.lost,
+	    (unsigned long long)stats.changes);
 }
 
 static int add_map(struct text *t, int fd)

@@ -495,6 +495,35 @@ elif claim == "every-verb-has-help":
         require(f"{verb}" in r.stdout, "and is listed")
     require(run("--version").stdout == run("version").stdout != "", "version")
 
+elif claim == "completion-knows-every-verb-and-option":
+    bash = shutil.which("bash")
+    if not bash:
+        skip("there is no bash")
+
+    def complete(*words):
+        script = ('source "$0"; COMP_WORDS=("$@"); COMP_CWORD=$((${#COMP_WORDS[@]} - 1)); _shmap; '
+                  'printf "%s\\n" "${COMPREPLY[@]}"')
+        source = f"{os.path.dirname(os.path.abspath(__file__))}/../../man/shmap.bash"
+        r = subprocess.run([bash, "-c", script, source, shmap, *words], capture_output=True, text=True, cwd=tmp)
+        require(r.returncode == 0 and not r.stderr, f"{words}: {r}")
+        return set(r.stdout.split())
+
+    verbs = set(re.findall(r"^  (\w+)  +\w", run("--help").stdout.split("\n\n")[2], re.M))
+    require(complete("") == verbs | {"--help", "--version"}, f"the verbs: {complete('')}")
+    require(complete("help", "") == verbs, "help VERB")
+    for verb in verbs:
+        options = set(re.findall(r"(?<![\w-])(--\w[\w-]*|-\w)(?=[, ]|$)", " ".join(
+            re.findall(r"^  (-.*?)(?:  |$)", run(verb, "--help").stdout, re.M))))
+        require(options <= complete(verb, "-"), f"{verb}: {options - complete(verb, '-')}")
+    sorts = run("top", "--help").stdout.split("--sort COLUMN")[1].split("\n")[0]
+    require(complete("top", "--sort", "") == set(re.findall(r"\w+", sorts)), "the columns")
+    changer = subprocess.Popen([f"{here}/changer"], text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    ids = set(changer.stdout.readline().split())
+    require(complete("top", "") == complete("watch", "") == ids | {"changing", "stored", "prefixes"},
+            f"maps: {complete('top', '')} {complete('watch', '')}")
+    changer.stdin.close()
+    require(changer.wait() == 0, "the maps were made")
+
 elif claim == "watch-prints-changes":
     changer = subprocess.Popen([f"{here}/changer"], text=True, stdin=subprocess.PIPE,
                                stdout=subprocess.PIPE)

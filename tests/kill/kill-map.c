@@ -158,6 +158,10 @@ static void setup(void *arg)
 	f->new = f->old;
 	if (f->op->expect)
 		f->op->expect(f, &f->new);
+	/* The next changes go on with the upper half of the count. */
+	for (uint32_t i = 0; is_hash(f) && i < f->m->htab.stripes; i++)
+		htab_stripe(f->m, i)->count_low = HTAB_COUNT_STEP - 1;
+	f->changes = kill_changes(f->m);
 }
 
 static bool same(const uint8_t a[2], const uint8_t b[2])
@@ -450,6 +454,8 @@ static enum kill_outcome check(void *arg)
 	struct fixture *f = arg;
 	bool ended = *op_ended, is_old = true, is_new = true, ok = true;
 	unsigned int mode = kill_point() % 5;
+	uint64_t counted = kill_changes(f->m) - f->changes;
+	uint32_t happened = 0;
 	struct state s;
 	int ret;
 
@@ -483,6 +489,7 @@ static enum kill_outcome check(void *arg)
 			}
 			is_old &= o;
 			is_new &= n;
+			happened += !o;
 		}
 		if (!(f->op->need & PARTIAL))
 			ok = ok && (is_old || is_new);
@@ -490,6 +497,11 @@ static enum kill_outcome check(void *arg)
 			kill_why("the operation had ended, and did not happen");
 			ok = false;
 		}
+		/* (What an evicting update has put there is not among the keys.) */
+		if (is_hash(f) && !(f->op->need & LRU))
+			ok = ok && kill_counted(counted, happened, ended);
+		else if (is_hash(f))
+			ok = ok && kill_counted(counted, 1, ended);
 		if (!(f->op->need & QUIET))
 			ended = is_new;
 		if (f->op->need & FULL && mode == 1 && !is_lru(f))
@@ -504,6 +516,8 @@ static enum kill_outcome check(void *arg)
 			ok = fail("recover", ret);
 	}
 	ok = ok && kill_valid(f->m, "in the end");
+	if (ok && kill_changes(f->m) - f->changes > 1000)
+		ok = fail("count of changes", (long)(kill_changes(f->m) - f->changes));
 	return !ok ? KILL_INVALID : ended ? KILL_NEW : KILL_OLD;
 }
 

@@ -35,6 +35,7 @@ struct fixture {
 	int fd;
 	uint32_t keys[KEYS_MAX];
 	struct state old, new;
+	uint64_t changes;
 };
 
 enum need {

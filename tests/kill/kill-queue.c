@@ -72,6 +72,7 @@ struct fixture {
 	struct map *m;
 	int fd;
 	struct state old, new;
+	uint64_t changes;
 };
 
 static uint32_t *op_ended;
@@ -287,6 +288,7 @@ static void setup(void *arg)
 	f->new = f->old;
 	if (f->op->expect)
 		f->op->expect(f, &f->new);
+	f->changes = kill_changes(f->m);
 }
 
 static bool fail(const char *what, long ret)
@@ -451,6 +453,7 @@ static enum kill_outcome check(void *arg)
 	bool ended = *op_ended, ok = true, is_old, is_new;
 	struct state s, old = f->old, new = f->new;
 	unsigned int mode = kill_point() % 3;
+	uint64_t counted = kill_changes(f->m) - f->changes;
 	int ret;
 
 	if (is_bloom(f))
@@ -485,6 +488,8 @@ static enum kill_outcome check(void *arg)
 		kill_why("the operation had ended, and did not happen");
 		ok = false;
 	}
+	if (ok && is_old != is_new)
+		ok = kill_counted(counted, is_new, ended);
 	if (!(f->op->need & QUIET))
 		ended = is_new;
 	ok = ok && exercise(f);

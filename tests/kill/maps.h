@@ -60,6 +60,24 @@ static inline bool kill_valid(struct map *m, const char *when)
 	return !ret;
 }
 
+static inline uint64_t kill_changes(struct map *m)
+{
+	struct map_stats stats = {0};
+
+	if (m->ops->stats)
+		m->ops->stats(m, &stats);
+	return stats.changes;
+}
+
+/* So many changes have happened: who died may not have counted the last one. */
+static inline bool kill_counted(uint64_t counted, uint64_t happened, bool ended)
+{
+	if (counted == happened || (!ended && counted + 1 == happened))
+		return true;
+	kill_why("%lu changes are counted of %lu", (unsigned long)counted, (unsigned long)happened);
+	return false;
+}
+
 static inline bool kill_recovered(struct map *m, const char *when)
 {
 	int ret = m->ops->recover(m);

@@ -52,6 +52,7 @@ static void check_counts(int fd, unsigned long long entries, unsigned long long 
 	CHECK_EQ(fdinfo(fd, "evictions"), (long long)evictions);
 	CHECK_EQ(fdinfo(fd, "failed"), (long long)failed);
 	CHECK_EQ(fdinfo(fd, "lost"), 0);
+	CHECK_EQ(fdinfo(fd, "changes"), (long long)s.changes);
 }
 
 static void queues(enum bpf_map_type type)

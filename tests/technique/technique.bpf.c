@@ -290,6 +290,50 @@ static __always_inline void swap_hash(struct ledger *l, __u32 w, __u32 key)
 	swap_count(l, bpf_map_lookup_elem(&outer_hash, &key));
 }
 
+/* ---- the same without the techniques ---- */
+
+static __always_inline void no_atomics(struct ledger *l, __u32 w, __u32 key)
+{
+	struct sizes *a = bpf_map_lookup_elem(&in_array, &key);
+
+	if (a)
+		*(volatile __u64 *)&a->eight += 1;
+}
+
+static __always_inline void no_lock(struct ledger *l, __u32 w, __u32 key)
+{
+	struct account *a = bpf_map_lookup_elem(&locked_array, &key);
+
+	if (!a)
+		return;
+	if (!whole(a))
+		l->torn++;
+	account_add(a, w);
+}
+
+/* In place, where others read. */
+static __always_inline void no_copy(struct ledger *l, __u32 w, __u32 key)
+{
+	struct version *v = bpf_map_lookup_elem(&versions, &key);
+	__u64 count;
+
+	if (!v)
+		return;
+	if (!version_whole(v))
+		l->torn++;
+	count = *(volatile __u64 *)&v->count + 1;
+	*(volatile __u64 *)&v->count = count;
+	for (int i = 0; i < 6; i++)
+		*(volatile __u64 *)&v->copies[i] = count;
+	*(volatile __u64 *)&v->inverted = ~count;
+}
+
+static __always_inline void no_swap(struct ledger *l, __u32 w, __u32 key)
+{
+	key = 0;
+	swap_count(l, bpf_map_lookup_elem(&outer_array, &key));
+}
+
 #define PROGRAM(name, function)                                                                    \
 	SEC("tc")                                                                                  \
 	int name(struct __sk_buff *ctx)                                                            \
@@ -318,3 +362,7 @@ PROGRAMS(spin_hash)
 PROGRAMS(rcu)
 PROGRAMS(swap_array)
 PROGRAMS(swap_hash)
+PROGRAMS(no_atomics)
+PROGRAMS(no_lock)
+PROGRAMS(no_copy)
+PROGRAMS(no_swap)

@@ -7,8 +7,9 @@
  *
  *   SHMAP_TEST_OPS    operations in all
  *
- * What is lost without the techniques the examples show (examples/NAME/), and their output is
- * compared: there the other process comes between the load and the store every time.
+ * The modes no-TECHNIQUE do without it, and end when something has been lost or torn: it could have
+ * been in the others. (So do the examples, where the other process comes between the load and the
+ * store every time.)
  */
 #include <fcntl.h>
 #include <sched.h>
@@ -43,6 +44,7 @@ struct mode {
 	void (*finish)(void);	   /* when all workers have ended */
 	void (*settle)(int w);	   /* after a death */
 	void (*check)(bool kills); /* totals */
+	bool (*lost)(void);	   /* without the technique: has anything been lost or torn? */
 };
 
 static const struct mode *mode;
@@ -112,6 +114,15 @@ static void *memory(int fd, size_t size)
 
 	REQUIRE(p != MAP_FAILED);
 	return p;
+}
+
+static __u64 torn_in_all(void)
+{
+	__u64 n = 0;
+
+	for (int w = 0; w < WORKERS; w++)
+		n += g->ledger[w].torn;
+	return n;
 }
 
 /* ---- per-CPU counters ---- */
@@ -596,6 +607,51 @@ static void mmap_barrier_check(bool kills)
 	printf("%llu phases\n", shared->side[0].phase);
 }
 
+/* ---- without the techniques ---- */
+
+static bool no_atomics_lost(void)
+{
+	struct sizes s;
+
+	get("in_array", 1, &s, 0);
+	return s.eight < done_in_all();
+}
+
+static bool torn_lost(void)
+{
+	return torn_in_all();
+}
+
+/* Reads, then clears, what programs count in. */
+static void read_and_clear(void)
+{
+	__u64 now[2];
+
+	counters_get(slots[0].inner[0], now);
+	counters_clear(slots[0].inner[0]);
+	swapped[0] += now[0];
+	swapped[1] += now[1];
+}
+
+static bool no_swap_lost(void)
+{
+	read_and_clear();
+	return swapped[0] < done_in_all() || swapped[1] < done_in_all();
+}
+
+/* Nobody waits for the others. */
+static void no_barrier(int w)
+{
+	__u64 k = ++shared->side[w].phase;
+
+	for (int j = 0; j < RESULTS; j++)
+		shared->side[w].result[j] = result(k, w, j);
+	for (int i = 0; i < WORKERS; i++)
+		for (int j = 0; j < RESULTS; j++)
+			if (shared->side[i].result[j] != result(k, i, j))
+				g->ledger[w].torn++;
+}
+
 static const struct mode modes[] = {
 	{"percpu", "percpu", 1, 200000, 1, percpu_prepare, .check = percpu_check},
 	{"atomics", "atomics", 1, 100000, 1, atomics_prepare, .settle = atomics_settle,
@@ -619,6 +675,12 @@ static const struct mode modes[] = {
 	{"mmap-queue", NULL, 0, 200000, 1, mmap_prepare, mmap_queue, .check = mmap_queue_check},
 	{"mmap-barrier", NULL, 0, 640000, BARRIER_OPS, mmap_prepare, mmap_barrier,
 	 .check = mmap_barrier_check},
+	{"no-atomics", "no_atomics", 0, 100000, 1, .lost = no_atomics_lost},
+	{"no-lock", "no_lock", 0, 100000, 1, spin_prepare, .lost = torn_lost},
+	{"no-copy", "no_copy", SHARED, 100000, 1, rcu_prepare, .lost = torn_lost},
+	{"no-swap", "no_swap", 0, 100000, 1, swap_prepare, .meanwhile = read_and_clear,
+	 .lost = no_swap_lost},
+	{"no-barrier", NULL, 0, 1000, 1, mmap_prepare, no_barrier, .lost = torn_lost},
 };
 
 /* ---- the workers ---- */
@@ -815,6 +877,14 @@ int main(int argc, char **argv)
 		mode->prepare();
 	srand(1);
 
+	if (mode->lost) {
+		/* in the end two are at it at once, or one stops in the middle */
+		for (__u64 upto = ops; !mode->lost(); upto += ops)
+			undisturbed(upto / WORKERS);
+		printf("%s: values were lost or torn\n", mode->name);
+		bpf_object__close(obj);
+		return check_done();
+	}
 	control->swaps_wanted = mode->meanwhile ? ops / 2 / SWAP_EACH : 0;
 	undisturbed(ops / 2 / WORKERS);
 	check(false);

@@ -357,7 +357,7 @@ static void fdinfo(void)
 	REQUIRE(strstr(text, "map_type:"));
 	/* after the kernel's lines shmap has its counts */
 	if (!on_kernel)
-		strcat(want, "entries:\t4\nevictions:\t0\nfailed:\t0\nlost:\t0\n");
+		strcat(want, "entries:\t4\nevictions:\t0\nfailed:\t0\nlost:\t0\nchanges:\t0\n");
 	CHECK(!strcmp(strstr(text, "map_type:"), want));
 	close_fd(map);
 }
