@@ -108,6 +108,9 @@ static pid_t child_start(const struct kill_case *c)
 	if (!pid) {
 		if (ptrace(PTRACE_TRACEME, 0, NULL, NULL))
 			_exit(77);
+		/* not a hole in which the child maps what the survivor then has no place for */
+		mmap(trace, TRACE_MAX * sizeof(*trace), PROT_NONE,
+		     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
 		if (thread_init())
 			_exit(1);
 		if (c->prepare)
