@@ -15,40 +15,12 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "measure.h"
 #include "shmap.h"
 
 #define ROUNDS_MAX 101
 
 static int rounds = 21;
-
-static double now_ns(clockid_t clock)
-{
-	struct timespec ts;
-
-	clock_gettime(clock, &ts);
-	return (double)ts.tv_sec * 1e9 + (double)ts.tv_nsec;
-}
-
-static int by_size(const void *a, const void *b)
-{
-	double x = *(const double *)a, y = *(const double *)b;
-
-	return x < y ? -1 : x > y;
-}
-
-static double median(double *v, int n)
-{
-	qsort(v, (size_t)n, sizeof(*v), by_size);
-	return v[n / 2];
-}
-
-static void need(bool ok, const char *what)
-{
-	if (ok)
-		return;
-	perror(what);
-	exit(1);
-}
 
 static int filled(enum bpf_map_type type, uint32_t n)
 {

@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "bench.h"
+#include "measure.h"
 
 #define ROUNDS_MAX 31
 #define ZIPF 0.99
@@ -112,14 +113,6 @@ struct job {
 	clockid_t clock;
 };
 
-static double now_ns(clockid_t clock)
-{
-	struct timespec ts;
-
-	clock_gettime(clock, &ts);
-	return (double)ts.tv_sec * 1e9 + (double)ts.tv_nsec;
-}
-
 static void *job_run(void *arg)
 {
 	struct job *job = (struct job *)arg;
@@ -187,19 +180,6 @@ static double measure(const struct subject *s, const struct bench_op *op, enum w
 }
 
 /* --- one row: both sides in turn --- */
-
-static int compare_doubles(const void *a, const void *b)
-{
-	double x = *(const double *)a, y = *(const double *)b;
-
-	return x < y ? -1 : x > y;
-}
-
-static double median(double *v, int n)
-{
-	qsort(v, (size_t)n, sizeof(*v), compare_doubles);
-	return v[n / 2];
-}
 
 static void report(const struct subject *s, const struct bench_op *op, enum way way, enum law law,
 		   double ns[SIDES][ROUNDS_MAX], double *ratio)

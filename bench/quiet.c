@@ -6,6 +6,7 @@
  *
  *	bench-quiet [ROUNDS]
  */
+#include "measure.h"
 #include "quiet.h"
 
 #include <stdbool.h>
@@ -20,35 +21,6 @@
 static int rounds = 301;
 static uint32_t keys[SEQUENCE];
 static int fd;
-
-static double now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts);
-	return (double)ts.tv_sec * 1e9 + (double)ts.tv_nsec;
-}
-
-static int by_size(const void *a, const void *b)
-{
-	double x = *(const double *)a, y = *(const double *)b;
-
-	return x < y ? -1 : x > y;
-}
-
-static double median(double *v, int n)
-{
-	qsort(v, (size_t)n, sizeof(*v), by_size);
-	return v[n / 2];
-}
-
-static void need(bool ok, const char *what)
-{
-	if (ok)
-		return;
-	perror(what);
-	exit(1);
-}
 
 static void updates(const struct quiet_side *s)
 {
@@ -71,10 +43,10 @@ static void deletes(const struct quiet_side *s)
 
 static double timed(void (*ops)(const struct quiet_side *), const struct quiet_side *s)
 {
-	double begin = now_ns();
+	double begin = now_ns(CLOCK_THREAD_CPUTIME_ID);
 
 	ops(s);
-	return (now_ns() - begin) / (double)LOOP;
+	return (now_ns(CLOCK_THREAD_CPUTIME_ID) - begin) / (double)LOOP;
 }
 
 static void compare(const char *name, uint32_t type, uint32_t value, uint32_t n,

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "measure.h"
 #include "tables.h"
 
 #define ROUNDS_MAX 31
@@ -43,14 +44,6 @@ struct job {
 	bool failed;
 	pthread_barrier_t *start;
 };
-
-static double now_ns(clockid_t clock)
-{
-	struct timespec ts;
-
-	clock_gettime(clock, &ts);
-	return (double)ts.tv_sec * 1e9 + (double)ts.tv_nsec;
-}
 
 static void *job_run(void *arg)
 {
@@ -105,19 +98,6 @@ static double measure(unsigned int table, bool write, unsigned int workers, long
 	return failed ? -1 : sum / workers;
 }
 
-static int compare_doubles(const void *a, const void *b)
-{
-	double x = *(const double *)a, y = *(const double *)b;
-
-	return x < y ? -1 : x > y;
-}
-
-static double median(double *v)
-{
-	qsort(v, (size_t)rounds, sizeof(*v), compare_doubles);
-	return v[rounds / 2];
-}
-
 static void compare(uint32_t entries, bool write, unsigned int workers)
 {
 	static double ns[TABLES][ROUNDS_MAX], ratio[TABLES][ROUNDS_MAX];
@@ -145,9 +125,9 @@ static void compare(uint32_t entries, bool write, unsigned int workers)
 			printf("       -\n");
 			continue;
 		}
-		printf("%8.1f", median(ns[t]));
+		printf("%8.1f", median(ns[t], rounds));
 		if (t) {
-			double m = median(ratio[t]);
+			double m = median(ratio[t], rounds);
 
 			printf(" %8.2f   (%.2f to %.2f)", m, ratio[t][0], ratio[t][rounds - 1]);
 		}

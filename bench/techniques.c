@@ -17,6 +17,8 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 
+#include "measure.h"
+
 #define OPS 128 /* techniques.bpf.c */
 #define ROUNDS 31
 #define ALONE_NS 100000 /* so short that it is seldom interrupted */
@@ -41,14 +43,6 @@ static void stop(const char *what)
 {
 	perror(what);
 	exit(1);
-}
-
-static double now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec * 1e9 + ts.tv_nsec;
 }
 
 static int map_fd(const char *name)
@@ -140,10 +134,10 @@ static double once(void (*op)(int), int n)
 			stop("test run");
 		return (double)opts.duration / OPS;
 	}
-	begin = now_ns();
+	begin = now_ns(CLOCK_MONOTONIC);
 	for (int i = 0; i < n; i++)
 		op(i);
-	return (now_ns() - begin) / n;
+	return (now_ns(CLOCK_MONOTONIC) - begin) / n;
 }
 
 /* Rounds of about so long. */
@@ -193,7 +187,7 @@ static void meet(void (*op)(int), int n, double until)
 	do {
 		round_of(0, op, n);
 	} while (ops == __atomic_load_n(&shared->work[1].ops, __ATOMIC_SEQ_CST) &&
-		 now_ns() < until);
+		 now_ns(CLOCK_MONOTONIC) < until);
 }
 
 /*
@@ -202,7 +196,7 @@ static void meet(void (*op)(int), int n, double until)
  */
 static void together(int w, void (*op)(int))
 {
-	double ns[ROUNDS], until = now_ns() + 5e9;
+	double ns[ROUNDS], until = now_ns(CLOCK_MONOTONIC) + 5e9;
 	int n, valid = 0;
 
 	pin(w);
@@ -212,13 +206,14 @@ static void together(int w, void (*op)(int))
 		sched_yield();
 	while (w && !__atomic_load_n(&shared->done, __ATOMIC_SEQ_CST))
 		round_of(1, op, n);
-	while (!w && valid < ROUNDS && now_ns() < until) {
+	while (!w && valid < ROUNDS && now_ns(CLOCK_MONOTONIC) < until) {
 		struct work from[2], to[2];
 		double begin;
 
 		meet(op, n, until);
 		memcpy(from, shared->work, sizeof(from));
-		for (begin = now_ns(); now_ns() - begin < TOGETHER_NS;)
+		for (begin = now_ns(CLOCK_MONOTONIC);
+		     now_ns(CLOCK_MONOTONIC) - begin < TOGETHER_NS;)
 			round_of(0, op, n);
 		meet(op, n, until);
 		memcpy(to, shared->work, sizeof(to));

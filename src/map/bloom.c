@@ -141,8 +141,7 @@ static int bloom_format(struct map *m)
 	m->bloom.seed = m->attr.hash_seed;
 	if (!m->bloom.chunk_off)
 		return 0;
-	return object_populate(&m->obj, m->bloom.chunk_off,
-			       m->notice_off - m->bloom.chunk_off);
+	return object_populate(&m->obj, m->bloom.chunk_off, m->notice_off - m->bloom.chunk_off);
 }
 
 /* Of a value that is longer than a piece; it may be a user's. 0 or -EFAULT. */
